@@ -1,0 +1,157 @@
+/*
+ * The columns of the tables that ingest writes, by number and by name, in the order of
+ * docs/internals/storage.md. A block made of `spans_columns` takes its values by SPANS_TS,
+ * SPANS_NAME, … Read-only data: any thread.
+ */
+#ifndef VARAN_SIGNAL_COLUMNS_H
+#define VARAN_SIGNAL_COLUMNS_H
+
+#include "wire/native.h"
+
+enum spans_column {
+    SPANS_TS,
+    SPANS_DURATION_NS,
+    SPANS_TRACE_ID,
+    SPANS_SPAN_ID,
+    SPANS_PARENT_SPAN_ID,
+    SPANS_SERVICE,
+    SPANS_NAME,
+    SPANS_KIND,
+    SPANS_STATUS,
+    SPANS_STATUS_MESSAGE,
+    SPANS_ENTRY,
+    SPANS_RESOURCE_ID,
+    SPANS_SCOPE,
+    SPANS_SCOPE_VERSION,
+    SPANS_HTTP_METHOD,
+    SPANS_HTTP_ROUTE,
+    SPANS_HTTP_STATUS,
+    SPANS_DB_SYSTEM,
+    SPANS_DB_STATEMENT,
+    SPANS_PEER,
+    SPANS_EXCEPTION_TYPE,
+    SPANS_ATTRIBUTES,
+    SPANS_ATTRIBUTE_TYPES,
+    SPANS_EVENTS,
+    SPANS_LINKS,
+    SPANS_TRACE_STATE,
+    SPANS_FLAGS,
+    SPANS_DROPPED,
+    SPANS_COLUMNS,
+};
+
+enum logs_column {
+    LOGS_TS,
+    LOGS_OBSERVED_TS,
+    LOGS_SEQ,
+    LOGS_TRACE_ID,
+    LOGS_SPAN_ID,
+    LOGS_SEVERITY,
+    LOGS_SEVERITY_TEXT,
+    LOGS_SERVICE,
+    LOGS_BODY,
+    LOGS_BODY_TYPE,
+    LOGS_RESOURCE_ID,
+    LOGS_SCOPE,
+    LOGS_EVENT_NAME,
+    LOGS_ATTRIBUTES,
+    LOGS_ATTRIBUTE_TYPES,
+    LOGS_FLAGS,
+    LOGS_COLUMNS,
+};
+
+enum resources_column {
+    RESOURCES_ID,
+    RESOURCES_SERVICE,
+    RESOURCES_NAMESPACE,
+    RESOURCES_VERSION,
+    RESOURCES_INSTANCE,
+    RESOURCES_ENVIRONMENT,
+    RESOURCES_ATTRIBUTES,
+    RESOURCES_ATTRIBUTE_TYPES,
+    RESOURCES_FIRST_SEEN,
+    RESOURCES_LAST_SEEN,
+    RESOURCES_COLUMNS,
+};
+
+enum red_column {
+    RED_TS,
+    RED_SERVICE,
+    RED_OPERATION,
+    RED_KIND,
+    RED_STATUS,
+    RED_ENTRY,
+    RED_COUNT,
+    RED_SUM_NS,
+    RED_MAX_NS,
+    RED_SKETCH,
+    RED_COLUMNS,
+};
+
+enum edges_column {
+    EDGES_TS,
+    EDGES_CLIENT,
+    EDGES_SERVER,
+    EDGES_SERVER_TYPE,
+    EDGES_SYSTEM,
+    EDGES_COUNT,
+    EDGES_ERRORS,
+    EDGES_SUM_NS,
+    EDGES_MAX_NS,
+    EDGES_SKETCH,
+    EDGES_COLUMNS,
+};
+
+enum traces_column {
+    TRACES_DAY,
+    TRACES_TRACE_ID,
+    TRACES_START,
+    TRACES_END,
+    TRACES_SPANS,
+    TRACES_ERRORS,
+    TRACES_ROOT_SERVICE,
+    TRACES_ROOT_NAME,
+    TRACES_ROOT_KIND,
+    TRACES_ROOT_DURATION_NS,
+    TRACES_ROOT_STATUS,
+    TRACES_SERVICES, /* native_array_text() × n, native_close() */
+    TRACES_COLUMNS,
+};
+
+enum attributes_column {
+    ATTRIBUTES_DAY,
+    ATTRIBUTES_SIGNAL,
+    ATTRIBUTES_KEY,
+    ATTRIBUTES_TYPE,
+    ATTRIBUTES_VALUE,
+    ATTRIBUTES_COUNT,
+    ATTRIBUTES_COLUMNS,
+};
+
+enum series_column {
+    SERIES_ID,
+    SERIES_METRIC,
+    SERIES_LABELS,
+    SERIES_FIRST_SEEN,
+    SERIES_LAST_SEEN,
+    SERIES_COLUMNS,
+};
+
+enum samples_column {
+    SAMPLES_ID,
+    SAMPLES_TS,
+    SAMPLES_VALUE,
+    SAMPLES_COLUMNS,
+};
+
+extern const struct native_column_def spans_columns[SPANS_COLUMNS];
+extern const struct native_column_def logs_columns[LOGS_COLUMNS];
+extern const struct native_column_def resources_columns[RESOURCES_COLUMNS];
+extern const struct native_column_def red_columns[RED_COLUMNS];
+extern const struct native_column_def edges_columns[EDGES_COLUMNS];
+extern const struct native_column_def traces_columns[TRACES_COLUMNS];
+extern const struct native_column_def attributes_columns[ATTRIBUTES_COLUMNS];
+extern const struct native_column_def series_columns[SERIES_COLUMNS];
+extern const struct native_column_def samples_columns[SAMPLES_COLUMNS];
+
+#endif
