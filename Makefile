@@ -1,0 +1,53 @@
+# Two commands are all a newcomer needs: "make run" and "make test".
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+.PHONY: help setup setup-test run build test bench bench-ingest bench-agent bench-metrics bench-profile fuzz asan tsan lint fmt wheel clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+setup: ## install what building and running needs
+	@tools/setup
+setup-test:
+	@tools/setup --test
+
+build: setup ## build the server, the tools, the page and the agent into build/
+	@tools/build
+
+run: build ## start the server and the example shop under the agent, and print the page's address
+	@exec .venv/bin/python examples/shop/up.py
+
+test: setup-test ## install, build, and run all tests
+	@tools/build
+	@tools/test
+
+bench: bench-ingest bench-agent ## measure, against peers in the same run; tables, and build/bench/*.json
+bench-ingest: setup-test
+	@tools/build
+	@.venv/bin/python tests/bench/bench_ingest.py
+bench-agent: setup-test
+	@tools/build
+	@.venv/bin/pip install -q --disable-pip-version-check -r tests/bench/requirements.txt
+	@.venv/bin/python tests/bench/bench_agent.py
+
+fuzz: setup-test ## run each fuzz target for FUZZ_SECONDS (default 60)
+	@tools/fuzz $(or $(FUZZ_SECONDS),60)
+
+asan: setup-test ## unit tests under the address and undefined-behaviour sanitizers
+	@tools/sanitize address,undefined
+
+tsan: setup-test ## unit tests under the thread sanitizer
+	@tools/sanitize thread
+
+lint: setup-test ## formatting and static checks of C, Python and TypeScript
+	@tools/lint
+
+fmt: setup-test ## format C and Python
+	@tools/lint --fix
+
+wheel: setup ## the agent's wheel, into build/wheel
+	@.venv/bin/pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w build/wheel ./agent && ls build/wheel
+
+clean: ## remove what was built (downloads stay in .cache and .venv)
+	@rm -rf build build-* ui/dist .cache/stamps/ui .cache/stamps/agent

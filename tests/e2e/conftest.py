@@ -1,0 +1,123 @@
+"""A real server per test module, on free ports and in a folder of its own, and helpers to ask it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+VARAN = Path(os.environ.get("VARAN_BINARY", ROOT / "build" / "varan"))
+
+
+def wait_until(condition, seconds: float = 20, what: str = "the condition"):
+    """Calls `condition` until it returns something true, and returns that; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            pytest.fail(f"{what} did not come true within {seconds} s")
+        time.sleep(0.02)
+
+
+class Server:
+    """One `varan serve` process and its addresses."""
+
+    def __init__(self, folder: Path, *options: str):
+        self.folder, self.options = folder, options
+        self.port_file, self.log = folder / "ports.json", folder / "server.log"
+        self.process: subprocess.Popen | None = None
+
+    def start(self, seconds: float = 20) -> Server:
+        self.port_file.unlink(missing_ok=True)
+        command = [str(VARAN), "serve", "--data-dir", str(self.folder / "data")]
+        command += ["--port-file", str(self.port_file)]
+        for option in ("--listen", "--otlp-http", "--otlp-grpc"):
+            command += [option, "127.0.0.1:0"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        wait_until(self._ready, seconds, f"the server in {self.folder} getting ready")
+        return self
+
+    def _ready(self) -> bool:
+        if self.process.poll() is not None:
+            pytest.fail(
+                f"the server ended with {self.process.returncode}:\n{self.log.read_text()[-4000:]}"
+            )
+        try:
+            ports = json.loads(self.port_file.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return False
+        self.url = f"http://127.0.0.1:{ports['page']}"
+        self.otlp = f"http://127.0.0.1:{ports['otlp_http']}"
+        self.grpc = f"127.0.0.1:{ports['otlp_grpc']}"
+        try:
+            return requests.get(self.url + "/readyz", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(15)
+        return self.process.returncode if self.process else 0
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def memory_mb(self) -> float:
+        """Anonymous resident memory."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) / 1024
+        raise AssertionError("no RssAnon")
+
+    def api(self, path: str, **params):
+        """GET /api/v1 + path; the answer's JSON. `from` is a word of Python: write from_=…"""
+        params = {key.rstrip("_"): value for key, value in params.items()}
+        answer = requests.get(f"{self.url}/api/v1{path}", params=params, timeout=20)
+        assert answer.status_code == 200, f"{answer.url}: {answer.status_code} {answer.text[:500]}"
+        return answer.json()
+
+    def sql(self, query: str) -> list[list]:
+        answer = requests.post(
+            f"{self.url}/api/v1/sql", json={"query": query, "format": "JSONCompact"}, timeout=30
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("server")).start()
+    yield running
+    assert running.alive(), f"the server died:\n{running.log.read_text()[-4000:]}"
+    assert running.stop() == 0, f"unclean end:\n{running.log.read_text()[-4000:]}"
+
+
+@pytest.fixture
+def new_server(tmp_path):
+    """Makes servers that a test may kill; stops what is left."""
+    made = []
+
+    def make(*options: str, folder: Path | None = None) -> Server:
+        made.append(Server(folder or tmp_path, *options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
