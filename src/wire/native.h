@@ -1,10 +1,10 @@
 /*
- * ClickHouse's Native format: columns laid out as the engine wants them, so that a block is written by
- * copying. Rows are appended value by value, column by column; a block is a set of columns of equal
- * length. Encoding facts: docs/internals/storage.md.
+ * ClickHouse's Native format: columns laid out as the engine wants them, so that a block is written
+ * by copying. Rows are appended value by value, column by column; a block is a set of columns of
+ * equal length. Encoding facts: docs/internals/storage.md.
  *
- * A block belongs to one thread at a time. Every append may fail with -ENOBUFS or -ENOMEM; the caller
- * then rolls back to a mark.
+ * A block belongs to one thread at a time. Every append may fail with -ENOBUFS or -ENOMEM; the
+ * caller then rolls back to a mark.
  */
 #ifndef VARAN_WIRE_NATIVE_H
 #define VARAN_WIRE_NATIVE_H
@@ -26,17 +26,18 @@ enum native_type {
     NATIVE_FIXED8,       /* FixedString(8) */
     NATIVE_FIXED16,      /* FixedString(16) */
     NATIVE_STRING,
-    NATIVE_LC_STRING,        /* LowCardinality(String) */
-    NATIVE_MAP_LC_STRING,    /* Map(LowCardinality(String), String) */
+    NATIVE_LC_STRING,     /* LowCardinality(String) */
+    NATIVE_MAP_LC_STRING, /* Map(LowCardinality(String), String) */
     NATIVE_ARRAY_U8,
-    NATIVE_ARRAY_LC_STRING,  /* Array(LowCardinality(String)) */
-    NATIVE_MAP_I16_U64,      /* Map(Int16, UInt64): sketches */
+    NATIVE_ARRAY_LC_STRING, /* Array(LowCardinality(String)) */
+    NATIVE_MAP_I16_U64,     /* Map(Int16, UInt64): sketches */
 };
 
 struct native_column_def {
     const char *name;
     enum native_type type;
-    const char *type_name; /* NULL: the type's usual name; else e.g. "SimpleAggregateFunction(max, UInt64)" */
+    const char *type_name; /* NULL: the type's usual name; else e.g. "SimpleAggregateFunction(max,
+                              UInt64)" */
 };
 
 struct native_block; /* opaque: columns of one table */
@@ -47,11 +48,14 @@ int native_block_new(const struct native_column_def *defs, size_t n, size_t byte
 void native_block_free(struct native_block *b);
 /* Zero rows again, memory kept. */
 void native_block_clear(struct native_block *b);
+/* Gives the memory of an empty block back; it may be used again. */
+void native_block_shrink(struct native_block *b);
 size_t native_block_rows(const struct native_block *b);
 size_t native_block_bytes(const struct native_block *b);
 
 /* One value to column `c`. After a full row (one value per column) call native_block_end_row(). */
-int native_put_u64(struct native_block *b, unsigned c, uint64_t v); /* U8…U64, I16, I64, dates, times */
+int native_put_u64(struct native_block *b, unsigned c,
+                   uint64_t v); /* U8…U64, I16, I64, dates, times */
 int native_put_f64(struct native_block *b, unsigned c, double v);
 int native_put_fixed(struct native_block *b, unsigned c, const uint8_t *bytes);
 int native_put_string(struct native_block *b, unsigned c, struct slice s); /* STRING, LC_STRING */
@@ -68,6 +72,11 @@ void native_block_end_row(struct native_block *b);
 size_t native_block_mark(const struct native_block *b);
 void native_block_rollback(struct native_block *b, size_t mark);
 
+/* Hands the block in Native format to `sink`, piece by piece, without copying the columns; stops at
+ * the sink's first negative result and returns it. -EINVAL when a column lacks values (a caller's
+ * mistake). */
+typedef int (*native_sink)(void *ctx, const void *data, size_t size);
+int native_block_send(const struct native_block *b, native_sink sink, void *ctx);
 /* Writes the block in Native format to `out` (appends). */
 int native_block_write(const struct native_block *b, struct buffer *out);
 
@@ -82,14 +91,16 @@ struct native_cell {
 /* `bytes` must stay valid. -EBADMSG for malformed input. */
 int native_reader_new(struct slice bytes, struct native_reader **ret);
 void native_reader_free(struct native_reader *r);
-size_t native_reader_rows(const struct native_reader *r);    /* all blocks together */
+size_t native_reader_rows(const struct native_reader *r); /* all blocks together */
 size_t native_reader_columns(const struct native_reader *r);
 struct slice native_reader_name(const struct native_reader *r, unsigned column);
 /* Scalars (any of the scalar types above, Nullable taken as empty/0). */
 struct native_cell native_reader_cell(const struct native_reader *r, size_t row, unsigned column);
 /* Arrays and maps: the number of entries, then each (key for maps only). */
 size_t native_reader_length(const struct native_reader *r, size_t row, unsigned column);
-struct native_cell native_reader_item(const struct native_reader *r, size_t row, unsigned column, size_t i);
-struct native_cell native_reader_key(const struct native_reader *r, size_t row, unsigned column, size_t i);
+struct native_cell native_reader_item(const struct native_reader *r, size_t row, unsigned column,
+                                      size_t i);
+struct native_cell native_reader_key(const struct native_reader *r, size_t row, unsigned column,
+                                     size_t i);
 
 #endif
