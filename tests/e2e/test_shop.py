@@ -1,0 +1,157 @@
+"""The demonstration as `make run` starts it: the shop under the agent, seen through the API."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from conftest import ROOT, VARAN, wait_until
+
+
+class Shop:
+    def __init__(self, addresses: dict):
+        self.page, self.gateway = addresses["page"], addresses["gateway"]
+
+    def api(self, path: str, **params):
+        answer = requests.get(
+            f"{self.page}/api/v1{path}",
+            params={key.rstrip("_"): value for key, value in params.items()},
+            timeout=20,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    ports, output = folder / "ports-up.json", folder / "up.log"
+    command = [sys.executable, str(ROOT / "examples/shop/up.py"), "--varan", str(VARAN)]
+    command += ["--folder", str(folder / "demo"), "--ports", str(ports), "--rate", "12"]
+    with output.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+
+        def addresses():
+            assert process.poll() is None, output.read_text()
+            return json.loads(ports.read_text() or "{}") if ports.exists() else None
+
+        yield Shop(wait_until(addresses, 60, "the demonstration being up"))
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 0, output.read_text()
+
+
+def trace_of(shop, filter_text: str) -> dict:
+    found = wait_until(
+        lambda: shop.api("/traces", filter=filter_text)["traces"], 40, f"a trace with {filter_text}"
+    )
+    return shop.api(f"/traces/{found[0]['trace_id']}")
+
+
+def test_both_services_and_their_edges(shop):
+    def edges():
+        answer = shop.api("/services")
+        names = {one["name"] for one in answer["services"]}
+        pairs = {(edge["client"], edge["server_type"]) for edge in answer["edges"]}
+        calls = {(edge["client"], edge["server"]) for edge in answer["edges"]}
+        return (
+            names >= {"gateway", "orders"}
+            and ("gateway", "orders") in calls
+            and ("orders", "database") in pairs
+        )
+
+    wait_until(edges, 40, "the map of calls")
+
+
+def test_slow_endpoint_leads_to_its_statement_and_its_log_line(shop):
+    trace = trace_of(shop, 'service=orders AND name="GET /search" AND duration>50ms')
+    assert set(trace["services"]) == {"gateway", "orders"}
+    statements = [span["db_statement"] for span in trace["spans"] if span["db_statement"]]
+    assert any("LIKE" in statement and "products" in statement for statement in statements)
+    query = next(span for span in trace["spans"] if "LIKE" in span["db_statement"])
+    fields = {one["key"]: one["value"] for one in query["attributes"]}
+    assert fields["code.file.path"].endswith("orders.py") and int(fields["code.line.number"]) > 50
+    lines = shop.api("/logs", filter=f"trace_id={trace['trace_id']}")["logs"]
+    assert any(line["body"].startswith("search ") for line in lines)
+    assert {line["span_id"] for line in lines} <= {span["span_id"] for span in trace["spans"]}
+
+
+def test_one_request_is_one_trace_without_doubled_spans(shop):
+    trace = trace_of(shop, 'service=gateway AND name="GET /products/{product_id}"')
+    servers = [span for span in trace["spans"] if span["kind"] == 2]
+    clients = [span for span in trace["spans"] if span["kind"] == 3 and not span["db_system"]]
+    assert [span["service"] for span in servers].count("gateway") == 1
+    assert [span["service"] for span in servers].count("orders") == 1
+    assert len(clients) == 1
+    queries = [span["db_statement"] for span in trace["spans"] if span["db_system"]]
+    selects = [query for query in queries if query.upper().startswith("SELECT")]
+    assert len(selects) == 1, queries
+
+
+def test_exception_with_its_type_and_place(shop):
+    trace = trace_of(shop, "service=orders AND exception.type=ZeroDivisionError")
+    span = next(
+        one
+        for one in trace["spans"]
+        if one["service"] == "orders"
+        and any(event["name"] == "exception" for event in one["events"])
+    )
+    assert span["status"] == 2
+    fields = {one["key"]: one["value"] for one in span["events"][0]["attributes"]}
+    assert "discount_cents" in fields["exception.stacktrace"]
+
+
+def test_n_plus_one_is_found(shop):
+    found = wait_until(
+        lambda: shop.api("/traces", filter='name~"history"', sort="slowest")["traces"],
+        40,
+        "a history",
+    )
+
+    def finding():
+        for one in found:
+            for fact in shop.api(f"/traces/{one['trace_id']}")["findings"]:
+                if fact["kind"] == "n_plus_one":
+                    return fact
+        return None
+
+    fact = finding()
+    assert fact and len(fact["span_ids"]) >= 5
+
+
+def test_no_secret_and_no_literal_in_statements(shop):
+    trace = trace_of(shop, "service=orders AND db.system.name=sqlite")
+    for span in trace["spans"]:
+        assert "'%" not in span["db_statement"] and "lamp" not in span["db_statement"]
+
+
+def test_logs_carry_trace_ids_and_levels(shop):
+    wait_until(lambda: shop.api("/logs", filter="level>=warn")["logs"], 40, "a warning")
+    lines = shop.api("/logs", filter="service=orders", limit=50)["logs"]
+    assert lines and all(line["trace_id"] for line in lines if line["scope"] == "shop.orders")
+
+
+def test_command_line_shows_the_same(shop):
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [str(VARAN), *words, "--server", shop.page], capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "gateway" in run("query", "services") and "orders" in run("query", "services")
+    listed = json.loads(run("query", "traces", "service=orders", "--limit", "3", "--json"))
+    assert 1 <= len(listed["traces"]) <= 3
+    assert listed["traces"][0]["trace_id"][:8] in run(
+        "query", "trace", listed["traces"][0]["trace_id"]
+    )
+    assert "shop.orders" in run("query", "logs", "service=orders", "--limit", "5") or run(
+        "query", "logs", "service=orders", "--limit", "5"
+    )
+    assert run("sql", "SELECT count() > 0 AS some FROM spans").strip()
