@@ -1,0 +1,155 @@
+/*
+ * HTTP/1.1 server: options, start, stop. The server owns its listening socket, its pool of threads
+ * (libmicrohttpd, epoll) and its sweeper; requests hold what they share with it by reference.
+ */
+#include "net/http1.h"
+
+#include <assert.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define THREADS_MAX 64
+#define THREADS_DEFAULT_MAX 8
+
+void net_options_fill(struct http_server_options *o) {
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (!o->threads)
+        o->threads = processors < 1                     ? 1
+                     : processors > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
+                                                        : (unsigned) processors;
+    if (o->threads > THREADS_MAX)
+        o->threads = THREADS_MAX;
+    if (!o->connections_max)
+        o->connections_max = 1024;
+    if (!o->body_bytes_total)
+        o->body_bytes_total = (size_t) 256 << 20;
+    if (!o->idle_ns_max)
+        o->idle_ns_max = 75 * NS_PER_S;
+    if (!o->request_ns_max)
+        o->request_ns_max = 30 * NS_PER_S;
+    if (!o->answer_ns_max)
+        o->answer_ns_max = 120 * NS_PER_S;
+}
+
+struct http_routes *net_routes_copy(const struct http_routes *routes, size_t n) {
+    struct http_routes *copy = calloc(n ? n : 1, sizeof(*copy));
+
+    if (copy && n)
+        memcpy(copy, routes, n * sizeof(*copy));
+    return copy;
+}
+
+/* Paths and arguments are decoded by net/url.c, which knows their lengths. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *text) {
+    return strlen(text);
+}
+
+static void quiet(void *cls, const char *format, va_list args) {
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *s) {
+    const struct http_server_options *o = &s->options;
+    unsigned idle_s = (unsigned) (o->idle_ns_max / NS_PER_S) + 2;
+    struct MHD_OptionItem more[] = {
+            {MHD_OPTION_THREAD_POOL_SIZE, o->threads, NULL},
+            {MHD_OPTION_END, 0, NULL},
+    };
+
+    if (o->threads < 2)
+        more[0].option = MHD_OPTION_END;
+    return MHD_start_daemon(
+            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                    MHD_USE_ERROR_LOG,
+            0, NULL, NULL, http1_on_request, s, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
+            MHD_OPTION_LISTEN_SOCKET, s->listener.fd, MHD_OPTION_CONNECTION_LIMIT,
+            o->connections_max, MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY_BYTES,
+            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, http1_on_uri, s,
+            MHD_OPTION_NOTIFY_COMPLETED, http1_on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+            http1_on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+            MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+}
+
+static void server_free(struct http_server *s) {
+    listen_close(&s->listener);
+    free(s->routes);
+    net_shared_unref(s->shared);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->wake);
+    free(s);
+}
+
+int http_server_start(const struct http_server_options *o, struct http_server **ret,
+                      struct error *e) {
+    struct http_server *s = calloc(1, sizeof(*s));
+    pthread_condattr_t monotonic;
+
+    if (!s)
+        return error_set(e, -ENOMEM, "out of memory");
+    s->options = *o;
+    s->listener.fd = -1;
+    net_options_fill(&s->options);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    s->routes = net_routes_copy(o->routes, o->n_routes);
+    s->shared = net_shared_new(s->options.body_bytes_total);
+    int r = s->routes && s->shared ? 0 : error_set(e, -ENOMEM, "out of memory");
+    if (r == 0)
+        r = listen_open(o->listen, &s->listener, e);
+    if (r == 0 && (r = http1_sweeper_start(s)) < 0)
+        error_set(e, r, "cannot start a thread: %s", error_name(r));
+    if (r == 0 && !(s->daemon = start_daemon(s)))
+        r = error_set(e, -EIO, "cannot start the HTTP server on %s", o->listen);
+    if (r < 0) {
+        http1_sweeper_stop(s);
+        server_free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+int http_server_port(const struct http_server *s) {
+    return s->listener.port;
+}
+
+void http_server_read_stats(struct http_server *s, struct http_server_stats *ret) {
+    net_shared_read(s->shared, ret);
+}
+
+/* Waits until no connection is left, or `until`. */
+static bool wait_for_none(struct http_server *s, int64_t until_ns) {
+    struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
+
+    pthread_mutex_lock(&s->lock);
+    while (s->n_connections && clock_monotonic_ns() < until_ns)
+        pthread_cond_timedwait(&s->wake, &s->lock, &until);
+    bool none = s->n_connections == 0;
+    pthread_mutex_unlock(&s->lock);
+    return none;
+}
+
+void http_server_stop(struct http_server *s, int64_t grace_ns) {
+    const int64_t last_words_ns = NS_PER_S; /* for sending the 503s */
+
+    if (!s)
+        return;
+    atomic_store(&s->draining, true);
+    MHD_socket listening = MHD_quiesce_daemon(s->daemon);
+    if (listening != MHD_INVALID_SOCKET)
+        listen_close(&s->listener);
+    s->listener.fd = -1;
+    http1_end_connections(s, false);
+    if (!wait_for_none(s, clock_monotonic_ns() + grace_ns)) {
+        http1_end_connections(s, true);
+        wait_for_none(s, clock_monotonic_ns() + last_words_ns);
+    }
+    http1_sweeper_stop(s);
+    http1_end_connections(s, true); /* nothing may be suspended when the daemon stops */
+    MHD_stop_daemon(s->daemon);
+    server_free(s);
+}

@@ -1,0 +1,147 @@
+/*
+ * Answers: the calls of http.h, the error shape, gzip. Any thread; the caller gives up its hold on
+ * the request with the call.
+ */
+#include "net/request.h"
+
+#include <libdeflate.h>
+#include <stdarg.h>
+#include <strings.h>
+
+#define GZIP_BYTES_MIN 1024
+#define GZIP_BYTES_MAX ((size_t) 64 << 20)
+#define GZIP_LEVEL 4
+
+const char json_content_type[] = "application/json; charset=utf-8";
+
+static void answer(struct http_request *q, struct request_answer *a) {
+    q->transport->answer(q, a);
+    buffer_done(a->body);
+    request_unref(q);
+}
+
+void http_respond_buffer(struct http_request *q, int status, const char *content_type,
+                         struct buffer *body, const struct http_header *headers, size_t n_headers) {
+    struct request_answer a = {status, content_type, body, headers, n_headers};
+
+    answer(q, &a);
+}
+
+void http_respond(struct http_request *q, int status, const char *content_type, struct slice body,
+                  const struct http_header *headers, size_t n_headers) {
+    struct buffer copy;
+
+    buffer_init(&copy, body.size);
+    if (buffer_append_slice(&copy, body) < 0) {
+        buffer_done(&copy);
+        status = 503;
+        content_type = NULL;
+    }
+    http_respond_buffer(q, status, content_type, &copy, headers, n_headers);
+}
+
+static void append_json_text(struct buffer *b, const char *text) {
+    for (const unsigned char *p = (const unsigned char *) text; *p; p++)
+        if (*p == '"' || *p == '\\')
+            buffer_printf(b, "\\%c", *p);
+        else if (*p < 32)
+            buffer_printf(b, "\\u%04x", *p);
+        else
+            buffer_append_u8(b, *p);
+}
+
+void request_format_error(struct buffer *b, const char *code, const char *message) {
+    buffer_append_text(b, "{\"error\":{\"code\":\"");
+    append_json_text(b, code);
+    buffer_append_text(b, "\",\"message\":\"");
+    if (slice_is_utf8(slice_from(message)))
+        append_json_text(b, message);
+    else
+        buffer_append_text(b, "the message holds bytes that are not UTF-8");
+    buffer_append_text(b, "\"}}\n");
+}
+
+void http_respond_error(struct http_request *q, int status, const char *code, const char *format,
+                        ...) {
+    static const struct http_header retry = {"Retry-After", "1"};
+    char message[1000];
+    struct buffer b;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    buffer_init(&b, 16384);
+    request_format_error(&b, code, message);
+    http_respond_buffer(q, status, json_content_type, &b, &retry, status == 503 || status == 429);
+}
+
+struct http_stream *http_stream_start(struct http_request *q, int status,
+                                      const char *content_type) {
+    return q->transport->stream(q, status, content_type);
+}
+
+/* ---- gzip ---- */
+
+/* One item of a list like "gzip;q=0.5": whether it names `name` and is not refused by q=0. */
+static bool coding_allows(struct slice item, const char *name) {
+    struct slice coding = slice_trim(slice_cut(&item, ';'));
+
+    if (!slice_equal_nocase(coding, slice_from(name)))
+        return false;
+    item = slice_trim(item);
+    if (item.size >= 2 && (item.data[0] | 32) == 'q' && item.data[1] == '=') {
+        double q;
+        if (slice_to_double(slice_skip(item, 2), &q) == 0 && q <= 0)
+            return false;
+    }
+    return true;
+}
+
+bool accepts_gzip(struct slice accept_encoding) {
+    while (accept_encoding.size) {
+        struct slice item = slice_cut(&accept_encoding, ',');
+        if (coding_allows(item, "gzip") || coding_allows(item, "*"))
+            return true;
+    }
+    return false;
+}
+
+bool worth_gzip(const char *content_type, size_t size) {
+    static const char *const textual[] = {"text/", "json", "javascript", "xml", "yaml"};
+
+    if (!content_type || size < GZIP_BYTES_MIN || size > GZIP_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < sizeof(textual) / sizeof(textual[0]); i++)
+        if (strcasestr(content_type, textual[i]))
+            return true;
+    return false;
+}
+
+/* A compressor takes a few hundred kB: one is kept between calls. */
+static struct libdeflate_compressor *_Atomic spare;
+
+bool gzip_body(struct buffer *body) {
+    struct libdeflate_compressor *c = atomic_exchange(&spare, NULL);
+    bool done = false;
+
+    if (!c)
+        c = libdeflate_alloc_compressor(GZIP_LEVEL);
+    /* Room for less than the whole: what does not shrink is sent as it is. */
+    size_t room = body->size - body->size / 16;
+    uint8_t *to = c ? malloc(room) : NULL;
+    size_t n = to ? libdeflate_gzip_compress(c, body->data, body->size, to, room) : 0;
+    if (n) {
+        free(body->data);
+        body->data = to;
+        body->size = n;
+        body->allocated = room;
+        done = true;
+    } else {
+        free(to);
+    }
+    struct libdeflate_compressor *other = c ? atomic_exchange(&spare, c) : NULL;
+    if (other)
+        libdeflate_free_compressor(other);
+    return done;
+}
