@@ -1,0 +1,27 @@
+import { defineConfig, type Plugin } from "vite";
+import { tokensCss } from "./src/theme/tokens";
+
+// The colour tokens exist once, in src/theme/tokens.ts; the stylesheet is made from them.
+function tokens(): Plugin {
+  const id = "virtual:tokens.css";
+  return {
+    name: "varan-tokens",
+    resolveId: (source) => (source === id ? `\0${id}` : null),
+    load: (source) => (source === `\0${id}` ? tokensCss() : null),
+  };
+}
+
+const server = process.env.VARAN_SERVER ?? "http://127.0.0.1:8272";
+
+export default defineConfig({
+  plugins: [tokens()],
+  build: {
+    target: "es2022",
+    outDir: "dist",
+    emptyOutDir: true,
+    manifest: true,
+    modulePreload: { polyfill: false },
+  },
+  server: { proxy: { "/api": server, "/healthz": server, "/readyz": server } },
+  test: { include: ["test/**/*.test.ts", "test/**/*.test.tsx"], environment: "node" },
+} as Parameters<typeof defineConfig>[0]);
