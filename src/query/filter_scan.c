@@ -65,17 +65,19 @@ bool scan_keyword_at(const struct parser *p, const char *word) {
 
 bool scan_keyword(struct parser *p, const char *word) {
     size_t before = p->at;
+    enum filter_op op;
 
     if (!scan_keyword_at(p, word))
         return false;
     p->at += strlen(word);
-    /* `and=5` is an attribute of that name, not a keyword. */
-    scan_space(p);
-    enum filter_op op;
     size_t after = p->at;
-    bool is_key = scan_operator(p, &op);
-    p->at = is_key ? before : after;
-    return !is_key;
+    if (scan_operator(p, &op)) { /* `and=5` is an attribute of that name */
+        p->at = before;
+        return false;
+    }
+    p->at = after;
+    scan_space(p);
+    return true;
 }
 
 size_t scan_word_size(const struct parser *p) {
