@@ -11,7 +11,7 @@ export interface Key {
   /** What it does, for the help. Empty hides it there. */
   help: string;
   /** Return false to let others have the key. */
-  run: (event: KeyboardEvent) => boolean | undefined | void;
+  run: (event: KeyboardEvent) => unknown;
   /** Also while a field has the focus. */
   inFields?: boolean;
 }
@@ -31,7 +31,7 @@ export function useKeys(list: readonly Key[]): void {
   const newest = useRef(list);
   newest.current = list;
   const names = list.map((k) => k.key).join(" ");
-  // biome-ignore lint/correctness/useExhaustiveDependencies: handlers are read through the ref
+  // Handlers are read through the ref, so that only other keys make new entries.
   useEffect(
     () =>
       addKeys(
@@ -60,7 +60,8 @@ export function startKeys(): void {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.altKey) return;
     const name = nameOf(event);
-    const field = isField(event.target);
+    // Behind an open dialog nothing listens but what also works in fields.
+    const field = isField(event.target) || document.querySelector("dialog[open]") !== null;
     const list = keys.peek();
     for (let i = list.length - 1; i >= 0; i--) {
       const key = list[i]!;

@@ -131,12 +131,26 @@ export function andFilter(text: string, condition: string): string {
   return / OR /i.test(text) ? `(${text.trim()}) AND ${condition}` : `${text.trim()} AND ${condition}`;
 }
 
-/** `key=value` with quotes where the language needs them. */
+/** A key as the language writes it: odd ones are quoted behind an `@`. */
+export function filterKey(key: string): string {
+  const plain = /^[A-Za-z_][\w.\-/]*$/.test(key) && !/^(and|or|not|in|exists)$/i.test(key);
+  return plain ? key : `@${quote(key)}`;
+}
+
+/** A value as the language writes it: quoted when it would otherwise end early or be read as a pattern. */
+export function filterValue(value: string | number | boolean): string {
+  if (typeof value !== "string") return String(value);
+  return /^[^\s(),"'*?\\=!<>~][^\s(),"'*?\\]*$/.test(value) ? value : quote(value);
+}
+
+function quote(text: string): string {
+  const escapes: Record<string, string> = { "\n": "\\n", "\t": "\\t", "\r": "\\r" };
+  return `"${text.replace(/["\\]/g, "\\$&").replace(/[\n\t\r]/g, (c) => escapes[c]!)}"`;
+}
+
+/** `key=value`, `duration>200ms`, with quotes where the language needs them. */
 export function condition(key: string, operator: string, value: string | number | boolean): string {
-  const text = String(value);
-  const plain = typeof value !== "string" || /^[A-Za-z_][\w.:/-]*$/.test(text);
-  const word = /^(and|or|not|in|true|false|null)$/i.test(text);
-  return `${key}${operator}${plain && !(word && typeof value === "string") ? text : JSON.stringify(text)}`;
+  return filterKey(key) + operator + filterValue(value);
 }
 
 // ---- the clock of live data

@@ -15,7 +15,7 @@ export function Command({ text, label = "Command" }: CommandProps) {
   return (
     <div class="command">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long lines scroll, also by keyboard */}
-      <pre tabIndex={0} aria-label={label}>
+      <pre tabIndex={0} role="group" aria-label={label}>
         {text}
       </pre>
       <CopyButton text={text} label={`Copy: ${label.toLowerCase()}`} />

@@ -350,7 +350,6 @@ export function Table<T>(props: TableProps<T>) {
               const key = rowKey(row);
               const to = props.href?.(row) ?? undefined;
               return (
-                // biome-ignore lint/a11y/useFocusableInteractive: the link or j/k reach the row
                 <div
                   key={key}
                   role="row"

@@ -100,7 +100,6 @@ export function TimeChart(props: TimeChartProps) {
     theme.value,
   ]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` stands for what matters
   useEffect(() => {
     const element = host.current;
     if (!element) return;
@@ -122,7 +121,6 @@ export function TimeChart(props: TimeChartProps) {
     };
   }, [shape, height]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: bounds and markers are read through the ref
   useEffect(() => {
     plot.current?.setData(data.plot as uPlot.AlignedData, true);
   }, [data, props.from, props.to, props.markers, props.least]);

@@ -5,6 +5,8 @@ import type { Route } from "../app";
 import { exists } from "../app";
 import { useKeys } from "../keys";
 import { Icon, type IconName } from "../parts/icon";
+import { KeyHelp } from "../parts/keyhelp";
+import { Palette } from "../parts/palette";
 import "../parts/parts.css";
 import { Toasts } from "../parts/toast";
 import { historyKey, href, path } from "../router";
@@ -56,6 +58,7 @@ function storedRail(): boolean {
 
 export function Shell({ route, params, children }: ShellProps) {
   const [small, setSmall] = useState(storedRail);
+  const [layer, setLayer] = useState<"palette" | "keys" | null>(null);
   const main = useRef<HTMLElement>(null);
   const scrolls = useRef(new Map<number, number>()).current;
 
@@ -80,6 +83,8 @@ export function Shell({ route, params, children }: ShellProps) {
   }, [path.value]);
 
   useKeys([
+    { key: "mod+k", help: "Open anything", inFields: true, run: () => setLayer(layer ? null : "palette") },
+    { key: "?", help: "This list", run: () => setLayer(layer ? null : "keys") },
     { key: "[", help: "Earlier by half the range", run: () => (route?.ranged ? shiftRange(-0.5) : false) },
     { key: "]", help: "Later by half the range", run: () => (route?.ranged ? shiftRange(0.5) : false) },
     { key: "z", help: "Undo the last zoom", run: () => (route?.ranged ? undoZoom() : false) },
@@ -103,16 +108,9 @@ export function Shell({ route, params, children }: ShellProps) {
 
   return (
     <div class={`shell ${small ? "small-rail" : ""}`}>
-      <a
-        class="skip"
-        href="#main"
-        onClick={(e) => {
-          e.preventDefault();
-          main.current?.focus();
-        }}
-      >
+      <button type="button" class="skip" onClick={() => main.current?.focus()}>
         Skip to the content
-      </a>
+      </button>
       <nav class="rail" aria-label="Screens">
         <a class="brand" href={href("/services")} aria-label="Varan">
           <Logo />
@@ -134,11 +132,13 @@ export function Shell({ route, params, children }: ShellProps) {
         </div>
       </nav>
       <div class="page">
-        <TopBar route={route} params={params} />
+        <TopBar route={route} params={params} onSearch={() => setLayer("palette")} />
         <main id="main" ref={main} tabIndex={-1}>
           {children}
         </main>
       </div>
+      {layer === "palette" && <Palette onClose={() => setLayer(null)} screens={entries()} />}
+      {layer === "keys" && <KeyHelp onClose={() => setLayer(null)} />}
       <Toasts />
     </div>
   );
