@@ -2,7 +2,7 @@
 
 import type { DurationHistogram } from "../api-types";
 import type { Tokens } from "../theme/tokens";
-import { axisTicks } from "./waterfall.model";
+import { timeTicks } from "./timechart-data";
 
 export interface HeatGeometry {
   width: number;
@@ -165,7 +165,12 @@ export function countIn(h: DurationHistogram, box: Box): number {
 
 /** `from_to_min_max` for the address: seconds and nanoseconds. */
 export const printBox = (b: Box): string =>
-  [Math.round(b.from * 1000) / 1000, Math.round(b.to * 1000) / 1000, Math.round(b.min_ns), Math.round(b.max_ns)].join("_");
+  [
+    Math.round(b.from * 1000) / 1000,
+    Math.round(b.to * 1000) / 1000,
+    Math.round(b.min_ns),
+    Math.round(b.max_ns),
+  ].join("_");
 
 export function parseBox(text: string): Box | null {
   const parts = text.split("_").map(Number);
@@ -194,12 +199,17 @@ export interface HeatScene {
   box: Box | null;
   /** Being drawn right now, in pixels. */
   drag: { x1: number; y1: number; x2: number; y2: number } | null;
-  formatTime: (seconds: number) => string;
   formatDuration: (ns: number) => string;
   font: string;
 }
 
-export function drawHeatmap(ctx: CanvasRenderingContext2D, h: DurationHistogram, s: HeatScale, scene: HeatScene, c: Tokens): void {
+export function drawHeatmap(
+  ctx: CanvasRenderingContext2D,
+  h: DurationHistogram,
+  s: HeatScale,
+  scene: HeatScene,
+  c: Tokens,
+): void {
   const { g } = s;
   const w = plotW(g);
   const height = plotH(g);
@@ -224,7 +234,10 @@ export function drawHeatmap(ctx: CanvasRenderingContext2D, h: DurationHistogram,
     }
     const errors = h.errors[i] ?? 0;
     if (errors) {
-      const total = Math.max(errors, column.reduce((a, b) => a + b, 0));
+      const total = Math.max(
+        errors,
+        column.reduce((a, b) => a + b, 0),
+      );
       const size = Math.max(2, Math.round((errors / total) * ERROR_STRIP));
       ctx.fillStyle = c.bad;
       ctx.fillRect(x, g.top + height + ERROR_GAP + ERROR_STRIP - size, wide, size);
@@ -237,7 +250,12 @@ export function drawHeatmap(ctx: CanvasRenderingContext2D, h: DurationHistogram,
     const y1 = s.y(bound(h, k + 1));
     ctx.strokeStyle = c.text;
     ctx.lineWidth = 1;
-    ctx.strokeRect(edge(col) - 0.5, Math.round(y1) - 0.5, edge(col + 1) - edge(col), Math.round(s.y(bound(h, k)) - y1));
+    ctx.strokeRect(
+      edge(col) - 0.5,
+      Math.round(y1) - 0.5,
+      edge(col + 1) - edge(col),
+      Math.round(s.y(bound(h, k)) - y1),
+    );
   }
   const area = scene.drag ?? (scene.box ? boxPixels(scene.box, s) : null);
   if (area) drawBox(ctx, area, c, g, w, height, scene.drag !== null);
@@ -296,29 +314,19 @@ function drawAxes(
   }
   ctx.textAlign = "center";
   const [t0, t1] = timeExtent(h);
-  for (const t of timeTicks(t0, t1, Math.max(2, Math.floor(w / 96)))) {
+  const ticks = timeTicks(t0, t1, Math.max(2, Math.floor(w / 96)));
+  for (const t of ticks.splits) {
     const x = s.x(t);
     ctx.fillStyle = c.line;
     ctx.fillRect(Math.round(x), g.top + height + ERROR_GAP + ERROR_STRIP, 1, 4);
     ctx.fillStyle = c.muted;
-    const text = scene.formatTime(t);
+    const text = ticks.label(t);
     const half = ctx.measureText(text).width / 2;
     ctx.fillText(text, Math.min(Math.max(x, half), g.width - half), g.height - 8);
   }
   ctx.fillStyle = c.line;
   ctx.fillRect(g.left, g.top + height, w, 1);
   ctx.textAlign = "left";
-}
-
-const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
-
-/** Round points of the clock. */
-export function timeTicks(from: number, to: number, most: number): number[] {
-  if (to - from < 2) return axisTicks({ from, to }, most);
-  const step = STEPS.find((s) => (to - from) / s <= most) ?? (to - from) / most;
-  const out: number[] = [];
-  for (let t = Math.ceil(from / step) * step; t <= to; t += step) out.push(t);
-  return out;
 }
 
 function drawMarks(
@@ -331,8 +339,14 @@ function drawMarks(
   height: number,
 ): void {
   const { g } = s;
-  const marks = ([["p50", h.p50], ["p95", h.p95], ["p99", h.p99]] as const)
-    .filter((m): m is readonly [typeof m[0], number] => m[1] !== null && m[1] !== undefined)
+  const marks = (
+    [
+      ["p50", h.p50],
+      ["p95", h.p95],
+      ["p99", h.p99],
+    ] as const
+  )
+    .filter((m): m is readonly [(typeof m)[0], number] => m[1] !== null && m[1] !== undefined)
     .map(([name, ns]) => ({ name, ns, y: s.y(ns), at: s.y(ns) }))
     .filter((m) => m.y >= g.top - 1 && m.y <= g.top + height + 1);
   // Labels keep a line of distance; the marks themselves stay where they are.

@@ -86,11 +86,42 @@ export interface SqlLine {
 
 /** Clauses that begin a line. The longest match counts. */
 const CLAUSES: string[][] = [
-  "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "PARTITION BY", "HAVING", "LIMIT", "OFFSET", "FETCH", "UNION ALL", "UNION",
-  "INTERSECT", "EXCEPT", "INSERT INTO", "INSERT OR", "REPLACE INTO", "VALUES", "UPDATE", "SET", "DELETE FROM", "RETURNING",
-  "ON CONFLICT", "WINDOW", "FOR UPDATE", "FOR SHARE",
-  "LEFT OUTER JOIN", "RIGHT OUTER JOIN", "FULL OUTER JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "INNER JOIN",
-  "CROSS JOIN", "NATURAL JOIN", "JOIN",
+  "SELECT",
+  "FROM",
+  "WHERE",
+  "GROUP BY",
+  "ORDER BY",
+  "PARTITION BY",
+  "HAVING",
+  "LIMIT",
+  "OFFSET",
+  "FETCH",
+  "UNION ALL",
+  "UNION",
+  "INTERSECT",
+  "EXCEPT",
+  "INSERT INTO",
+  "INSERT OR",
+  "REPLACE INTO",
+  "VALUES",
+  "UPDATE",
+  "SET",
+  "DELETE FROM",
+  "RETURNING",
+  "ON CONFLICT",
+  "WINDOW",
+  "FOR UPDATE",
+  "FOR SHARE",
+  "LEFT OUTER JOIN",
+  "RIGHT OUTER JOIN",
+  "FULL OUTER JOIN",
+  "LEFT JOIN",
+  "RIGHT JOIN",
+  "FULL JOIN",
+  "INNER JOIN",
+  "CROSS JOIN",
+  "NATURAL JOIN",
+  "JOIN",
 ].map((c) => c.split(" ")); // prettier-ignore
 
 const LINE_WIDTH = 72;
@@ -98,7 +129,10 @@ const LINE_WIDTH = 72;
 function clauseAt(tokens: Token[], i: number): number {
   let best = 0;
   for (const words of CLAUSES) {
-    if (words.length > best && words.every((w, k) => tokens[i + k]?.kind === "keyword" && tokens[i + k]!.text.toUpperCase() === w)) {
+    if (
+      words.length > best &&
+      words.every((w, k) => tokens[i + k]?.kind === "keyword" && tokens[i + k]!.text.toUpperCase() === w)
+    ) {
       best = words.length;
     }
   }
@@ -182,7 +216,10 @@ export function formatSql(sql: string): SqlLine[] {
 function keepLines(sql: string): SqlLine[] {
   return sql
     .split("\n")
-    .map((text) => ({ indent: Math.floor((text.length - text.trimStart().length) / 2), tokens: tokenize(text) }))
+    .map((text) => ({
+      indent: Math.floor((text.length - text.trimStart().length) / 2),
+      tokens: tokenize(text),
+    }))
     .filter((line) => line.tokens.length);
 }
 
@@ -204,7 +241,9 @@ export function fingerprint(sql: string): string {
   if (known !== undefined) return known;
   const text = tokenize(sql.slice(0, SQL_MAX))
     .filter((t) => t.kind !== "comment")
-    .map((t) => (t.kind === "string" || t.kind === "number" || t.kind === "parameter" ? "?" : t.text.toLowerCase()))
+    .map((t) =>
+      t.kind === "string" || t.kind === "number" || t.kind === "parameter" ? "?" : t.text.toLowerCase(),
+    )
     .join(" ")
     .replace(/\( \?(?: , \?)+ \)/g, "( ? )");
   if (fingerprints.size >= FINGERPRINTS_MAX) fingerprints.clear();

@@ -180,7 +180,8 @@ export function frameRuns(frames: readonly Frame[]): FrameRun[] {
 /** A path as one reads it: from the package on for libraries, without the folders before the project for own code. */
 export function shortPath(file: string): string {
   const path = file.replaceAll("\\", "/");
-  const library = /(?:site|dist)-packages\/(.+)$/.exec(path) ?? /\/lib(?:64)?\/python[\d.]+t?\/(.+)$/.exec(path);
+  const library =
+    /(?:site|dist)-packages\/(.+)$/.exec(path) ?? /\/lib(?:64)?\/python[\d.]+t?\/(.+)$/.exec(path);
   if (library) return library[1]!;
   const parts = path.split("/");
   return parts.length > 4 ? `…/${parts.slice(-3).join("/")}` : path;

@@ -293,13 +293,7 @@ function drawGroup(
 }
 
 /** Small triangle at the edge: the bar lies outside the view on that side. */
-function drawBeyond(
-  ctx: CanvasRenderingContext2D,
-  left: boolean,
-  g: Geometry,
-  p: Palette,
-  bar: Bar,
-): void {
+function drawBeyond(ctx: CanvasRenderingContext2D, left: boolean, g: Geometry, p: Palette, bar: Bar): void {
   const x = left ? g.names + 5 : g.width - 8;
   const d = left ? -3 : 3;
   const y = bar.top + bar.height / 2;
