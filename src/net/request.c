@@ -170,6 +170,13 @@ void request_body_drop(struct http_request *q) {
     q->body_counted = 0;
 }
 
+int request_body_replace(struct http_request *q, struct buffer *body) {
+    request_body_drop(q);
+    q->body = *body;
+    buffer_init(body, 0);
+    return body_count(q, q->body.allocated);
+}
+
 void request_dispatch(struct http_request *q) {
     assert(q->match.route);
     request_ref(q); /* until the answer */

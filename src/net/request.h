@@ -96,6 +96,8 @@ int request_body_begin(struct http_request *q, size_t declared, size_t cap);
 int request_body_append(struct http_request *q, const void *data, size_t size);
 /* Frees the body early (it was refused). */
 void request_body_drop(struct http_request *q);
+/* Puts a decompressed body in the place of the received one; takes its memory. 0 or -EAGAIN. */
+int request_body_replace(struct http_request *q, struct buffer *body);
 /* Calls the handler with a reference of its own. */
 void request_dispatch(struct http_request *q);
 

@@ -3,8 +3,8 @@
  * the request with the call.
  */
 #include "net/request.h"
+#include "wire/compress.h"
 
-#include <libdeflate.h>
 #include <stdarg.h>
 #include <strings.h>
 
@@ -118,30 +118,21 @@ bool worth_gzip(const char *content_type, size_t size) {
     return false;
 }
 
-/* A compressor takes a few hundred kB: one is kept between calls. */
-static struct libdeflate_compressor *_Atomic spare;
-
 bool gzip_body(struct buffer *body) {
-    struct libdeflate_compressor *c = atomic_exchange(&spare, NULL);
-    bool done = false;
+    struct buffer zipped;
 
-    if (!c)
-        c = libdeflate_alloc_compressor(GZIP_LEVEL);
-    /* Room for less than the whole: what does not shrink is sent as it is. */
-    size_t room = body->size - body->size / 16;
-    uint8_t *to = c ? malloc(room) : NULL;
-    size_t n = to ? libdeflate_gzip_compress(c, body->data, body->size, to, room) : 0;
-    if (n) {
-        free(body->data);
-        body->data = to;
-        body->size = n;
-        body->allocated = room;
-        done = true;
-    } else {
-        free(to);
+    buffer_init(&zipped, GZIP_BYTES_MAX * 2);
+    if (compress(COMPRESSION_GZIP, buffer_slice(body), GZIP_LEVEL, &zipped) < 0 ||
+        zipped.size > body->size - body->size / 16) {
+        buffer_done(&zipped); /* what does not shrink is sent as it is */
+        return false;
     }
-    struct libdeflate_compressor *other = c ? atomic_exchange(&spare, c) : NULL;
-    if (other)
-        libdeflate_free_compressor(other);
-    return done;
+    uint8_t *shrunk = realloc(zipped.data, zipped.size);
+    if (shrunk) {
+        zipped.data = shrunk;
+        zipped.allocated = zipped.size;
+    }
+    free(body->data);
+    *body = zipped;
+    return true;
 }
