@@ -1,6 +1,7 @@
 /*
- * Storage: ClickHouse, inside this process (libchdb, opened with dlopen) or over HTTP. One SQL dialect,
- * one schema (migrate.c), one writer with group commit (writer.c), one way to read (query.c).
+ * Storage: ClickHouse, inside this process (libchdb, opened with dlopen) or over HTTP. One SQL
+ * dialect, one schema (migrate.c), one writer with group commit (writer.c), one way to read
+ * (query.c).
  *
  * All functions are thread-safe unless said otherwise.
  */
@@ -11,7 +12,7 @@
 #include "base/memory.h"
 #include "wire/native.h"
 
-/* Tables that are written. Each has its columns in tables.c (shared with the migrations' tests). */
+/* Tables that are written. Each has its columns in src/signal/columns.h. */
 enum store_table {
     TABLE_SPANS,
     TABLE_LOGS,
@@ -32,18 +33,18 @@ struct store_options {
     const char *engine_lib;     /* libchdb.so; NULL: beside the binary, then the usual folders */
     const char *clickhouse_url; /* not NULL: HTTP transport instead of the embedded engine */
     const char *clickhouse_database; /* NULL: "varan" */
-    unsigned retention_days;    /* 0: 30 */
-    uint64_t retention_bytes;   /* 0: no limit */
-    uint64_t free_bytes_min;    /* disk guard; 0: 2 GiB */
-    size_t queue_bytes_max;     /* waiting for the writer; 0: 128 MiB */
-    int64_t commit_ns_max;      /* group commit window; 0: 1 s */
-    size_t commit_bytes_max;    /* 0: 8 MiB */
-    bool durable;               /* fsync before an answer; default true via store_options_default() */
+    unsigned retention_days;         /* 0: 30 */
+    uint64_t retention_bytes;        /* 0: no limit */
+    uint64_t free_bytes_min;         /* disk guard; 0: 2 GiB */
+    size_t queue_bytes_max;          /* waiting for the writer; 0: 128 MiB */
+    int64_t commit_ns_max;           /* group commit window; 0: 1 s */
+    size_t commit_bytes_max;         /* 0: 8 MiB */
+    bool durable; /* fsync before an answer; default true via store_options_default() */
 };
 void store_options_default(struct store_options *o);
 
-/* Opens, migrates, starts the writer and the retention thread. `e` says what to do when the engine's
- * library is missing (with the install command) or the data folder is in use. */
+/* Opens, migrates, starts the writer and the retention thread. `e` says what to do when the
+ * engine's library is missing (with the install command) or the data folder is in use. */
 int store_open(const struct store_options *o, struct store **ret, struct error *e);
 /* Writes what waits, for at most 10 s, then closes. */
 void store_close(struct store *s);
@@ -51,23 +52,24 @@ void store_close(struct store *s);
 /* ---- Writing ---- */
 
 /*
- * A batch holds one native block per table. Acquire gives an exclusive one (there are several, so that
- * threads decode side by side); rows of several requests gather in it until the writer takes it.
- * -EAGAIN when the queue is full.
+ * A batch holds one native block per table. Acquire gives an exclusive one (there are several, so
+ * that threads decode side by side); rows of several requests gather in it until the writer takes
+ * it. -EAGAIN when the queue is full; -ENOSPC when the disk is full and nothing more can be
+ * dropped; -ESHUTDOWN while closing.
  */
 struct store_batch;
 int store_batch_acquire(struct store *s, size_t bytes_hint, struct store_batch **ret);
 struct native_block *store_batch_block(struct store_batch *b, enum store_table t);
 
 typedef void (*store_done)(void *ctx, int result);
-/* A hook that runs on the writer thread just before the batch is written, once per batch: derived rows
- * that were gathered in memory are added here. Set once, before the first acquire. */
+/* A hook that runs on the writer thread just before the batch is written, once per batch: derived
+ * rows that were gathered in memory are added here. Set once, before the first acquire. */
 typedef int (*store_flush_hook)(void *ctx, struct store_batch *b);
 void store_set_flush_hook(struct store *s, store_flush_hook hook, void *ctx);
 
-/* Gives the batch back with the rows added since acquire; `done` is called on the writer's thread when
- * they are durable (result 0) or could not be written (negative; they are gone then and the sender must
- * send again). */
+/* Gives the batch back with the rows added since acquire; `done` is called on the writer's thread
+ * when they are durable (result 0) or could not be written (negative; they are gone then and the
+ * sender must send again). */
 void store_batch_commit(struct store_batch *b, store_done done, void *ctx);
 /* Gives it back, without the rows added since acquire. */
 void store_batch_abort(struct store_batch *b);
@@ -76,21 +78,25 @@ void **store_batch_user(struct store_batch *b);
 
 /* ---- Reading ---- */
 
-struct store_param { /* bound as {name:Type} */
+/*
+ * Bound as {name:Type}. Text types take the bytes as they are (escaping is done here); Array(…),
+ * Map(…) and Tuple(…) take a literal ("['a','b\\'c']", "[1,2]") that the caller quotes.
+ */
+struct store_param {
     const char *name;
     struct slice value; /* as text */
 };
 
 struct store_limits {
-    int64_t timeout_ns;     /* 0: 10 s */
+    int64_t timeout_ns;      /* 0: 10 s */
     size_t memory_bytes_max; /* 0: 1 GiB */
-    size_t rows_max;        /* rows of the result; 0: 100,000 */
+    size_t rows_max;         /* rows of the result; 0: 100,000 */
     size_t result_bytes_max; /* 0: 64 MiB */
 };
 
-/* Runs one SELECT; the answer's bytes in `format` ("Native", "JSONCompact", …) are appended to `ret`
- * (initialised by the caller). Never changes data (readonly = 2 is set). Errors: -ETIMEDOUT, -ENOBUFS
- * (a limit), -EINVAL (SQL), -EIO; the engine's sentence is in `e`. */
+/* Runs one SELECT; the answer's bytes in `format` ("Native", "JSONCompact", …) are appended to
+ * `ret` (initialised by the caller). Never changes data (readonly = 2 is set). Errors: -ETIMEDOUT,
+ * -ENOBUFS (a limit), -EINVAL (SQL), -EIO; the engine's sentence is in `e`. */
 int store_query(struct store *s, const char *sql, const struct store_param *params, size_t n_params,
                 const char *format, const struct store_limits *limits, struct buffer *ret,
                 struct error *e);
@@ -99,12 +105,13 @@ int store_query(struct store *s, const char *sql, const struct store_param *para
 int store_execute(struct store *s, const char *sql, struct error *e);
 
 struct store_stats {
-    uint64_t commits, commit_failures, rows[TABLE_COUNT], bytes_inserted, queue_bytes, queue_refused,
-            disk_free_bytes, disk_used_bytes, dropped_partitions;
+    uint64_t commits, commit_failures, rows[TABLE_COUNT], bytes_inserted, queue_bytes,
+            queue_refused, disk_free_bytes, disk_used_bytes, dropped_partitions;
     double commit_seconds_sum;
     char transport[16]; /* "embedded" or "http" */
     char engine_version[32];
-    char notice[256]; /* what a person must know (disk guard at work, …), or empty */
+    char last_error[256]; /* the engine's sentence of the last failed commit, or empty */
+    char notice[256];     /* what a person must know (disk guard at work, …), or empty */
 };
 void store_read_stats(struct store *s, struct store_stats *ret);
 
@@ -113,5 +120,10 @@ struct sqlite3;
 /* The connection of the calling thread's turn: lock, use, unlock. */
 struct sqlite3 *store_state_lock(struct store *s);
 void store_state_unlock(struct store *s);
+/* Brings `owner`'s tables up to version n: sql[i] (one or more statements) is version i + 1,
+ * applied once, in a transaction with its number. -EPROTONOSUPPORT when a newer program was here.
+ */
+int store_state_migrate(struct store *s, const char *owner, const char *const *sql, size_t n,
+                        struct error *e);
 
 #endif

@@ -1,0 +1,211 @@
+/*
+ * The writer: one thread that takes the batches somebody waits for and inserts them, table by
+ * table, the blocks of one table in one INSERT. Group commit: while one commit runs, the next one's
+ * rows gather.
+ */
+#include "base/clock.h"
+#include "store/private.h"
+
+#include <assert.h>
+#include <time.h>
+
+#define GATHER_NS_MAX                                                                              \
+    (200 * NS_PER_MS)   /* small commits leave this much room after one another at most */
+#define GATHER_FACTOR 2 /* … and as long as this many times the last one */
+#define SMALL_BYTES ((size_t) 512 << 10)
+#define IDLE_NS (5 * NS_PER_S) /* after this long without a commit memory is given back */
+
+struct commit {
+    struct store_batch *batches[BATCHES_MAX];
+    size_t n, bytes;
+};
+
+struct pace {
+    int64_t last_start_ns, last_cost_ns;
+};
+
+static void wait_until(struct store *s, int64_t until_ns) {
+    struct timespec t = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+
+    pthread_cond_timedwait(&s->work, &s->lock, &t);
+}
+
+/* When the next commit is due: 0 now, INT64_MAX when nobody waits. The lock is held. */
+static int64_t commit_due(const struct store *s, const struct pace *pace) {
+    int64_t now = clock_monotonic_ns(), oldest = INT64_MAX;
+    size_t bytes = 0;
+    bool full = false;
+
+    for (size_t i = 0; i < s->n_batches; i++) {
+        const struct store_batch *b = s->batches[i];
+        if (b->state != BATCH_OPEN || b->waiters.n == 0)
+            continue;
+        bytes += b->bytes;
+        full |= b->closing;
+        if (b->oldest_ns < oldest)
+            oldest = b->oldest_ns;
+    }
+    if (oldest == INT64_MAX)
+        return INT64_MAX;
+    if (full || s->stopping || bytes >= s->options.commit_bytes_max)
+        return 0;
+    int64_t due = oldest + s->options.commit_ns_max;
+    if (s->n_acquired ==
+        0) { /* nobody is about to add rows: only the pace of small commits counts */
+        int64_t gap = pace->last_cost_ns * GATHER_FACTOR;
+        if (gap > GATHER_NS_MAX)
+            gap = GATHER_NS_MAX;
+        if (bytes >= SMALL_BYTES)
+            gap = 0;
+        if (pace->last_start_ns + gap < due)
+            due = pace->last_start_ns + gap;
+    }
+    return due <= now ? 0 : due;
+}
+
+/* Takes the open batches that somebody waits for; those being filled are next. The lock is held. */
+static void commit_take(struct store *s, struct commit *c) {
+    c->n = c->bytes = 0;
+    for (size_t i = 0; i < s->n_batches; i++) {
+        struct store_batch *b = s->batches[i];
+        if (b->state == BATCH_ACQUIRED && b->waiters.n)
+            b->closing = true;
+        if (b->state != BATCH_OPEN || b->waiters.n == 0)
+            continue;
+        b->state = BATCH_TAKEN;
+        c->bytes += b->bytes;
+        c->batches[c->n++] = b;
+    }
+}
+
+static int insert_table(struct store *s, const struct commit *c, const bool *lost,
+                        enum store_table t, struct error *e) {
+    const struct native_block *blocks[BATCHES_MAX];
+    size_t n = 0, rows = 0, bytes = 0;
+
+    for (size_t i = 0; i < c->n; i++) {
+        const struct native_block *b = c->batches[i]->blocks[t];
+        if (lost[i] || native_block_rows(b) == 0)
+            continue;
+        rows += native_block_rows(b);
+        bytes += native_block_bytes(b);
+        blocks[n++] = b;
+    }
+    if (n == 0)
+        return 0;
+    int r = s->engine->ops->insert(s->engine, 0, s->insert_sql[t], blocks, n, e);
+    if (r == 0) {
+        pthread_mutex_lock(&s->stats_lock);
+        s->stats.rows[t] += rows;
+        s->stats.bytes_inserted += bytes;
+        pthread_mutex_unlock(&s->stats_lock);
+    }
+    return r;
+}
+
+/* Inserts everything and answers all who wait. */
+static void commit_run(struct store *s, struct commit *c) {
+    bool lost[BATCHES_MAX] = {false}; /* batches whose derived rows could not be made */
+    int results[BATCHES_MAX], r = 0;
+    struct error e = ERROR_NONE;
+    int64_t start = clock_monotonic_ns();
+
+    for (size_t i = 0; i < c->n; i++) {
+        results[i] = s->hook ? s->hook(s->hook_ctx, c->batches[i]) : 0;
+        lost[i] = results[i] < 0;
+    }
+    for (enum store_table t = 0; t < TABLE_COUNT && r == 0; t++)
+        r = insert_table(s, c, lost, t, &e);
+    pthread_mutex_lock(&s->stats_lock);
+    s->stats.commits++;
+    s->stats.commit_failures += r < 0;
+    s->stats.commit_seconds_sum += (double) (clock_monotonic_ns() - start) / NS_PER_S;
+    if (r < 0)
+        snprintf(s->stats.last_error, sizeof(s->stats.last_error), "%.250s", e.text);
+    pthread_mutex_unlock(&s->stats_lock);
+    for (size_t i = 0; i < c->n; i++) {
+        struct store_batch *b = c->batches[i];
+        for (size_t j = 0; j < b->waiters.n; j++)
+            b->waiters.items[j].done(b->waiters.items[j].ctx, lost[i] ? results[i] : r);
+    }
+}
+
+/* Gives the memory of empty batches back, the engine's too. The lock is held on entry and return.
+ */
+static void shrink(struct store *s) {
+    for (size_t i = 0; i < s->n_batches; i++) {
+        struct store_batch *b = s->batches[i];
+        if (b->state == BATCH_OPEN && b->waiters.n == 0 && b->bytes == 0)
+            for (size_t t = 0; t < TABLE_COUNT; t++)
+                if (native_block_rows(b->blocks[t]) == 0)
+                    native_block_shrink(b->blocks[t]);
+    }
+    pthread_mutex_unlock(&s->lock);
+    s->engine->ops->execute(s->engine, "SYSTEM JEMALLOC PURGE", NULL, NULL);
+    pthread_mutex_lock(&s->lock);
+}
+
+static void *writer_main(void *arg) {
+    struct store *s = arg;
+    struct pace pace = {0};
+    struct commit c;
+    bool shrunk = true;
+
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        int64_t due = commit_due(s, &pace);
+        if (due == INT64_MAX && s->stopping &&
+            (s->n_acquired == 0 || clock_monotonic_ns() >= s->stop_deadline_ns))
+            break;
+        if (due == INT64_MAX && !s->stopping) {
+            if (shrunk) {
+                pthread_cond_wait(&s->work, &s->lock);
+            } else {
+                int64_t until = pace.last_start_ns + IDLE_NS;
+                wait_until(s, until);
+                if (clock_monotonic_ns() >= until && commit_due(s, &pace) == INT64_MAX) {
+                    shrink(s);
+                    shrunk = true;
+                }
+            }
+            continue;
+        }
+        if (due != 0) {
+            wait_until(s, due == INT64_MAX ? s->stop_deadline_ns : due);
+            continue;
+        }
+        commit_take(s, &c);
+        pthread_mutex_unlock(&s->lock);
+        pace.last_start_ns = clock_monotonic_ns();
+        commit_run(s, &c);
+        pace.last_cost_ns = clock_monotonic_ns() - pace.last_start_ns;
+        shrunk = false;
+        pthread_mutex_lock(&s->lock);
+        for (size_t i = 0; i < c.n; i++)
+            batch_clear(c.batches[i]);
+        s->queue_bytes -= c.bytes;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+int writer_start(struct store *s, struct error *e) {
+    int r = pthread_create(&s->writer, NULL, writer_main, s);
+
+    if (r)
+        return error_set(e, -r, "The writer's thread could not be started: %s", error_name(-r));
+    s->writer_runs = true;
+    return 0;
+}
+
+void writer_stop(struct store *s) {
+    if (!s->writer_runs)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    s->stop_deadline_ns = clock_monotonic_ns() + 10 * NS_PER_S;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->writer, NULL);
+    s->writer_runs = false;
+}
