@@ -10,7 +10,10 @@ export interface ScreenProps {
 }
 type Screen = ComponentType<ScreenProps>;
 
-const files = import.meta.glob<{ default: Screen }>("./screens/*.tsx");
+// Files beside these in screens/ are parts of one screen.
+const files = import.meta.glob<{ default: Screen }>(
+  "./screens/{findings,services,service,traces,trace,logs,errors,profiles,metrics,dashboards,alerts,send-data,settings,not-yet}.tsx",
+);
 
 export interface Route {
   pattern: string;

@@ -2,7 +2,7 @@
  * Figures and times as people read them: three significant digits, always a unit, no jumping widths.
  * Points in time come as decimal nanoseconds in text (they exceed 2^53); durations as numbers of nanoseconds.
  */
-import { zoneName } from "./state";
+import { from, resolveTime, to, zoneName } from "./state";
 
 /** Between a figure and its unit: thin enough to belong together, and never broken. */
 const gap = "\u202f";
@@ -220,6 +220,35 @@ export function ago(ns: string | number, nowMs = Date.now()): string {
 export function zoneLabel(): string {
   const parts = format({ timeZoneName: "short" }).formatToParts(new Date());
   return parts.find((p) => p.type === "timeZoneName")?.value ?? zoneName.value;
+}
+
+// ---- ranges
+
+const words: Record<string, string> = { s: "s", m: "min", h: "h", d: "d", w: "w" };
+
+/** The range in words: `Last 15 min`, `14:00 – 14:30`, `03-02 14:00 – 03-03 10:00`. */
+export function rangeText(start: string, end: string): string {
+  const m = /^now-(\d+)([smhdw])$/.exec(start);
+  if (m && end === "now") return `Last ${m[1]} ${words[m[2]!]}`;
+  const now = Date.now() / 1000;
+  const a = resolveTime(start, now);
+  const b = resolveTime(end, now);
+  if (a === null || b === null) return "Unknown range";
+  const [na, nb, nn] = [a * 1e9, b * 1e9, now * 1e9];
+  const places = b - a < 10 ? 3 : 0;
+  const short = (ns: number) =>
+    b - a < 120 ? clock(String(BigInt(Math.round(ns / 1e6)) * 1000000n), places) : clock(ns, 0).slice(0, 5);
+  if (end === "now") return `${day(na) === day(nn) ? "" : `${day(na).slice(5)} `}${short(na)} – now`;
+  if (day(na) === day(nb))
+    return `${day(na) === day(nn) ? "" : `${day(na).slice(5)} `}${short(na)} – ${short(nb)}`;
+  return `${day(na).slice(5)} ${clock(na, 0).slice(0, 5)} – ${day(nb).slice(5)} ${clock(nb, 0).slice(0, 5)}`;
+}
+
+/** The page's range for a sentence: `in the last 15 min`, `between 14:00 and 14:30`. */
+export function rangePhrase(): string {
+  const text = rangeText(from.value, to.value);
+  if (text.startsWith("Last ")) return `in the last ${text.slice(5)}`;
+  return `between ${text.replace(" – ", " and ")}`;
 }
 
 // ---- names

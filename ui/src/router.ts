@@ -114,10 +114,11 @@ function onClick(event: MouseEvent): void {
   if (event.defaultPrevented || event.button !== 0) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const anchor = (event.target as Element | null)?.closest?.("a[href]");
-  if (!(anchor instanceof HTMLAnchorElement)) return;
-  if (anchor.origin !== window.location.origin || anchor.target || anchor.hasAttribute("download")) return;
+  if (!anchor || anchor.hasAttribute("target") || anchor.hasAttribute("download")) return;
+  const url = new URL(anchor.getAttribute("href") ?? "", window.location.href);
+  if (url.origin !== window.location.origin) return;
   event.preventDefault();
-  navigate(anchor.href);
+  navigate(url.href);
 }
 
 /** Listens to the browser's history and to clicks on links. Called once. */

@@ -5,6 +5,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useApi } from "../api";
 import type { AttributeValues, ServiceList } from "../api-types";
+import { rangeText } from "../format";
 import { href, navigate, segment } from "../router";
 import { condition, live, range, setLive, setRange, setZone } from "../state";
 import { chooseTheme } from "../theme/theme";
@@ -14,7 +15,6 @@ import "./palette.css";
 import { zoneName } from "../state";
 import { score } from "./palette-match";
 import { ServiceName } from "./servicename";
-import { rangeText } from "./timepicker";
 import { parseRange } from "./timepicker-text";
 
 export interface PaletteProps {

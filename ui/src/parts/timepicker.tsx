@@ -3,14 +3,13 @@
  * the steps back and forth and the live switch. Everything is in the address.
  */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { clock, day, timestamp, zoneLabel } from "../format";
+import { rangeText, timestamp, zoneLabel } from "../format";
 import { useKeys } from "../keys";
 import {
   from,
   live,
   relative,
   resolvedRange,
-  resolveTime,
   setLive,
   setRange,
   setZone,
@@ -36,26 +35,6 @@ const presets: [string, string][] = [
   ["now-7d", "7 days"],
   ["now-30d", "30 days"],
 ];
-
-const words: Record<string, string> = { s: "s", m: "min", h: "h", d: "d", w: "w" };
-
-/** The range in words: `Last 15 min`, `14:00 – 14:30`, `03-02 14:00 – 03-03 10:00`. */
-export function rangeText(start: string, end: string): string {
-  const m = /^now-(\d+)([smhdw])$/.exec(start);
-  if (m && end === "now") return `Last ${m[1]} ${words[m[2]!]}`;
-  const now = Date.now() / 1000;
-  const a = resolveTime(start, now);
-  const b = resolveTime(end, now);
-  if (a === null || b === null) return "Unknown range";
-  const [na, nb, nn] = [a * 1e9, b * 1e9, now * 1e9];
-  const places = b - a < 10 ? 3 : 0;
-  const short = (ns: number) =>
-    b - a < 120 ? clock(String(BigInt(Math.round(ns / 1e6)) * 1000000n), places) : clock(ns, 0).slice(0, 5);
-  if (end === "now") return `${day(na) === day(nn) ? "" : `${day(na).slice(5)} `}${short(na)} – now`;
-  if (day(na) === day(nb))
-    return `${day(na) === day(nn) ? "" : `${day(na).slice(5)} `}${short(na)} – ${short(nb)}`;
-  return `${day(na).slice(5)} ${clock(na, 0).slice(0, 5)} – ${day(nb).slice(5)} ${clock(nb, 0).slice(0, 5)}`;
-}
 
 export function TimePicker() {
   const [open, setOpen] = useState(false);

@@ -1,0 +1,127 @@
+/** The ways to send data, with the server's own addresses filled in. */
+export interface Snippet {
+  id: string;
+  title: string;
+  text: string;
+  steps: { title: string; text?: string; code: string }[];
+}
+
+export function snippets(http: string, grpc: string): Snippet[] {
+  const grpcTarget = grpc.replace(/^https?:\/\//, "");
+  return [
+    {
+      id: "python",
+      title: "Python",
+      text: "The agent watches requests, database calls, outgoing HTTP and logging without a change of code.",
+      steps: [
+        {
+          title: "Run the application under the agent",
+          code: `VARAN_ENDPOINT=${http} varan run -- python app.py`,
+        },
+        {
+          title: "The same for a server of workers",
+          code: `VARAN_ENDPOINT=${http} varan run -- gunicorn --workers 4 shop.wsgi`,
+        },
+        {
+          title: "Or from the code, first thing",
+          code: `import varan\n\nvaran.start(service="shop", endpoint="${http}")`,
+        },
+      ],
+    },
+    {
+      id: "otel",
+      title: "OpenTelemetry SDK",
+      text: "Any language. Only the environment changes.",
+      steps: [
+        {
+          title: "Over HTTP",
+          code: [
+            "export OTEL_SERVICE_NAME=shop",
+            `export OTEL_EXPORTER_OTLP_ENDPOINT=${http}`,
+            "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            "export OTEL_LOGS_EXPORTER=otlp",
+          ].join("\n"),
+        },
+        {
+          title: "Over gRPC",
+          code: [
+            "export OTEL_SERVICE_NAME=shop",
+            `export OTEL_EXPORTER_OTLP_ENDPOINT=${grpc}`,
+            "export OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+            "export OTEL_EXPORTER_OTLP_INSECURE=true",
+            "export OTEL_LOGS_EXPORTER=otlp",
+          ].join("\n"),
+        },
+        {
+          title: "Python, without a change of code",
+          code: "pip install opentelemetry-distro opentelemetry-exporter-otlp\nopentelemetry-bootstrap -a install\nopentelemetry-instrument python app.py",
+        },
+      ],
+    },
+    {
+      id: "logging",
+      title: "Python logging",
+      text: "Under the agent, records of the standard logging module arrive with the trace they belong to. Without it, the OpenTelemetry handler sends them.",
+      steps: [
+        { title: "Install", code: "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http" },
+        {
+          title: "Add the handler",
+          code: `import logging
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.resources import Resource
+
+provider = LoggerProvider(Resource.create({"service.name": "shop"}))
+provider.add_log_record_processor(
+    BatchLogRecordProcessor(OTLPLogExporter(endpoint="${http}/v1/logs"))
+)
+logging.getLogger().addHandler(LoggingHandler(logger_provider=provider))
+logging.getLogger().setLevel(logging.INFO)
+
+logging.warning("hello from %s", "shop")`,
+        },
+      ],
+    },
+    {
+      id: "collector",
+      title: "Collector",
+      text: "A collector that is already there sends a copy to Varan.",
+      steps: [
+        {
+          title: "Add to the collector's configuration",
+          code: `exporters:
+  otlphttp/varan:
+    endpoint: ${http}
+    compression: gzip
+
+service:
+  pipelines:
+    traces:
+      exporters: [otlphttp/varan]
+    logs:
+      exporters: [otlphttp/varan]`,
+        },
+        {
+          title: "Or over gRPC",
+          code: `exporters:
+  otlp/varan:
+    endpoint: ${grpcTarget}
+    tls:
+      insecure: true`,
+        },
+      ],
+    },
+    {
+      id: "curl",
+      title: "curl",
+      text: "One span by hand, to see that the way is open.",
+      steps: [
+        {
+          title: "Send a span",
+          code: `curl ${http}/v1/traces -H 'content-type: application/json' -d '{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"hello"}}]},"scopeSpans":[{"spans":[{"traceId":"'$(openssl rand -hex 16)'","spanId":"'$(openssl rand -hex 8)'","name":"GET /hello","kind":2,"startTimeUnixNano":"'$(date +%s)000000000'","endTimeUnixNano":"'$(date +%s)200000000'"}]}]}]}'`,
+        },
+      ],
+    },
+  ];
+}

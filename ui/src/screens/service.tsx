@@ -1,0 +1,137 @@
+/** One service: the answer, its golden signals on one time axis, and what they are made of. */
+import { useMemo } from "preact/hooks";
+import { useApi } from "../api";
+import type { ServiceDetail } from "../api-types";
+import type { ScreenProps } from "../app";
+import { ago, plural, rangePhrase, timestamp, toSeconds } from "../format";
+import { Empty } from "../parts/empty";
+import { ErrorState } from "../parts/errorstate";
+import { ServiceName } from "../parts/servicename";
+import { Skeleton } from "../parts/skeleton";
+import type { Marker } from "../parts/timechart";
+import { href } from "../router";
+import { condition, range, setRange } from "../state";
+import "./services.css";
+import "./service.css";
+import { Signals } from "./service-signals";
+import {
+  Dependencies,
+  ErrorTypes,
+  Operations,
+  ResourceFacts,
+  SlowestTraces,
+  Statements,
+} from "./service-tables";
+
+export default function Service({ params }: ScreenProps) {
+  const name = params.name ?? "";
+  const answer = useApi<ServiceDetail>(`/services/${encodeURIComponent(name)}`, range.value);
+  const { data, error, stale, slow } = answer;
+
+  const markers = useMemo<Marker[]>(() => {
+    if (!data) return [];
+    // The first version ever seen is no deploy.
+    return data.versions
+      .map((v) => ({ time: toSeconds(v.first_seen_ns), label: v.version }))
+      .filter((v) => v.label && v.time > toSeconds(data.from_ns) && v.time < toSeconds(data.to_ns));
+  }, [data]);
+
+  if (error && !data) {
+    return error.code === "not_found" ? (
+      <Unknown name={name} />
+    ) : (
+      <ErrorState error={error} what={`the service ${name}`} onRetry={answer.reload} />
+    );
+  }
+  if (!data) return <Loading shown={slow} />;
+  const s = data.service;
+  return (
+    <>
+      <section class="section service-head">
+        <div class="service-title">
+          <h1>
+            <ServiceName name={s.name} max={60} />
+          </h1>
+          <span class="muted">
+            {[s.version && `version ${s.version}`, s.language, plural(s.instances, "instance")]
+              .filter(Boolean)
+              .join(" · ")}
+            {" · "}
+            <span title={timestamp(s.last_seen_ns)}>last seen {ago(s.last_seen_ns)}</span>
+          </span>
+          <span class="service-doors">
+            <a class="button" href={href("/traces", { filter: condition("service", "=", s.name) })}>
+              Traces
+            </a>
+            <a class="button" href={href("/logs", { filter: condition("service", "=", s.name) })}>
+              Logs
+            </a>
+          </span>
+        </div>
+        {data.answer && <p class={`answer-text ${stale ? "dim" : ""}`}>{data.answer}</p>}
+      </section>
+      <Signals data={data} markers={markers} dim={stale} />
+      {data.operations.length === 0 ? (
+        <section class="section">
+          <Empty
+            small
+            title={`No requests ${rangePhrase()}`}
+            actions={
+              <button type="button" class="button" onClick={() => setRange("now-1d", "now")}>
+                Look at the last 24 hours
+              </button>
+            }
+          />
+        </section>
+      ) : (
+        <Operations data={data} dim={stale} />
+      )}
+      <Statements data={data} dim={stale} />
+      <div class="pair">
+        <Dependencies data={data} dim={stale} />
+        <ErrorTypes data={data} dim={stale} />
+      </div>
+      <SlowestTraces data={data} dim={stale} />
+      <ResourceFacts data={data} />
+    </>
+  );
+}
+
+function Unknown({ name }: { name: string }) {
+  return (
+    <Empty
+      title={`No data from ${name} ${rangePhrase()}`}
+      waiting
+      actions={
+        <>
+          <button type="button" class="button" onClick={() => setRange("now-1d", "now")}>
+            Look at the last 24 hours
+          </button>
+          <a class="button" href={href("/services")}>
+            All services
+          </a>
+        </>
+      }
+    >
+      The service has another name, or sent nothing in this time.
+    </Empty>
+  );
+}
+
+function Loading({ shown }: { shown: boolean }) {
+  return (
+    <>
+      <section class="section service-head">
+        <Skeleton height={28} shown={shown} />
+      </section>
+      <section class="section signals">
+        {[0, 1, 2, 3].map((i) => (
+          <Skeleton key={i} height={196} shown={shown} />
+        ))}
+      </section>
+      <section class="section">
+        <Skeleton lines={6} shown={shown} />
+      </section>
+    </>
+  );
+}
