@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "store/engine.h"
 #include "store/engine_library.h"
+#include "store/guard.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -23,7 +24,7 @@ struct connection {
 struct embedded {
     struct engine engine;
     const struct engine_library *lib;
-    char *path_arg;
+    char *path_arg, *config_arg;
     pthread_mutex_t lock; /* queries[], busy flags */
     pthread_cond_t freed;
     struct connection queries[QUERY_CONNECTIONS_MAX];
@@ -39,6 +40,7 @@ struct embedded {
  * machine of its own: gigabytes of caches and hundreds of threads. Measured idle: see
  * docs/internals/storage.md.
  */
+static const char PATH_ARG[] = "--path=", CONFIG_ARG[] = "--config-file=";
 static const char *const boot_args[] = {
         "varan",
         "--logger.level=none",
@@ -65,7 +67,8 @@ static const char *const boot_args[] = {
         "--max_active_parts_loading_thread_pool_size=4",
         "--max_outdated_parts_loading_thread_pool_size=1",
         "--max_parts_cleaning_thread_pool_size=2",
-        NULL, /* --path */
+        PATH_ARG,
+        CONFIG_ARG,
         /* Settings of each connection. */
         "--max_insert_threads=1",
         "--async_insert=0",
@@ -116,10 +119,13 @@ static int connection_open(struct embedded *g, struct connection *c, struct erro
     int n = 0;
 
     for (; (size_t) n < sizeof(argv) / sizeof(*argv); n++)
-        argv[n] = boot_args[n] ? (char *) boot_args[n] : g->path_arg;
+        argv[n] = boot_args[n] == PATH_ARG     ? g->path_arg
+                  : boot_args[n] == CONFIG_ARG ? g->config_arg
+                                               : (char *) (uintptr_t) boot_args[n];
     c->handle = g->lib->connect(n, argv);
     if (!c->handle || !*c->handle)
-        return error_set(e, -EIO, "The storage engine could not open %s.", g->path_arg + 7);
+        return error_set(e, -EIO, "The storage engine could not open %s.",
+                         g->path_arg + strlen(PATH_ARG));
     return 0;
 }
 
@@ -205,6 +211,22 @@ static int connection_prepare(struct embedded *g, struct connection *c,
     return r;
 }
 
+/* readonly = 2 stops changes of data, but not SELECT … INTO OUTFILE or USE. Text that does not
+ * parse is left to the engine, which says where it is wrong. */
+static int check_reads_only(struct embedded *g, struct connection *c, const char *sql,
+                            struct error *e) {
+    struct chdb_analysis a = {.struct_size = sizeof(a)};
+    int r = guard_check(slice_from(sql), e);
+
+    if (r < 0)
+        return r;
+    if (g->lib->classify_query_n(*c->handle, sql, strlen(sql), NULL, 0, &a) != 0)
+        return error_set(e, -EIO, "The engine could not look at the query.");
+    if (a.statements > 1 || (a.statements == 1 && a.class != 0))
+        return error_set(e, -EINVAL, "A query is one statement that only reads.");
+    return 0;
+}
+
 static int query_on(struct embedded *g, struct connection *c, const struct engine_query *q,
                     struct buffer *ret, struct error *e) {
     const char *names[ENGINE_PARAMS_MAX], *values[ENGINE_PARAMS_MAX];
@@ -214,6 +236,9 @@ static int query_on(struct embedded *g, struct connection *c, const struct engin
 
     if (q->n_params > ENGINE_PARAMS_MAX)
         return error_set(e, -EINVAL, "A query has at most %u parameters.", ENGINE_PARAMS_MAX);
+    r = check_reads_only(g, c, q->sql, e);
+    if (r < 0)
+        return r;
     buffer_init(&text, ENGINE_EXECUTE_BYTES_MAX);
     for (size_t i = 0; i < q->n_params && r == 0; i++) {
         at[i] = text.size;
@@ -332,6 +357,40 @@ static int embedded_insert(struct engine *engine, unsigned lane, const char *sql
 
 /* ---- Opening ---- */
 
+/*
+ * The engine in a process is its owner's tool: any SELECT may read any file (file(), the default
+ * database) and call any address (url()). Grants are all that stops that, and the only way to them
+ * is a configuration file. It names itself as the file of the users.
+ */
+static const char config_head[] = "<clickhouse><users_config>";
+static const char config_tail[] =
+        "</users_config><users><default><password></password><networks><ip>::/0</ip></networks>"
+        "<profile>default</profile><quota>default</quota><grants>"
+        "<query>GRANT SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, SHOW ON "
+        "varan.*</query>"
+        "<query>GRANT SELECT ON system.*</query>"
+        "<query>GRANT SYSTEM ON *.*</query>"
+        "</grants></default></users><profiles><default/></profiles><quotas><default/></quotas>"
+        "</clickhouse>\n";
+
+static int config_write(const char *path, struct error *e) {
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return error_set(e, -errno, "%s cannot be written: %s", path, error_name(-errno));
+    fputs(config_head, f);
+    for (const char *p = path; *p; p++) {
+        if (*p == '&' || *p == '<' || *p == '>')
+            fprintf(f, "&#%d;", *p);
+        else
+            fputc(*p, f);
+    }
+    fputs(config_tail, f);
+    bool failed = ferror(f);
+    if (fclose(f) != 0 || failed)
+        return error_set(e, -EIO, "%s cannot be written.", path);
+    return 0;
+}
+
 static void embedded_close(struct engine *engine) {
     struct embedded *g = (struct embedded *) engine;
 
@@ -347,6 +406,7 @@ static void embedded_close(struct engine *engine) {
     pthread_mutex_destroy(&g->statement_lock);
     pthread_cond_destroy(&g->freed);
     free(g->path_arg);
+    free(g->config_arg);
     free(g);
 }
 
@@ -390,17 +450,10 @@ int engine_embedded_open(const char *lib, const char *path, struct engine **ret,
     if (r < 0)
         return r;
     struct embedded *g = calloc(1, sizeof(*g));
-    size_t size = strlen(path) + sizeof("--path=");
-    char *path_arg = malloc(size);
-    if (!g || !path_arg) {
-        free(g);
-        free(path_arg);
+    if (!g)
         return error_set(e, -ENOMEM, "No memory for the engine.");
-    }
-    snprintf(path_arg, size, "--path=%s", path);
     g->engine.ops = &embedded_ops;
     g->lib = library;
-    g->path_arg = path_arg;
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -412,7 +465,13 @@ int engine_embedded_open(const char *lib, const char *path, struct engine **ret,
         pthread_mutex_init(&g->lane_locks[i], NULL);
         buffer_init(&g->gathered[i], APPEND_BYTES);
     }
-    r = embedded_start(g, e);
+    if (asprintf(&g->path_arg, "%s%s", PATH_ARG, path) < 0 ||
+        asprintf(&g->config_arg, "%s%s.xml", CONFIG_ARG, path) < 0)
+        r = error_set(e, -ENOMEM, "No memory for the engine.");
+    if (r == 0)
+        r = config_write(g->config_arg + strlen(CONFIG_ARG), e);
+    if (r == 0)
+        r = embedded_start(g, e);
     if (r < 0) {
         embedded_close(&g->engine);
         return r;

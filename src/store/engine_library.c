@@ -38,6 +38,7 @@ static int load(const char *path, struct error *e) {
     CALL(stream_cancel_insert)
     CALL(stream_insert_error)
     CALL(destroy_insert_stream)
+    CALL(classify_query_n)
     CALL(set_signal_handlers_enabled)
 #undef CALL
     /* This process has its own; must come before the first connection. */

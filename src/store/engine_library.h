@@ -16,6 +16,13 @@ typedef struct chdb_handle *chdb_connection;
 struct chdb_answer;
 struct chdb_insert;
 
+/* What a statement does, as the engine's parser sees it. */
+struct chdb_analysis {
+    uint32_t struct_size; /* set by the caller */
+    uint32_t statements, flags;
+    uint32_t class; /* 0: reads only */
+};
+
 struct engine_library {
     chdb_connection *(*connect)(int argc, char **argv);
     void (*close_conn)(chdb_connection *c);
@@ -37,6 +44,8 @@ struct engine_library {
     void (*stream_cancel_insert)(struct chdb_insert *s);
     const char *(*stream_insert_error)(struct chdb_insert *s);
     void (*destroy_insert_stream)(struct chdb_insert *s);
+    int (*classify_query_n)(chdb_connection c, const char *sql, size_t sql_size,
+                            const char *database, size_t database_size, struct chdb_analysis *ret);
     void (*set_signal_handlers_enabled)(int enabled);
 };
 

@@ -121,7 +121,12 @@ static void test_queries_cannot_write_or_read_files(void **state) {
     expect_error("SELECT * FROM file('/etc/passwd', 'LineAsString')", NULL, -EINVAL);
     expect_error("SELECT * FROM default.`/etc/passwd`", NULL, -EINVAL);
     expect_error("SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')", NULL, -EINVAL);
+    expect_error("SELECT * FROM remote('127.0.0.1:1', system.one)", NULL, -EINVAL);
+    expect_error("SELECT file('/etc/passwd')", NULL, -EINVAL);
     expect_error("SELECT 1 INTO OUTFILE '/tmp/varan-outfile'", NULL, -EINVAL);
+    expect_error("SELECT 1; SELECT 2", NULL, -EINVAL);
+    expect_error("USE default", NULL, -EINVAL);
+    expect_error("SYSTEM STOP MERGES", NULL, -EINVAL);
 }
 
 static void test_second_process_is_told(void **state) {
