@@ -1,0 +1,79 @@
+/*
+ * Reading a running CPython (3.8 … 3.14): its interpreters, threads, frames and lines, from outside
+ * by process_vm_readv(), without pausing it and without writing anything. Everything read is
+ * untrusted: pointers are followed through the reader only, chains and sizes are bounded, and a
+ * walk that was overtaken by the target is counted as torn.
+ *
+ * Facts about the layouts: offsets.h. A `struct cpython` belongs to one thread at a time.
+ */
+#ifndef VARAN_CPYTHON_CPYTHON_H
+#define VARAN_CPYTHON_CPYTHON_H
+
+#include "base/error.h"
+#include "base/map.h"
+
+#include <sys/types.h>
+
+#define CPYTHON_FRAMES_MAX 2048u  /* of one stack; what lies below is left out */
+#define CPYTHON_THREADS_MAX 8192u /* of one process */
+#define CPYTHON_INTERPRETERS_MAX 64u
+
+/* A code object as it was found: kept once for all samples. */
+struct cpython_code {
+    uint64_t address;
+    const char *file, *name; /* UTF-8; name is qualified from 3.11 on */
+    int first_line;
+    uint64_t check[2]; /* name and line table pointers, against reuse of the address */
+    struct slice line_table;
+    uint64_t instructions; /* address of the first instruction (3.11+) */
+};
+
+struct cpython_frame {
+    const struct cpython_code *code; /* valid until cpython_close() */
+    int line;                        /* 0: none */
+};
+
+enum cpython_state { CPYTHON_RUNNING, CPYTHON_SLEEPING, CPYTHON_UNKNOWN };
+
+struct cpython_thread {
+    uint64_t thread_id; /* pthread_self() */
+    pid_t native_id;    /* 0: not known */
+    int64_t interpreter;
+    bool holds_gil;
+    bool torn;                          /* the stack changed under the walk, twice */
+    bool cut;                           /* deeper than CPYTHON_FRAMES_MAX */
+    enum cpython_state state;           /* the kernel's view, when the native id is known */
+    char name[16];                      /* the kernel's name of the thread */
+    const struct cpython_frame *frames; /* innermost first */
+    size_t n_frames;
+};
+
+struct cpython_stats {
+    uint64_t walks, stacks, torn, failed_reads, reads;
+};
+
+struct cpython_sample {
+    struct arena arena; /* owns the arrays below */
+    struct cpython_thread *threads;
+    size_t n_threads;
+};
+
+struct cpython;
+
+/* Finds the interpreter inside the process. -ESRCH: no such process; -EPERM with what to do about
+ * it; -ENOENT: no CPython in it (yet); -ENOTSUP: a version that is not known. */
+int cpython_open(pid_t pid, struct cpython **ret, struct error *e);
+void cpython_close(struct cpython *c);
+/* "3.11.7", or "3.8" where the target does not tell its patch level (up to 3.10). */
+const char *cpython_version(const struct cpython *c);
+/* The file that the interpreter lives in, as the target sees it. */
+const char *cpython_path(const struct cpython *c);
+
+/* Walks all threads of all interpreters. `s` must be initialised by cpython_sample_init() and is
+ * filled anew. 0; -ESRCH when the process has ended; -EIO when nothing could be read. */
+void cpython_sample_init(struct cpython_sample *s);
+void cpython_sample_done(struct cpython_sample *s);
+int cpython_sample(struct cpython *c, struct cpython_sample *s);
+void cpython_read_stats(const struct cpython *c, struct cpython_stats *ret);
+
+#endif
