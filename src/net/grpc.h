@@ -92,7 +92,7 @@ struct grpc_server {
     struct listener listener;
     struct net_shared *shared;
     struct http_server_options options;
-    struct http_routes *routes;
+    struct route_set *_Atomic routes;
     struct grpc_worker *workers;
     unsigned n_workers, next_worker;
     _Atomic unsigned n_sessions;

@@ -89,8 +89,8 @@ void grpc_call_headers_done(struct grpc_call *c) {
         grpc_call_refuse(c, GRPC_INVALID_ARGUMENT, "grpc-timeout is not a time-out", 0);
         return;
     }
-    int r = router_match(server->routes, server->options.n_routes, &q->arena, q->method,
-                         q->raw_path, &q->match);
+    const struct route_set *routes = atomic_load(&server->routes);
+    int r = router_match(routes->items, routes->n, &q->arena, q->method, q->raw_path, &q->match);
     if (r < 0 || !q->match.route)
         grpc_call_refuse(c, r == -ENOMEM ? GRPC_UNAVAILABLE : GRPC_UNIMPLEMENTED,
                          r == -ENOMEM ? "out of memory" : "there is no such method", r == -ENOMEM);

@@ -340,7 +340,7 @@ static void stop_workers(struct grpc_server *s) {
         worker_done(&s->workers[i]);
     listen_close(&s->listener);
     free(s->workers);
-    free(s->routes);
+    route_set_free(atomic_load(&s->routes));
     net_shared_unref(s->shared);
     free(s);
 }
@@ -376,9 +376,10 @@ int grpc_server_start(const struct http_server_options *o, struct grpc_server **
     s->listener.fd = -1;
     s->options = *o;
     net_options_fill(&s->options);
-    s->routes = net_routes_copy(o->routes, o->n_routes);
     s->shared = net_shared_new(s->options.body_bytes_total);
-    int r = s->routes && s->shared ? 0 : error_set(e, -ENOMEM, "out of memory");
+    int r = s->shared ? route_set_put(&s->routes, o->routes, o->n_routes) : -ENOMEM;
+    if (r < 0)
+        error_set(e, r, "out of memory");
     if (r == 0)
         r = listen_open(o->listen, &s->listener, e);
     if (r == 0)
@@ -389,6 +390,10 @@ int grpc_server_start(const struct http_server_options *o, struct grpc_server **
     }
     *ret = s;
     return 0;
+}
+
+int grpc_server_set_routes(struct grpc_server *s, const struct http_routes *routes, size_t n) {
+    return route_set_put(&s->routes, routes, n);
 }
 
 int grpc_server_port(const struct grpc_server *s) {

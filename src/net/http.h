@@ -28,6 +28,8 @@ void http_request_params(struct http_request *q,
                          bool (*each)(void *ctx, struct slice name, struct slice value), void *ctx);
 /* First header of that name, case-insensitive; data NULL when absent. */
 struct slice http_request_header(const struct http_request *q, const char *name);
+/* Whether an answer may carry Content-Encoding: gzip. */
+bool http_request_accepts_gzip(const struct http_request *q);
 struct slice http_request_body(const struct http_request *q);
 /* The peer's address as text ("127.0.0.1"). */
 const char *http_request_peer(const struct http_request *q);
@@ -60,7 +62,8 @@ void http_respond_error(struct http_request *q, int status, const char *code, co
  * Streaming answer (server-sent events, live tail). After http_stream_start() the handler's owner may
  * call http_stream_write() from any thread until it calls http_stream_end() or a write says -EPIPE (the
  * client left; http_stream_end() must still be called). Unsent bytes are bounded: -EAGAIN when the client
- * reads too slowly and `chunk` was not taken.
+ * reads too slowly and `chunk` was not taken. The request and its arena live until http_stream_end().
+ * http_stream_start() returns NULL without memory (and over gRPC): answer with an error then.
  */
 struct http_stream;
 struct http_stream *http_stream_start(struct http_request *q, int status, const char *content_type);
@@ -86,7 +89,7 @@ struct http_routes {
 };
 
 struct http_server_options {
-    const char *listen; /* "127.0.0.1:8272", "[::]:8272", ":0" picks a free port */
+    const char *listen; /* "127.0.0.1:8272", "[::]:8272"; no host: loopback; port 0 picks a free one */
     const struct http_routes *routes; /* tables, tried in order; unknown path 404, other method 405 */
     size_t n_routes;
     unsigned threads;          /* 0: as many as processors, at most 8 */
@@ -101,6 +104,9 @@ struct http_server_options {
 struct http_server;
 /* Binds and starts serving. -EADDRINUSE and the like with a sentence in `e`. */
 int http_server_start(const struct http_server_options *o, struct http_server **ret, struct error *e);
+/* Puts other tables in the place of those it was started with, which must stay valid: requests that are on
+ * their way may still use them. A server can so listen before what answers is ready. 0 or -ENOMEM. */
+int http_server_set_routes(struct http_server *s, const struct http_routes *routes, size_t n);
 /* The port it listens on. */
 int http_server_port(const struct http_server *s);
 /* Stops accepting, lets answers in progress finish for at most `grace_ns`, and frees the server. */
@@ -121,6 +127,7 @@ void http_server_read_stats(struct http_server *s, struct http_server_stats *ret
  */
 struct grpc_server;
 int grpc_server_start(const struct http_server_options *o, struct grpc_server **ret, struct error *e);
+int grpc_server_set_routes(struct grpc_server *s, const struct http_routes *routes, size_t n);
 int grpc_server_port(const struct grpc_server *s);
 void grpc_server_stop(struct grpc_server *s, int64_t grace_ns);
 void grpc_server_read_stats(struct grpc_server *s, struct http_server_stats *ret);

@@ -75,7 +75,7 @@ struct http_server {
     struct listener listener;
     struct net_shared *shared;
     struct http_server_options options; /* with the defaults filled in */
-    struct http_routes *routes;
+    struct route_set *_Atomic routes;
     pthread_mutex_t lock; /* connections */
     struct connection *connections;
     unsigned n_connections;

@@ -23,8 +23,7 @@ static const char *find_header(const struct request_answer *a, const char *name)
 
 static struct MHD_Response *build(struct http_request *q, struct request_answer *a) {
     bool worth = worth_gzip(a->content_type, a->body->size) && !find_header(a, "content-encoding");
-    bool zipped =
-            worth && accepts_gzip(http_request_header(q, "accept-encoding")) && gzip_body(a->body);
+    bool zipped = worth && http_request_accepts_gzip(q) && gzip_body(a->body);
     struct MHD_Response *response = MHD_create_response_from_buffer(
             a->body->size, a->body->data ? (void *) a->body->data : (void *) (uintptr_t) "",
             a->body->data ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);

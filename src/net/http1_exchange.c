@@ -106,8 +106,8 @@ static void find_route(struct exchange *x, const struct framing *f) {
                "the Host header names another machine; use localhost, or listen on that address");
         return;
     }
-    int r = router_match(s->routes, s->options.n_routes, &q->arena, q->method, q->raw_path,
-                         &q->match);
+    const struct route_set *routes = atomic_load(&s->routes);
+    int r = router_match(routes->items, routes->n, &q->arena, q->method, q->raw_path, &q->match);
     if (r < 0)
         refuse(x, r == -EINVAL ? 400 : 503, r == -EINVAL ? "bad_request" : "overloaded",
                r == -EINVAL ? "the path is not well-formed" : "out of memory");

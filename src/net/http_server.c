@@ -32,12 +32,24 @@ void net_options_fill(struct http_server_options *o) {
         o->answer_ns_max = 120 * NS_PER_S;
 }
 
-struct http_routes *net_routes_copy(const struct http_routes *routes, size_t n) {
-    struct http_routes *copy = calloc(n ? n : 1, sizeof(*copy));
+int route_set_put(struct route_set *_Atomic *set, const struct http_routes *routes, size_t n) {
+    struct route_set *fresh = calloc(1, sizeof(*fresh) + n * sizeof(*routes));
 
-    if (copy && n)
-        memcpy(copy, routes, n * sizeof(*copy));
-    return copy;
+    if (!fresh)
+        return -ENOMEM;
+    fresh->n = n;
+    if (n)
+        memcpy(fresh->items, routes, n * sizeof(*routes));
+    fresh->older = atomic_load(set);
+    atomic_store(set, fresh);
+    return 0;
+}
+
+void route_set_free(struct route_set *set) {
+    for (struct route_set *older; set; set = older) {
+        older = set->older;
+        free(set);
+    }
 }
 
 /* Paths and arguments are decoded by net/url.c, which knows their lengths. */
@@ -73,7 +85,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *s) {
 
 static void server_free(struct http_server *s) {
     listen_close(&s->listener);
-    free(s->routes);
+    route_set_free(atomic_load(&s->routes));
     net_shared_unref(s->shared);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->wake);
@@ -95,9 +107,10 @@ int http_server_start(const struct http_server_options *o, struct http_server **
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    s->routes = net_routes_copy(o->routes, o->n_routes);
     s->shared = net_shared_new(s->options.body_bytes_total);
-    int r = s->routes && s->shared ? 0 : error_set(e, -ENOMEM, "out of memory");
+    int r = s->shared ? route_set_put(&s->routes, o->routes, o->n_routes) : -ENOMEM;
+    if (r < 0)
+        error_set(e, r, "out of memory");
     if (r == 0)
         r = listen_open(o->listen, &s->listener, e);
     if (r == 0 && (r = http1_sweeper_start(s)) < 0)
@@ -111,6 +124,10 @@ int http_server_start(const struct http_server_options *o, struct http_server **
     }
     *ret = s;
     return 0;
+}
+
+int http_server_set_routes(struct http_server *s, const struct http_routes *routes, size_t n) {
+    return route_set_put(&s->routes, routes, n);
 }
 
 int http_server_port(const struct http_server *s) {

@@ -117,8 +117,17 @@ bool worth_gzip(const char *content_type, size_t size);
 bool gzip_body(struct buffer *body);
 /* Zeros of the options become the documented defaults. */
 void net_options_fill(struct http_server_options *o);
-/* A copy of the list of tables (the tables stay the caller's), freed with free(). */
-struct http_routes *net_routes_copy(const struct http_routes *routes, size_t n);
+
+/* A server's tables. Replaced ones are kept until the server ends, as a request may be looking at
+ * them. */
+struct route_set {
+    struct route_set *older;
+    size_t n;
+    struct http_routes items[];
+};
+/* Publishes a copy of the list (the tables stay the caller's): 0 or -ENOMEM. */
+int route_set_put(struct route_set *_Atomic *set, const struct http_routes *routes, size_t n);
+void route_set_free(struct route_set *set);
 /* The peer's address as text. */
 struct sockaddr;
 void peer_format(const struct sockaddr *address, char ret[PEER_TEXT_MAX]);

@@ -83,28 +83,35 @@ struct http_stream *http_stream_start(struct http_request *q, int status,
 
 /* ---- gzip ---- */
 
-/* One item of a list like "gzip;q=0.5": whether it names `name` and is not refused by q=0. */
-static bool coding_allows(struct slice item, const char *name) {
+/* How much an item of a list like "gzip;q=0.5" wants `name`: its q, or -1 for another coding. */
+static double coding_weight(struct slice item, const char *name) {
     struct slice coding = slice_trim(slice_cut(&item, ';'));
+    double q = 1;
 
     if (!slice_equal_nocase(coding, slice_from(name)))
-        return false;
+        return -1;
     item = slice_trim(item);
-    if (item.size >= 2 && (item.data[0] | 32) == 'q' && item.data[1] == '=') {
-        double q;
-        if (slice_to_double(slice_skip(item, 2), &q) == 0 && q <= 0)
-            return false;
-    }
-    return true;
+    if (item.size >= 2 && (item.data[0] | 32) == 'q' && item.data[1] == '=' &&
+        slice_to_double(slice_skip(item, 2), &q) < 0)
+        q = 1;
+    return q;
 }
 
 bool accepts_gzip(struct slice accept_encoding) {
+    double gzip = -1, any = -1;
+
     while (accept_encoding.size) {
         struct slice item = slice_cut(&accept_encoding, ',');
-        if (coding_allows(item, "gzip") || coding_allows(item, "*"))
-            return true;
+        double weight = coding_weight(item, "gzip");
+        gzip = weight >= 0 ? weight : gzip;
+        weight = coding_weight(item, "*");
+        any = weight >= 0 ? weight : any;
     }
-    return false;
+    return gzip >= 0 ? gzip > 0 : any > 0;
+}
+
+bool http_request_accepts_gzip(const struct http_request *q) {
+    return accepts_gzip(http_request_header(q, "accept-encoding"));
 }
 
 bool worth_gzip(const char *content_type, size_t size) {
