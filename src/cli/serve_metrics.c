@@ -1,0 +1,196 @@
+/* The server's own metrics as Prometheus text. Any thread; reads counters, owns nothing. */
+#include "base/clock.h"
+#include "cli/serve.h"
+#include "derive/ingest.h"
+#include "store/store.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static void head(struct buffer *b, const char *name, const char *type, const char *help) {
+    buffer_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void one(struct buffer *b, const char *name, const char *type, const char *help,
+                double value) {
+    head(b, name, type, help);
+    buffer_printf(b, "%s %.17g\n", name, value);
+}
+
+/* ---- Listeners ---- */
+
+struct listener_stats {
+    const char *name;
+    struct http_server_stats stats;
+};
+
+struct listener_metric {
+    const char *name, *help;
+    size_t offset;
+};
+
+#define AT(field) offsetof(struct http_server_stats, field)
+
+static const struct listener_metric listener_metrics[] = {
+        {"varan_http_requests_total", "Requests received.", AT(requests)},
+        {"varan_http_responses_4xx_total", "Answers with a status of 400 to 499.",
+         AT(responses_4xx)},
+        {"varan_http_responses_5xx_total", "Answers with a status of 500 to 599.",
+         AT(responses_5xx)},
+        {"varan_http_connections_total", "Connections accepted.", AT(connections)},
+        {"varan_http_received_body_bytes_total", "Bytes of request bodies.", AT(body_bytes)},
+        {"varan_http_refused_pressure_total",
+         "Requests refused because bodies took too much memory.", AT(refused_pressure)},
+        {"varan_http_timeouts_total", "Requests ended because they or their answer took too long.",
+         AT(timeouts)},
+};
+
+static void format_listeners(struct serve *s, struct buffer *b) {
+    struct listener_stats all[3];
+    size_t n = 0;
+
+    if (s->page) {
+        all[n].name = "page";
+        http_server_read_stats(s->page, &all[n++].stats);
+    }
+    if (s->otlp_http) {
+        all[n].name = "otlp_http";
+        http_server_read_stats(s->otlp_http, &all[n++].stats);
+    }
+    if (s->otlp_grpc) {
+        all[n].name = "otlp_grpc";
+        grpc_server_read_stats(s->otlp_grpc, &all[n++].stats);
+    }
+    for (size_t m = 0; m < sizeof(listener_metrics) / sizeof(listener_metrics[0]); m++) {
+        const struct listener_metric *metric = &listener_metrics[m];
+        head(b, metric->name, "counter", metric->help);
+        for (size_t i = 0; i < n; i++) {
+            uint64_t value;
+            memcpy(&value, (const char *) &all[i].stats + metric->offset, sizeof(value));
+            buffer_printf(b, "%s{listener=\"%s\"} %" PRIu64 "\n", metric->name, all[i].name, value);
+        }
+    }
+}
+
+/* ---- Ingest and storage ---- */
+
+static void format_ingest(struct ingest *g, struct buffer *b) {
+    struct ingest_stats i = {0};
+
+    ingest_read_stats(g, &i);
+    head(b, "varan_ingest_records_total", "counter", "Records accepted.");
+    buffer_printf(b,
+                  "varan_ingest_records_total{signal=\"span\"} %" PRIu64
+                  "\nvaran_ingest_records_total{signal=\"log\"} %" PRIu64
+                  "\nvaran_ingest_records_total{signal=\"sample\"} %" PRIu64 "\n",
+                  i.spans, i.logs, i.samples);
+    head(b, "varan_ingest_rejected_records_total", "counter", "Records that were unacceptable.");
+    buffer_printf(b,
+                  "varan_ingest_rejected_records_total{signal=\"span\"} %" PRIu64
+                  "\nvaran_ingest_rejected_records_total{signal=\"log\"} %" PRIu64
+                  "\nvaran_ingest_rejected_records_total{signal=\"sample\"} %" PRIu64 "\n",
+                  i.rejected_spans, i.rejected_logs, i.rejected_samples);
+    one(b, "varan_ingest_refused_pressure_total", "counter",
+        "Requests told to come back because the queue was full.", (double) i.refused_pressure);
+    one(b, "varan_ingest_scrubbed_values_total", "counter", "Values in which a secret was masked.",
+        (double) i.scrubbed_values);
+}
+
+static const char *const table_names[TABLE_COUNT] = {
+        [TABLE_SPANS] = "spans",           [TABLE_LOGS] = "logs",
+        [TABLE_RESOURCES] = "resources",   [TABLE_RED] = "red",
+        [TABLE_EDGES] = "edges",           [TABLE_TRACES] = "traces",
+        [TABLE_ATTRIBUTES] = "attributes", [TABLE_SERIES] = "series",
+        [TABLE_SAMPLES] = "samples",
+};
+
+static void format_store(struct store *store, struct buffer *b) {
+    struct store_stats t = {0};
+
+    store_read_stats(store, &t);
+    head(b, "varan_store_rows_total", "counter", "Rows written.");
+    for (int i = 0; i < TABLE_COUNT; i++)
+        buffer_printf(b, "varan_store_rows_total{table=\"%s\"} %" PRIu64 "\n", table_names[i],
+                      t.rows[i]);
+    one(b, "varan_store_commits_total", "counter", "Group commits.", (double) t.commits);
+    one(b, "varan_store_commit_failures_total", "counter", "Group commits that failed.",
+        (double) t.commit_failures);
+    one(b, "varan_store_commit_seconds_total", "counter", "Time spent in group commits.",
+        t.commit_seconds_sum);
+    one(b, "varan_store_inserted_bytes_total", "counter", "Bytes given to the engine.",
+        (double) t.bytes_inserted);
+    one(b, "varan_store_queue_bytes", "gauge", "Bytes that wait to be written.",
+        (double) t.queue_bytes);
+    one(b, "varan_store_queue_refused_total", "counter",
+        "Batches refused because the queue was full.", (double) t.queue_refused);
+    one(b, "varan_store_disk_used_bytes", "gauge", "Disk that the data takes.",
+        (double) t.disk_used_bytes);
+    one(b, "varan_store_disk_free_bytes", "gauge", "Disk that is free.",
+        (double) t.disk_free_bytes);
+    one(b, "varan_store_dropped_partitions_total", "counter",
+        "Partitions dropped to keep within the limits.", (double) t.dropped_partitions);
+}
+
+/* ---- The process, under the names that all Prometheus clients use ---- */
+
+static unsigned count_fds(void) {
+    DIR *d = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    if (!d)
+        return 0;
+    for (struct dirent *entry; (entry = readdir(d));)
+        n += entry->d_name[0] != '.';
+    closedir(d);
+    return n ? n - 1 : 0; /* without the folder's own */
+}
+
+/* Virtual and resident bytes of /proc/self/statm. */
+static void read_memory(double *ret_virtual, double *ret_resident) {
+    unsigned long long pages_virtual = 0, pages_resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f && fscanf(f, "%llu %llu", &pages_virtual, &pages_resident) != 2)
+        pages_virtual = pages_resident = 0;
+    if (f)
+        fclose(f);
+    *ret_virtual = (double) pages_virtual * (double) sysconf(_SC_PAGESIZE);
+    *ret_resident = (double) pages_resident * (double) sysconf(_SC_PAGESIZE);
+}
+
+static void format_process(const struct serve *s, struct buffer *b) {
+    struct rlimit files = {0};
+    double memory_virtual, memory_resident;
+    double up_s = (double) (clock_monotonic_ns() - s->started_ns) / NS_PER_S;
+
+    read_memory(&memory_virtual, &memory_resident);
+    getrlimit(RLIMIT_NOFILE, &files);
+    one(b, "process_cpu_seconds_total", "counter", "CPU time, user and system.",
+        (double) clock_cpu_ns() / NS_PER_S);
+    one(b, "process_resident_memory_bytes", "gauge", "Resident memory.", memory_resident);
+    one(b, "process_virtual_memory_bytes", "gauge", "Virtual memory.", memory_virtual);
+    one(b, "process_open_fds", "gauge", "Open file descriptors.", count_fds());
+    one(b, "process_max_fds", "gauge", "Most open file descriptors.", (double) files.rlim_cur);
+    one(b, "process_start_time_seconds", "gauge", "Start, in Unix seconds.",
+        (double) clock_now_ns() / NS_PER_S - up_s);
+}
+
+void serve_format_metrics(struct serve *s, struct buffer *b) {
+    struct store *store = atomic_load(&s->store);
+    struct ingest *ingest = atomic_load(&s->ingest);
+
+    head(b, "varan_build_info", "gauge", "The version.");
+    buffer_printf(b, "varan_build_info{version=\"%s\"} 1\n", VARAN_VERSION);
+    one(b, "varan_ready", "gauge", "1 while requests are served.",
+        atomic_load(&s->state) == SERVE_READY);
+    one(b, "varan_start_seconds", "gauge", "From start to ready.", s->ready_s);
+    format_listeners(s, b);
+    if (ingest)
+        format_ingest(ingest, b);
+    if (store)
+        format_store(store, b);
+    format_process(s, b);
+}

@@ -1,0 +1,36 @@
+/* The settings of `varan serve`: one structure, one table of options. Text lives in the settings'
+ * arena. */
+#ifndef VARAN_CLI_SETTINGS_H
+#define VARAN_CLI_SETTINGS_H
+
+#include "cli/options.h"
+
+#define PAGE_ADDRESS_DEFAULT "127.0.0.1:8272"
+#define OTLP_HTTP_ADDRESS_DEFAULT "127.0.0.1:4318"
+#define OTLP_GRPC_ADDRESS_DEFAULT "127.0.0.1:4317"
+
+struct settings {
+    struct arena arena;
+    const char *config, *data_dir, *listen, *otlp_http, *otlp_grpc, *engine_lib, *clickhouse,
+            *clickhouse_database, *port_file, *log_level, *scrub_keys;
+    uint64_t retention_days, retention_bytes, free_bytes_min, queue_bytes, body_bytes, threads,
+            connections;
+    int64_t commit_interval_ns;
+    bool scrub, durable;
+};
+
+extern const struct option_table settings_table;
+extern const struct usage settings_usage;
+
+/* Reads the settings of a `varan serve` command line. -1 to go on, else the exit status (an error
+ * was printed, or the help). Free with settings_done(). */
+int settings_read(int argc, char *const *argv, struct settings *ret);
+void settings_done(struct settings *s);
+/* The names of rows whose values differ, with commas between, for a message; empty when none does.
+ */
+void settings_differences(const struct settings *a, const struct settings *b, char *to,
+                          size_t room);
+/* ${XDG_DATA_HOME:-~/.local/share}/varan in the arena; NULL without a home. */
+const char *default_data_dir(struct arena *arena);
+
+#endif
