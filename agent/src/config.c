@@ -1,0 +1,181 @@
+/* Settings from Python, flushing, statistics. */
+#include "args.h"
+#include "caller.h"
+#include "encode.h"
+#include "exporter.h"
+#include "module.h"
+#include "resource.h"
+#include "sampler.h"
+
+static struct exporter_config exporter = {.interval_ms = 500, .timeout_ms = 10000};
+
+static int copy_text(char *ret, size_t size, PyObject *o, const char *what) {
+    const char *text;
+    Py_ssize_t n;
+
+    if (o == Py_None) {
+        ret[0] = '\0';
+        return 0;
+    }
+    text = PyUnicode_AsUTF8AndSize(o, &n);
+    if (!text)
+        return -1;
+    if ((size_t) n >= size || memchr(text, '\0', (size_t) n)) {
+        PyErr_Format(PyExc_ValueError, "%s is too long", what);
+        return -1;
+    }
+    memcpy(ret, text, (size_t) n + 1);
+    return 0;
+}
+
+/* set_target(signal, host, port, unix_path, path, headers); signal: 0 traces, 1 logs; host None: off */
+static PyObject *set_target(PyObject *module, PyObject *args) {
+    PyObject *host, *port, *unix_path, *path, *headers;
+    struct http_target *t;
+    int signal;
+
+    if (!PyArg_ParseTuple(args, "iOOOOO", &signal, &host, &port, &unix_path, &path, &headers))
+        return NULL;
+    if (signal < 0 || signal >= SIGNAL_N) {
+        PyErr_SetString(PyExc_ValueError, "no such signal");
+        return NULL;
+    }
+    t = &exporter.targets[signal];
+    exporter.enabled[signal] = host != Py_None;
+    if (copy_text(t->host, sizeof(t->host), host, "host") < 0 || copy_text(t->port, sizeof(t->port), port, "port") < 0 ||
+        copy_text(t->unix_path, sizeof(t->unix_path), unix_path, "socket path") < 0 ||
+        copy_text(t->path, sizeof(t->path), path, "path") < 0 ||
+        copy_text(t->headers, sizeof(t->headers), headers, "headers") < 0)
+        return NULL;
+    exporter_configure(&exporter);
+    Py_RETURN_NONE;
+}
+
+/* set_export(interval_ms, timeout_ms, buffer_bytes, gzip) */
+static PyObject *set_export(PyObject *module, PyObject *args) {
+    unsigned interval, timeout, bytes;
+    int gzip;
+
+    if (!PyArg_ParseTuple(args, "IIIp", &interval, &timeout, &bytes, &gzip))
+        return NULL;
+    exporter.interval_ms = interval < 10 ? 10 : interval > 60000 ? 60000 : interval;
+    exporter.timeout_ms = timeout < 100 ? 100 : timeout > 60000 ? 60000 : timeout;
+    exporter.gzip = gzip;
+    ring_set_bytes_max(bytes);
+    exporter_configure(&exporter);
+    Py_RETURN_NONE;
+}
+
+static uint16_t limit(unsigned v) {
+    return (uint16_t) (v > 10000 ? 10000 : v);
+}
+
+/* set_limits(attributes, events, links, event_attributes, value_bytes) */
+static PyObject *set_limits(PyObject *module, PyObject *args) {
+    unsigned attributes, events, links, event_attributes, value_bytes;
+
+    if (!PyArg_ParseTuple(args, "IIIII", &attributes, &events, &links, &event_attributes, &value_bytes))
+        return NULL;
+    span_limits.attributes = limit(attributes);
+    span_limits.events = limit(events);
+    span_limits.links = limit(links);
+    span_limits.event_attributes = limit(event_attributes);
+    value_bytes_max = value_bytes > (32u << 10) ? 32u << 10 : value_bytes;
+    Py_RETURN_NONE;
+}
+
+static PyObject *set_sampler(PyObject *module, PyObject *args) {
+    int parent_based;
+    double ratio;
+
+    if (!PyArg_ParseTuple(args, "pd", &parent_based, &ratio))
+        return NULL;
+    sampler_set(parent_based, ratio);
+    Py_RETURN_NONE;
+}
+
+static PyObject *set_resource(PyObject *module, PyObject *attributes) {
+    char storage[2048];
+    PyObject *key, *value, *copy;
+    Py_ssize_t at = 0;
+    struct buf b;
+    int r;
+
+    if (!PyDict_Check(attributes)) {
+        PyErr_SetString(PyExc_TypeError, "a dict, please");
+        return NULL;
+    }
+    copy = PyDict_Copy(attributes);
+    buf_init(&b, storage, sizeof(storage), RESOURCE_BYTES_MAX - 256);
+    while (copy && PyDict_Next(copy, &at, &key, &value))
+        value_put(&b, RESOURCE_ATTRIBUTE, key, value);
+    Py_XDECREF(copy);
+    r = resource_set(b.data, b.used);
+    buf_done(&b);
+    if (r < 0)
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+static PyObject *set_library_folders(PyObject *module, PyObject *folders) {
+    if (caller_set_library_folders(folders) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *enable(PyObject *module, PyObject *on) {
+    span_enabled = PyObject_IsTrue(on) == 1;
+    PyErr_Clear();
+    Py_RETURN_NONE;
+}
+
+/* flush(timeout_ms) → 0, or a negative errno */
+static PyObject *flush(PyObject *module, PyObject *args) {
+    unsigned timeout_ms;
+    int r;
+
+    if (!PyArg_ParseTuple(args, "I", &timeout_ms))
+        return NULL;
+    thread_state(); /* in a forked child: forget the parent's records first */
+    Py_BEGIN_ALLOW_THREADS
+    r = exporter_flush(timeout_ms);
+    Py_END_ALLOW_THREADS
+    return PyLong_FromLong(r);
+}
+
+static PyObject *stats(PyObject *module, PyObject *unused) {
+    PyObject *dict = PyDict_New();
+    char error[160];
+
+    thread_state();
+    for (int i = 0; dict && i < COUNTER_N; i++) {
+        PyObject *n = PyLong_FromUnsignedLongLong(atomic_load(&counters[i]));
+        if (!n || PyDict_SetItemString(dict, counter_names[i], n) < 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(n);
+    }
+    if (!dict)
+        return NULL;
+    exporter_last_error(error, sizeof(error));
+    PyObject *rest = Py_BuildValue("{s:n,s:n,s:s,s:s}", "buffered_bytes", (Py_ssize_t) ring_bytes(), "pending_bytes",
+                                   (Py_ssize_t) exporter_pending_bytes(), "last_error", error, "instance_id",
+                                   resource_instance_id());
+    if (!rest || PyDict_Update(dict, rest) < 0)
+        Py_CLEAR(dict);
+    Py_XDECREF(rest);
+    return dict;
+}
+
+PyMethodDef config_functions[] = {
+        {"set_target", set_target, METH_VARARGS, "set_target(signal, host, port, unix_path, path, headers)"},
+        {"set_export", set_export, METH_VARARGS, "set_export(interval_ms, timeout_ms, buffer_bytes, gzip)"},
+        {"set_limits", set_limits, METH_VARARGS,
+         "set_limits(attributes, events, links, event_attributes, value_bytes)"},
+        {"set_sampler", set_sampler, METH_VARARGS, "set_sampler(parent_based, ratio)"},
+        {"set_resource", set_resource, METH_O, "set_resource(attributes)"},
+        {"set_library_folders", set_library_folders, METH_O, "set_library_folders(folders)"},
+        {"enable", enable, METH_O, "enable(on)"},
+        {"flush", flush, METH_VARARGS, "flush(timeout_ms): 0, or a negative errno"},
+        {"stats", stats, METH_NOARGS, "Counters, by what happened to records."},
+        {NULL},
+};

@@ -1,0 +1,252 @@
+/* See context.h. No tokens are kept: what was current before is remembered in the span, and put back only where the span
+ * is still the current one. Tokens would raise in generators, and make reference cycles. */
+#include "context.h"
+
+static PyObject *own_variable, *baggage_variable;
+static PyObject *otel_variable, *otel_context_type, *otel_span_key; /* NULL: the API is not there */
+static PyObject *str_get_span_context, *str_trace_id, *str_span_id, *str_trace_flags, *str_is_remote, *str_trace_state;
+
+int context_init(void) {
+    own_variable = PyContextVar_New("varan_span", NULL);
+    baggage_variable = PyContextVar_New("varan_baggage", NULL);
+    str_get_span_context = PyUnicode_InternFromString("get_span_context");
+    str_trace_id = PyUnicode_InternFromString("trace_id");
+    str_span_id = PyUnicode_InternFromString("span_id");
+    str_trace_flags = PyUnicode_InternFromString("trace_flags");
+    str_is_remote = PyUnicode_InternFromString("is_remote");
+    str_trace_state = PyUnicode_InternFromString("trace_state");
+    return own_variable && baggage_variable && str_trace_state ? 0 : -ENOMEM;
+}
+
+/* New reference to the variable's value or NULL; never an exception. */
+static PyObject *get(PyObject *variable) {
+    PyObject *value = NULL;
+
+    if (PyContextVar_Get(variable, NULL, &value) < 0)
+        PyErr_Clear();
+    return value;
+}
+
+static void set(PyObject *variable, PyObject *value) {
+    PyObject *token = PyContextVar_Set(variable, value);
+
+    if (!token)
+        PyErr_Clear();
+    Py_XDECREF(token);
+}
+
+/* Borrowed. */
+static PyObject *span_of_context(PyObject *context) {
+    PyObject *span = context && PyDict_Check(context) ? PyDict_GetItemWithError(context, otel_span_key) : NULL;
+
+    if (!span)
+        PyErr_Clear();
+    return span;
+}
+
+PyObject *context_current(void) {
+    PyObject *value;
+
+    if (otel_variable) {
+        PyObject *context = get(otel_variable), *span = span_of_context(context);
+        Py_XINCREF(span);
+        Py_XDECREF(context);
+        if (span)
+            return span;
+    }
+    value = get(own_variable);
+    if (value == Py_None)
+        Py_CLEAR(value);
+    return value;
+}
+
+Span *context_current_span(void) {
+    PyObject *o = context_current();
+
+    if (!o)
+        return NULL;
+    Py_DECREF(o); /* the context still holds it */
+    if (!span_check(o) || (((Span *) o)->flags & SPAN_ENDED))
+        return NULL;
+    return (Span *) o;
+}
+
+static bool get_number(PyObject *o, PyObject *name, uint8_t *ret, size_t n) {
+    PyObject *value = PyObject_GetAttr(o, name);
+    bool good = false;
+
+    if (value && PyLong_Check(value)) {
+#if PY_VERSION_HEX >= 0x030d0000
+        good = _PyLong_AsByteArray((PyLongObject *) value, ret, n, 0, 0, 1) == 0;
+#else
+        good = _PyLong_AsByteArray((PyLongObject *) value, ret, n, 0, 0) == 0;
+#endif
+    }
+    Py_XDECREF(value);
+    PyErr_Clear();
+    return good;
+}
+
+/* A foreign span's context: an OTel SpanContext. */
+static void read_foreign(PyObject *span, struct context_parent *ret) {
+    static const uint8_t zeros[16];
+    PyObject *c = PyObject_CallMethodObjArgs(span, str_get_span_context, NULL), *remote, *state, *text;
+
+    if (!c) { /* the SpanContext itself? */
+        PyErr_Clear();
+        c = span;
+        Py_INCREF(c);
+    }
+    if (!get_number(c, str_trace_id, ret->context.trace_id, 16) ||
+        !get_number(c, str_span_id, ret->context.span_id, 8) ||
+        !get_number(c, str_trace_flags, &ret->context.flags, 1) ||
+        memcmp(ret->context.trace_id, zeros, 16) == 0 || memcmp(ret->context.span_id, zeros, 8) == 0)
+        goto finish;
+    ret->found = true;
+    remote = PyObject_GetAttr(c, str_is_remote);
+    ret->remote = remote == Py_True;
+    Py_XDECREF(remote);
+    state = PyObject_GetAttr(c, str_trace_state);
+    if (state && PyObject_Size(state) > 0) {
+        text = PyObject_CallMethod(state, "to_header", NULL);
+        if (text && PyUnicode_Check(text))
+            ret->trace_state = text;
+        else
+            Py_XDECREF(text);
+    }
+    Py_XDECREF(state);
+finish:
+    Py_XDECREF(c);
+    PyErr_Clear();
+}
+
+static void read_span(PyObject *span, struct context_parent *ret) {
+    if (span_check(span)) {
+        Span *s = (Span *) span;
+        if (!(s->flags & (SPAN_STARTED | SPAN_REMOTE)))
+            return;
+        ret->found = true;
+        ret->remote = (s->flags & SPAN_REMOTE) != 0;
+        ret->context = s->id;
+        ret->trace_state = s->trace_state;
+        Py_XINCREF(s->trace_state);
+    } else {
+        read_foreign(span, ret);
+    }
+}
+
+void context_find_parent(PyObject *explicit, struct context_parent *ret) {
+    PyObject *span;
+
+    ret->found = ret->remote = false;
+    ret->trace_state = NULL;
+    if (explicit && explicit != Py_None) {
+        if (PyDict_Check(explicit)) {
+            span = otel_span_key ? span_of_context(explicit) : NULL;
+            if (span)
+                read_span(span, ret);
+        } else {
+            read_span(explicit, ret);
+        }
+        return;
+    }
+    span = context_current();
+    if (span) {
+        read_span(span, ret);
+        Py_DECREF(span);
+    }
+}
+
+void context_parent_done(struct context_parent *p) {
+    Py_CLEAR(p->trace_state);
+}
+
+/* The API's context with the span in place. */
+static PyObject *context_with(PyObject *context, Span *s) {
+    PyObject *next;
+
+    if (context)
+        next = PyObject_CallOneArg(otel_context_type, context);
+    else
+        next = PyObject_CallNoArgs(otel_context_type);
+    /* Context forbids item assignment to Python code; the dict below does not. */
+    if (next && PyDict_SetItem(next, otel_span_key, (PyObject *) s) < 0)
+        Py_CLEAR(next);
+    if (!next)
+        PyErr_Clear();
+    return next;
+}
+
+void context_activate(Span *s) {
+    PyObject *before, *next;
+
+    if (s->flags & SPAN_ACTIVE)
+        return;
+    s->flags |= SPAN_ACTIVE;
+    before = get(otel_variable ? otel_variable : own_variable);
+    Py_XSETREF(s->previous, before);
+    if (!otel_variable) {
+        set(own_variable, (PyObject *) s);
+        return;
+    }
+    next = context_with(before, s);
+    if (next)
+        set(otel_variable, next);
+    Py_XDECREF(next);
+}
+
+void context_deactivate(Span *s) {
+    PyObject *now, *empty;
+
+    if (!(s->flags & SPAN_ACTIVE))
+        return;
+    s->flags &= (uint16_t) ~SPAN_ACTIVE;
+    now = context_current();
+    Py_XDECREF(now);
+    if (now == (PyObject *) s) {
+        if (!otel_variable) {
+            set(own_variable, s->previous ? s->previous : Py_None);
+        } else if (s->previous && PyDict_Check(s->previous)) {
+            set(otel_variable, s->previous);
+        } else {
+            /* Activated before the API came: our own variable has it. */
+            empty = PyObject_CallNoArgs(otel_context_type);
+            if (empty)
+                set(otel_variable, empty);
+            PyErr_Clear();
+            Py_XDECREF(empty);
+            now = get(own_variable);
+            Py_XDECREF(now);
+            if (now == (PyObject *) s)
+                set(own_variable, s->previous ? s->previous : Py_None);
+        }
+    }
+    Py_CLEAR(s->previous);
+}
+
+int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key) {
+    if (!PyContextVar_CheckExact(variable) || !PyType_Check(context_type) ||
+        !PyType_IsSubtype((PyTypeObject *) context_type, &PyDict_Type)) {
+        PyErr_SetString(PyExc_TypeError, "not the context of the OpenTelemetry API");
+        return -1;
+    }
+    Py_INCREF(variable);
+    Py_INCREF(context_type);
+    Py_INCREF(span_key);
+    Py_XSETREF(otel_context_type, context_type);
+    Py_XSETREF(otel_span_key, span_key);
+    Py_XSETREF(otel_variable, variable);
+    return 0;
+}
+
+PyObject *context_baggage(void) {
+    PyObject *value = get(baggage_variable);
+
+    if (value == Py_None)
+        Py_CLEAR(value);
+    return value;
+}
+
+void context_set_baggage(PyObject *text) {
+    set(baggage_variable, text ? text : Py_None);
+}

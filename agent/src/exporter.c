@@ -1,0 +1,330 @@
+/* See exporter.h. Two locks: `control` guards what wakes and stops the thread, and is held for moments; `work` is held
+ * while the thread changes its own structures (never during a system call that may block), so that fork() finds them
+ * whole. Order: work, control. */
+#include "exporter.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "batch.h"
+#include "loss.h"
+#include "runtime.h"
+
+#define THREAD_STACK_BYTES (256u << 10)
+
+_Atomic bool exporter_is_awake;
+
+static pthread_mutex_t control = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake_up, flushed;
+static bool conditions_ready, running, urgent;
+static uint64_t flush_wanted, flush_done;
+static bool flush_good;
+static struct exporter_config config = {.interval_ms = 500, .timeout_ms = 10000};
+static char last_error[160];
+
+/* The thread's own. */
+static struct http_client clients[SIGNAL_N];
+static struct request *pending, **pending_end = &pending;
+static _Atomic size_t pending_bytes;
+static uint64_t retry_at_ns;
+static unsigned backoff_ms;
+
+static void make_conditions(void) {
+    pthread_condattr_t a;
+
+    pthread_condattr_init(&a);
+    pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+    pthread_cond_init(&wake_up, &a);
+    pthread_cond_init(&flushed, &a);
+    pthread_condattr_destroy(&a);
+    conditions_ready = true;
+}
+
+static struct timespec to_timespec(uint64_t ns) {
+    return (struct timespec){.tv_sec = (time_t) (ns / 1000000000u), .tv_nsec = (long) (ns % 1000000000u)};
+}
+
+static void set_error(const char *what, int status) {
+    pthread_mutex_lock(&control);
+    if (status > 0)
+        snprintf(last_error, sizeof(last_error), "%s %d", what, status);
+    else
+        snprintf(last_error, sizeof(last_error), "%s", what);
+    pthread_mutex_unlock(&control);
+}
+
+static void append(struct request *r) {
+    if (!r)
+        return;
+    *pending_end = r;
+    pending_end = &r->next;
+    atomic_fetch_add_explicit(&pending_bytes, r->length, memory_order_relaxed);
+}
+
+static void drop_first(enum counter why) {
+    struct request *r = pending;
+
+    pthread_mutex_lock(&work);
+    pending = r->next;
+    if (!pending)
+        pending_end = &pending;
+    atomic_fetch_sub_explicit(&pending_bytes, r->length, memory_order_relaxed);
+    if (why < COUNTER_N)
+        count(why + (r->signal == SIGNAL_LOG ? LOGS_OFFSET : 0), r->records);
+    request_free(r);
+    pthread_mutex_unlock(&work);
+}
+
+static bool take(void *userdata, const struct record *record, const char *bytes) {
+    struct batch *b = userdata;
+
+    if (!config.enabled[record->signal]) {
+        count(SPANS_DROPPED_REFUSED + (record->signal == SIGNAL_LOG ? LOGS_OFFSET : 0), 1);
+        return true;
+    }
+    if (batch_add(b, record, bytes) == 0)
+        return true;
+    append(batch_seal(b, record->signal, config.gzip));
+    return atomic_load_explicit(&pending_bytes, memory_order_relaxed) < EXPORT_PENDING_BYTES_MAX &&
+           batch_add(b, record, bytes) == 0;
+}
+
+/* Rings → requests. Returns whether the rings are empty. */
+static bool collect(void) {
+    bool empty = false;
+
+    pthread_mutex_lock(&work);
+    if (atomic_load_explicit(&pending_bytes, memory_order_relaxed) < EXPORT_PENDING_BYTES_MAX) {
+        empty = ring_drain(take, batch_get());
+        for (int s = 0; s < SIGNAL_N; s++)
+            append(batch_seal(batch_get(), s, config.gzip));
+    }
+    pthread_mutex_unlock(&work);
+    return empty;
+}
+
+static bool is_retryable(int status) {
+    return status == 429 || status == 502 || status == 503 || status == 504;
+}
+
+static void back_off(int retry_after_s) {
+    uint64_t wait_ms;
+
+    backoff_ms = backoff_ms ? backoff_ms * 2 : EXPORT_BACKOFF_MIN_MS;
+    if (backoff_ms > EXPORT_BACKOFF_MAX_MS)
+        backoff_ms = EXPORT_BACKOFF_MAX_MS;
+    /* Spread, so that many processes do not return at the same moment. */
+    wait_ms = backoff_ms / 2 + clock_monotonic_ns() / 1000 % (backoff_ms / 2 + 1);
+    if (retry_after_s >= 0)
+        wait_ms = (uint64_t) (retry_after_s > 300 ? 300 : retry_after_s) * 1000;
+    retry_at_ns = clock_monotonic_ns() + wait_ms * 1000000u;
+}
+
+/* Sends the first pending request. Returns 0 when it is done with (accepted or given up), else a negative error: try
+ * again later. */
+static int send_first(void) {
+    static struct http_target target; /* a copy: the configuration may change meanwhile */
+    uint32_t timeout_ms;
+    struct request *r = pending;
+    struct http_response response;
+    uint64_t now = clock_monotonic_ns();
+    enum counter sent = r->signal == SIGNAL_LOG ? LOGS_EXPORTED : SPANS_EXPORTED;
+    uint64_t rejected;
+    int e;
+
+    pthread_mutex_lock(&work);
+    target = config.targets[r->signal];
+    timeout_ms = config.timeout_ms;
+    pthread_mutex_unlock(&work);
+    e = http_post(&clients[r->signal], &target, r->body, r->length, r->gzip, now + timeout_ms * 1000000ull, &response);
+    count(EXPORTS, 1);
+    if (e == 0 && response.status >= 200 && response.status < 300) {
+        rejected = loss_rejected(response.body, response.body_length);
+        if (rejected > r->records)
+            rejected = r->records;
+        count(sent, r->records - rejected);
+        count(r->signal == SIGNAL_LOG ? LOGS_DROPPED_REFUSED : SPANS_DROPPED_REFUSED, rejected);
+        drop_first(COUNTER_N);
+        backoff_ms = 0;
+        return 0;
+    }
+    count(EXPORT_FAILURES, 1);
+    if (e < 0)
+        set_error(strerror(-e), 0); /* one thread, and errno texts are static in glibc */
+    else
+        set_error("HTTP status", response.status);
+    if (e == 0 && !is_retryable(response.status)) {
+        drop_first(SPANS_DROPPED_REFUSED);
+        return 0;
+    }
+    back_off(e == 0 ? response.retry_after_s : -1);
+    if (now - r->made_ns > EXPORT_AGE_MAX_NS)
+        drop_first(SPANS_DROPPED_EXPIRED);
+    return e < 0 ? e : -EAGAIN;
+}
+
+/* Sends until nothing is left or the server does not take it. `force`: do not wait for the time of the next try. */
+static int send_pending(bool force) {
+    while (pending) {
+        int r;
+        if (!force && backoff_ms && clock_monotonic_ns() < retry_at_ns)
+            return -EAGAIN;
+        r = send_first();
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Waits for records, for company, for the next try. Returns with `control` held and says what flush to serve. */
+static uint64_t wait_for_work(void) {
+    uint64_t until;
+    struct timespec t;
+
+    while (!exporter_awake() && !urgent && flush_wanted == flush_done && !pending)
+        pthread_cond_wait(&wake_up, &control);
+    until = clock_monotonic_ns() + config.interval_ms * 1000000ull;
+    if (pending && backoff_ms && retry_at_ns > until)
+        until = retry_at_ns;
+    t = to_timespec(until);
+    while (!urgent && flush_wanted == flush_done && pthread_cond_timedwait(&wake_up, &control, &t) == 0)
+        ;
+    urgent = false;
+    atomic_store(&exporter_is_awake, false);
+    return flush_wanted;
+}
+
+static void *run(void *unused) {
+    (void) unused;
+    pthread_setname_np(pthread_self(), "varan-export");
+    pthread_mutex_lock(&control);
+    for (;;) {
+        uint64_t flush = wait_for_work();
+        bool flushing = flush != flush_done, empty;
+        int r;
+
+        pthread_mutex_unlock(&control);
+        do {
+            empty = collect();
+            r = send_pending(flushing);
+        } while (!empty && r == 0);
+        if (r == 0)
+            loss_report();
+        pthread_mutex_lock(&control);
+        if (!empty)
+            atomic_store(&exporter_is_awake, true);
+        if (flushing) {
+            flush_done = flush;
+            flush_good = r == 0;
+            pthread_cond_broadcast(&flushed);
+        }
+    }
+    return NULL;
+}
+
+/* `control` held. */
+static int start(void) {
+    sigset_t all, before;
+    pthread_attr_t a;
+    pthread_t id;
+    int r;
+
+    if (!conditions_ready)
+        make_conditions();
+    for (int s = 0; s < SIGNAL_N; s++)
+        http_client_init(&clients[s]);
+    sigfillset(&all);
+    pthread_attr_init(&a);
+    pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&a, THREAD_STACK_BYTES);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = pthread_create(&id, &a, run, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&a);
+    running = r == 0;
+    return -r;
+}
+
+void exporter_wake(bool now) {
+    pthread_mutex_lock(&control);
+    atomic_store(&exporter_is_awake, true);
+    if (!running) {
+        start();
+    } else if (now && !urgent) {
+        urgent = true;
+        pthread_cond_signal(&wake_up);
+    } else if (!now) {
+        pthread_cond_signal(&wake_up);
+    }
+    pthread_mutex_unlock(&control);
+}
+
+int exporter_flush(uint32_t timeout_ms) {
+    struct timespec until = to_timespec(clock_monotonic_ns() + timeout_ms * 1000000ull);
+    uint64_t ticket;
+    int r = 0;
+
+    pthread_mutex_lock(&control);
+    if (!running) {
+        pthread_mutex_unlock(&control); /* no thread: nothing was ever finished in this process */
+        return 0;
+    }
+    ticket = ++flush_wanted;
+    pthread_cond_signal(&wake_up);
+    while (flush_done < ticket && r == 0)
+        r = pthread_cond_timedwait(&flushed, &control, &until);
+    if (flush_done >= ticket)
+        r = flush_good ? 0 : EIO;
+    pthread_mutex_unlock(&control);
+    return -r;
+}
+
+void exporter_configure(const struct exporter_config *c) {
+    pthread_mutex_lock(&work);
+    pthread_mutex_lock(&control);
+    config = *c;
+    pthread_mutex_unlock(&control);
+    pthread_mutex_unlock(&work);
+}
+
+void exporter_last_error(char *ret, size_t n) {
+    pthread_mutex_lock(&control);
+    snprintf(ret, n, "%s", last_error);
+    pthread_mutex_unlock(&control);
+}
+
+size_t exporter_pending_bytes(void) {
+    return atomic_load_explicit(&pending_bytes, memory_order_relaxed);
+}
+
+void exporter_fork_prepare(void) {
+    pthread_mutex_lock(&work);
+    pthread_mutex_lock(&control);
+    ring_fork_prepare();
+}
+
+void exporter_fork_parent(void) {
+    ring_fork_parent();
+    pthread_mutex_unlock(&control);
+    pthread_mutex_unlock(&work);
+}
+
+/* In the child: no thread, nothing pending, nothing of the parent's is sent again. The connections' descriptors are
+ * closed here, so that the parent's server sees the end when the parent ends. */
+void exporter_fork_child(void) {
+    ring_fork_child();
+    pthread_mutex_init(&control, NULL);
+    pthread_mutex_init(&work, NULL);
+    conditions_ready = running = urgent = false;
+    flush_wanted = flush_done = 0;
+    atomic_store(&exporter_is_awake, false);
+    pending = NULL; /* left to the parent's pages: freeing them would only copy them */
+    pending_end = &pending;
+    atomic_store(&pending_bytes, 0);
+    backoff_ms = 0;
+    for (int s = 0; s < SIGNAL_N; s++)
+        if (clients[s].fd > 2)
+            http_client_close(&clients[s]);
+}

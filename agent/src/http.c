@@ -1,0 +1,301 @@
+/* See http.h. RFC 9112: status line, header fields, bodies by length, by chunks, or until the connection closes. */
+#include "http.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "runtime.h"
+
+void http_client_init(struct http_client *c) {
+    c->fd = -1;
+}
+
+void http_client_close(struct http_client *c) {
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+}
+
+static int wait_for(int fd, short events, uint64_t deadline_ns) {
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = events};
+        uint64_t now = clock_monotonic_ns();
+        int r;
+
+        if (now >= deadline_ns)
+            return -ETIMEDOUT;
+        r = poll(&p, 1, (int) ((deadline_ns - now) / 1000000u) + 1);
+        if (r > 0)
+            return 0;
+        if (r < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+static int connect_address(int family, const struct sockaddr *address, socklen_t length, uint64_t deadline_ns) {
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r = 0, one = 1, error = 0;
+    socklen_t size = sizeof(error);
+
+    if (fd < 0)
+        return -errno;
+    if (family != AF_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (connect(fd, address, length) < 0) {
+        r = -errno;
+        if (r == -EINPROGRESS || r == -EINTR) {
+            r = wait_for(fd, POLLOUT, deadline_ns);
+            if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0)
+                r = -error;
+        }
+    }
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+static int connect_target(const struct http_target *t, uint64_t deadline_ns) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *a;
+    int r = -EHOSTUNREACH;
+
+    if (t->unix_path[0]) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        memcpy(address.sun_path, t->unix_path, sizeof(address.sun_path));
+        return connect_address(AF_UNIX, (struct sockaddr *) &address, sizeof(address), deadline_ns);
+    }
+    if (getaddrinfo(t->host, t->port, &hints, &list) != 0)
+        return -EHOSTUNREACH;
+    for (a = list; a; a = a->ai_next) {
+        r = connect_address(a->ai_family, a->ai_addr, a->ai_addrlen, deadline_ns);
+        if (r >= 0)
+            break;
+    }
+    freeaddrinfo(list);
+    return r;
+}
+
+static int send_all(int fd, struct iovec *parts, int n, uint64_t deadline_ns) {
+    while (n > 0) {
+        struct msghdr m = {.msg_iov = parts, .msg_iovlen = (size_t) n};
+        ssize_t sent = sendmsg(fd, &m, MSG_NOSIGNAL);
+
+        if (sent < 0) {
+            int r = -errno;
+            if (r == -EINTR)
+                continue;
+            if (r != -EAGAIN)
+                return r;
+            r = wait_for(fd, POLLOUT, deadline_ns);
+            if (r < 0)
+                return r;
+            continue;
+        }
+        while (n > 0 && (size_t) sent >= parts->iov_len) {
+            sent -= (ssize_t) parts->iov_len;
+            parts++;
+            n--;
+        }
+        if (n > 0) {
+            parts->iov_base = (char *) parts->iov_base + sent;
+            parts->iov_len -= (size_t) sent;
+        }
+    }
+    return 0;
+}
+
+/* Reads more into the response buffer. Returns the bytes read, 0 at the end of the stream, or a negative errno. */
+static int read_more(struct http_client *c, size_t used, uint64_t deadline_ns) {
+    for (;;) {
+        ssize_t n;
+        int r = wait_for(c->fd, POLLIN, deadline_ns);
+
+        if (r < 0)
+            return r;
+        if (used >= sizeof(c->response))
+            return -EMSGSIZE;
+        n = recv(c->fd, c->response + used, sizeof(c->response) - used, 0);
+        if (n >= 0)
+            return (int) n;
+        if (errno != EINTR && errno != EAGAIN)
+            return -errno;
+    }
+}
+
+struct head {
+    int status;
+    int retry_after_s;
+    long length; /* -1: not given */
+    bool chunked, close;
+    size_t size;
+};
+
+static bool field_is(const char *line, size_t n, const char *name, const char **value) {
+    size_t k = strlen(name);
+    if (n <= k || strncasecmp(line, name, k) != 0 || line[k] != ':')
+        return false;
+    for (*value = line + k + 1; **value == ' ' || **value == '\t'; (*value)++)
+        ;
+    return true;
+}
+
+/* `text` is NUL-terminated and holds the head up to and with the empty line. */
+static int parse_head(const char *text, size_t size, struct head *ret) {
+    struct head h = {.retry_after_s = -1, .length = -1, .size = size};
+    int minor;
+
+    if (sscanf(text, "HTTP/1.%1d %3d", &minor, &h.status) != 2 || h.status < 100)
+        return -EPROTO;
+    h.close = minor == 0;
+    for (const char *line = strstr(text, "\r\n") + 2, *end; line < text + size - 2; line = end + 2) {
+        const char *value;
+        end = strstr(line, "\r\n");
+        if (!end)
+            break;
+        if (field_is(line, (size_t) (end - line), "content-length", &value))
+            h.length = strtol(value, NULL, 10);
+        else if (field_is(line, (size_t) (end - line), "transfer-encoding", &value))
+            h.chunked = strncasecmp(value, "chunked", 7) == 0;
+        else if (field_is(line, (size_t) (end - line), "connection", &value))
+            h.close = strncasecmp(value, "close", 5) == 0 || (h.close && strncasecmp(value, "keep-alive", 10) != 0);
+        else if (field_is(line, (size_t) (end - line), "retry-after", &value) && *value >= '0' && *value <= '9')
+            h.retry_after_s = (int) strtol(value, NULL, 10);
+    }
+    if (h.length < -1)
+        return -EPROTO;
+    *ret = h;
+    return 0;
+}
+
+/* Is the last chunk in `data`? Chunk contents are not joined: nobody reads bodies sent that way. */
+static bool chunks_complete(const char *data, size_t n) {
+    size_t at = 0;
+
+    while (at < n) {
+        const char *end = memchr(data + at, '\n', n - at);
+        unsigned long size;
+
+        if (!end)
+            return false;
+        size = strtoul(data + at, NULL, 16);
+        at = (size_t) (end - data) + 1;
+        if (size == 0)
+            return n - at >= 2 && memmem(data + at - 2, n - at + 2, "\r\n\r\n", 4);
+        if (size > HTTP_RESPONSE_MAX)
+            return false;
+        at += size + 2;
+    }
+    return false;
+}
+
+static int read_response(struct http_client *c, uint64_t deadline_ns, struct http_response *ret) {
+    struct head h = {0};
+    size_t used = 0;
+
+    for (;;) {
+        int r;
+        if (!h.size) {
+            char *end = used ? memmem(c->response, used, "\r\n\r\n", 4) : NULL;
+            if (end) {
+                size_t size = (size_t) (end - c->response) + 4;
+                char kept = c->response[size];
+                c->response[size] = '\0';
+                r = parse_head(c->response, size, &h);
+                c->response[size] = kept;
+                if (r < 0)
+                    return r;
+                if (h.status < 200) { /* an interim response: the real one follows */
+                    memmove(c->response, c->response + size, used - size);
+                    used -= size;
+                    h.size = 0;
+                    continue;
+                }
+            }
+        }
+        if (h.size) {
+            if (h.chunked ? chunks_complete(c->response + h.size, used - h.size)
+                          : h.length >= 0 && used - h.size >= (size_t) h.length)
+                break;
+            if (h.status == 204 || h.status == 304)
+                break;
+        }
+        if (used >= sizeof(c->response) - 1)
+            return -EMSGSIZE;
+        r = read_more(c, used, deadline_ns);
+        if (r < 0)
+            return r;
+        if (r == 0) {
+            if (h.size && !h.chunked && h.length < 0) {
+                h.close = true;
+                break;
+            }
+            return used ? -EPROTO : -ECONNRESET;
+        }
+        used += (size_t) r;
+    }
+    if (h.close)
+        http_client_close(c);
+    *ret = (struct http_response){.status = h.status, .retry_after_s = h.retry_after_s,
+                                  .body = c->response + h.size,
+                                  .body_length = h.length >= 0 && !h.chunked ? (size_t) h.length : 0};
+    return 0;
+}
+
+/* Has the server closed the idle connection, or sent what nobody asked for? */
+static bool is_stale(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) != 0;
+}
+
+static int post_once(struct http_client *c, const struct http_target *t, struct iovec body, bool gzip,
+                     uint64_t deadline_ns, struct http_response *ret) {
+    char head[HTTP_HEADERS_MAX + HTTP_PATH_MAX + HTTP_HOST_MAX + 256];
+    bool v6 = strchr(t->host, ':') != NULL;
+    struct iovec parts[2];
+    int n, r;
+
+    n = snprintf(head, sizeof(head),
+                 "POST %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: varan-python/" VARAN_VERSION "\r\n"
+                 "Content-Type: application/x-protobuf\r\n%s%sContent-Length: %zu\r\n\r\n",
+                 t->path, v6 ? "[" : "", t->host, v6 ? "]" : "", t->port,
+                 gzip ? "Content-Encoding: gzip\r\n" : "", t->headers, body.iov_len);
+    if (n < 0 || (size_t) n >= sizeof(head))
+        return -EINVAL;
+    parts[0] = (struct iovec){.iov_base = head, .iov_len = (size_t) n};
+    parts[1] = body;
+    r = send_all(c->fd, parts, 2, deadline_ns);
+    if (r < 0)
+        return r;
+    return read_response(c, deadline_ns, ret);
+}
+
+int http_post(struct http_client *c, const struct http_target *t, const void *body, size_t length, bool gzip,
+              uint64_t deadline_ns, struct http_response *ret) {
+    struct iovec part = {.iov_base = (void *) (uintptr_t) body, .iov_len = length};
+    int r;
+
+    if (c->fd >= 0 && is_stale(c->fd))
+        http_client_close(c);
+    if (c->fd < 0) {
+        r = connect_target(t, deadline_ns);
+        if (r < 0)
+            return r;
+        c->fd = r;
+    }
+    r = post_once(c, t, part, gzip, deadline_ns, ret);
+    if (r < 0)
+        http_client_close(c);
+    return r;
+}

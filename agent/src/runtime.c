@@ -1,0 +1,63 @@
+/* Thread state, clock and counters (see runtime.h). */
+#include "runtime.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+uint32_t process_generation = 1;
+__thread struct thread_state thread_state_self;
+_Atomic uint64_t counters[COUNTER_N];
+
+const char *const counter_names[COUNTER_N] = {
+        [SPANS_FINISHED] = "spans_finished",
+        [SPANS_EXPORTED] = "spans_exported",
+        [SPANS_DROPPED_BUFFER_FULL] = "spans_dropped_buffer_full",
+        [SPANS_DROPPED_REFUSED] = "spans_dropped_refused",
+        [SPANS_DROPPED_EXPIRED] = "spans_dropped_expired",
+        [SPANS_DROPPED_MEMORY] = "spans_dropped_memory",
+        [SPANS_DROPPED_FORK] = "spans_dropped_fork",
+        [LOGS_FINISHED] = "logs_finished",
+        [LOGS_EXPORTED] = "logs_exported",
+        [LOGS_DROPPED_BUFFER_FULL] = "logs_dropped_buffer_full",
+        [LOGS_DROPPED_REFUSED] = "logs_dropped_refused",
+        [LOGS_DROPPED_EXPIRED] = "logs_dropped_expired",
+        [LOGS_DROPPED_MEMORY] = "logs_dropped_memory",
+        [LOGS_DROPPED_FORK] = "logs_dropped_fork",
+        [SPANS_NOT_SAMPLED] = "spans_not_sampled",
+        [ATTRIBUTES_DROPPED] = "attributes_dropped",
+        [EXPORTS] = "exports",
+        [EXPORT_FAILURES] = "export_failures",
+};
+
+/* Expands one word to a full generator state when the system has no randomness yet (splitmix64, public domain). */
+static void seed_from_clock(uint64_t state[4]) {
+    uint64_t x = clock_wall_ns() ^ ((uint64_t) getpid() << 40) ^ (uint64_t) (uintptr_t) state;
+
+    for (int i = 0; i < 4; i++) {
+        uint64_t z = x += 0x9e3779b97f4a7c15u;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        state[i] = z ^ (z >> 31);
+    }
+}
+
+void thread_renew(struct thread_state *t) {
+    fork_child_reset();
+    if (getrandom(t->random, sizeof(t->random), GRND_NONBLOCK) != (ssize_t) sizeof(t->random))
+        seed_from_clock(t->random);
+    t->random[0] |= 1; /* the state must not be all zero */
+    t->ring = NULL;    /* an inherited ring is gone with the parent */
+    t->in_log = 0;
+    t->generation = process_generation;
+}
+
+int64_t clock_offset_ns(uint64_t monotonic_ns) {
+    static uint64_t measured_at_ns;
+    static int64_t offset_ns;
+
+    if (monotonic_ns - measured_at_ns > 1000000000u || measured_at_ns == 0) {
+        offset_ns = (int64_t) (clock_wall_ns() - clock_monotonic_ns());
+        measured_at_ns = monotonic_ns;
+    }
+    return offset_ns;
+}

@@ -1,0 +1,17 @@
+/* Spans of HTTP requests, incoming and outgoing, by the stable HTTP semantic conventions. GIL held. */
+#ifndef VARAN_AGENT_SERVER_H
+#define VARAN_AGENT_SERVER_H
+
+#include "span.h"
+
+/* A started server span for a WSGI environ or an ASGI scope; NULL without an exception when that cannot be. */
+Span *server_start_wsgi(uint16_t scope, PyObject *environ);
+Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope);
+
+/* Status code of the response; sets the span's status as the conventions say. */
+void http_set_status(Span *s, long code);
+
+/* The span's identifiers and baggage into a mapping of headers (str → str). */
+void http_inject(Span *s, PyObject *headers);
+
+#endif

@@ -1,0 +1,320 @@
+/* See span.h. Memory of dead spans is kept for new ones: a span is too big for Python's small-object allocator. */
+#include "span.h"
+
+#include <stddef.h>
+
+#include "context.h"
+#include "module.h"
+#include "ring.h"
+#include "sampler.h"
+
+#define FREE_LIST_MAX 128
+
+struct span_limits span_limits = {.attributes = 128, .events = 128, .links = 128, .event_attributes = 128};
+bool span_enabled;
+
+static Span *free_list[FREE_LIST_MAX];
+static unsigned free_list_n;
+
+Span *span_new(PyObject *name, uint16_t scope, enum span_kind kind, unsigned flags) {
+    Span *s = free_list_n ? free_list[--free_list_n] : PyObject_Malloc(sizeof(Span));
+
+    if (!s)
+        return (Span *) PyErr_NoMemory();
+    memset((char *) s + sizeof(PyObject), 0, offsetof(Span, data) - sizeof(PyObject));
+    PyObject_Init((PyObject *) s, &Span_Type);
+    buf_init(&s->data, s->inline_data, sizeof(s->inline_data), SPAN_BYTES_MAX);
+    Py_INCREF(name);
+    s->name = name;
+    s->scope = scope;
+    s->kind = (uint8_t) kind;
+    s->flags = (uint16_t) (flags | (span_enabled ? SPAN_RECORDING : 0));
+    return s;
+}
+
+static void span_dealloc(PyObject *self) {
+    Span *s = (Span *) self;
+
+    if (s->weak_references)
+        PyObject_ClearWeakRefs(self);
+    Py_XDECREF(s->name);
+    Py_XDECREF(s->trace_state);
+    Py_XDECREF(s->status_message);
+    Py_XDECREF(s->previous);
+    Py_XDECREF(s->explicit_parent);
+    Py_XDECREF(s->context_cache);
+    buf_done(&s->data);
+    if (free_list_n < FREE_LIST_MAX)
+        free_list[free_list_n++] = s;
+    else
+        PyObject_Free(s);
+}
+
+static void begin(Span *s) {
+    s->generation = process_generation;
+    s->start_ns = clock_monotonic_ns();
+    s->offset_ns = clock_offset_ns(s->start_ns);
+    s->flags |= SPAN_STARTED;
+}
+
+void span_start_below(Span *s, const struct trace_context *parent, PyObject *trace_state, bool remote) {
+    struct thread_state *t = thread_state();
+    uint64_t low, id;
+
+    if (parent) {
+        memcpy(s->id.trace_id, parent->trace_id, 16);
+        memcpy(s->parent_id, parent->span_id, 8);
+        s->flags |= (uint16_t) (SPAN_HAS_PARENT | (remote ? SPAN_PARENT_REMOTE : 0));
+        if (trace_state) {
+            Py_INCREF(trace_state);
+            s->trace_state = trace_state;
+        }
+    } else {
+        low = thread_random(t);
+        memcpy(s->id.trace_id, &low, 8);
+        low = thread_random(t);
+        memcpy(s->id.trace_id + 8, &low, 8);
+    }
+    id = thread_random(t);
+    memcpy(s->id.span_id, &id, 8);
+    memcpy(&low, s->id.trace_id + 8, 8);
+    if (span_enabled && sampler_decide(parent != NULL, parent && (parent->flags & FLAG_SAMPLED), __builtin_bswap64(low)))
+        s->id.flags = FLAG_SAMPLED;
+    else if (span_recording(s)) {
+        s->flags &= (uint16_t) ~SPAN_RECORDING;
+        count_locked(SPANS_NOT_SAMPLED);
+    }
+    begin(s);
+}
+
+void span_start(Span *s) {
+    struct context_parent parent;
+
+    if (s->flags & SPAN_STARTED)
+        return;
+    context_find_parent(s->explicit_parent, &parent);
+    span_start_below(s, parent.found ? &parent.context : NULL, parent.trace_state, parent.remote);
+    context_parent_done(&parent);
+    Py_CLEAR(s->explicit_parent);
+}
+
+/* Looks for the attribute among the encoded ones; returns its offset and its length with the tag. */
+static bool find_attribute(const Span *s, const char *key, size_t key_n, uint32_t *ret_at, uint32_t *ret_n) {
+    const char *base = s->data.data, *p = base, *end = base + s->data.used;
+
+    while (p < end) {
+        const char *field = p;
+        unsigned tag = (uint8_t) *p++;
+        size_t n = pb_read_varint(&p);
+
+        if (tag == SPAN_ATTRIBUTE) {
+            const char *q = p + 1; /* past the key's tag */
+            size_t k = pb_read_varint(&q);
+            if (k == key_n && memcmp(q, key, k) == 0) {
+                *ret_at = (uint32_t) (field - base);
+                *ret_n = (uint32_t) (p + n - field);
+                return true;
+            }
+        }
+        p += n;
+    }
+    return false;
+}
+
+static void remove_bytes(struct buf *b, uint32_t at, uint32_t n) {
+    memmove(b->data + at, b->data + at + n, b->used - at - n);
+    b->used -= n;
+}
+
+void span_set(Span *s, PyObject *key, PyObject *value) {
+    const char *text;
+    size_t n;
+    PyObject *hold;
+    uint32_t at, length, before;
+
+    if (!span_recording(s) || value == Py_None || !PyUnicode_Check(key) || text_view(key, &text, &n, &hold) < 0)
+        return;
+    if (n == 0 || n > KEY_BYTES_MAX)
+        goto dropped;
+    /* The new one goes behind, then the old one goes away: user code may run in between. */
+    before = s->data.used;
+    if (value_put_named(&s->data, SPAN_ATTRIBUTE, text, n, value) < 0)
+        goto dropped;
+    s->attributes_n++;
+    if (s->attributes_n > 1 && find_attribute(s, text, n, &at, &length) && at + length < s->data.used &&
+        (at < before || s->data.used - before > length)) {
+        remove_bytes(&s->data, at, length);
+        s->attributes_n--;
+    } else if (s->attributes_n > span_limits.attributes) {
+        s->data.used = before;
+        s->attributes_n--;
+        goto dropped;
+    }
+    Py_XDECREF(hold);
+    return;
+dropped:
+    s->attributes_dropped++;
+    count_locked(ATTRIBUTES_DROPPED);
+    Py_XDECREF(hold);
+}
+
+void span_put(Span *s, const char *key, size_t key_n, PyObject *value) {
+    if (span_recording(s) && value_put_named(&s->data, SPAN_ATTRIBUTE, key, key_n, value) == 0)
+        s->attributes_n++;
+}
+
+void span_set_status(Span *s, enum span_status status, PyObject *message) {
+    /* OTel: "ok" is final, and nothing goes back to "unset". */
+    if (!span_recording(s) || s->status == STATUS_OK || status == STATUS_UNSET)
+        return;
+    s->status = (uint8_t) status;
+    if (status != STATUS_ERROR || !message || !PyUnicode_Check(message))
+        message = NULL;
+    Py_XINCREF(message); /* may be the one that is there */
+    Py_XSETREF(s->status_message, message);
+}
+
+static char *put_counter(char *p, unsigned tag, unsigned n) {
+    if (!n)
+        return p;
+    *p++ = (char) tag;
+    return pb_varint(p, n);
+}
+
+struct texts {
+    const char *name, *state, *message;
+    size_t name_n, state_n, message_n;
+};
+
+static size_t encoded_size_max(const Span *s, const struct texts *t) {
+    /* ids, times, kind, counters, status and flags take less than 120 bytes together */
+    return 120 + s->data.used + pb_bytes_size(t->name_n) + pb_bytes_size(t->state_n) + pb_bytes_size(t->message_n);
+}
+
+static char *put_span(char *p, const Span *s, const struct texts *t) {
+    uint32_t flags = s->id.flags | 0x100u | (s->flags & SPAN_PARENT_REMOTE ? 0x200u : 0);
+
+    p = pb_bytes(p, SPAN_TRACE_ID, s->id.trace_id, 16);
+    p = pb_bytes(p, SPAN_SPAN_ID, s->id.span_id, 8);
+    if (t->state_n)
+        p = pb_bytes(p, SPAN_TRACE_STATE, t->state, t->state_n);
+    if (s->flags & SPAN_HAS_PARENT)
+        p = pb_bytes(p, SPAN_PARENT_ID, s->parent_id, 8);
+    p = pb_bytes(p, SPAN_NAME, t->name, t->name_n);
+    *p++ = SPAN_KIND;
+    *p++ = (char) s->kind;
+    *p++ = SPAN_START;
+    p = pb_fixed64(p, s->start_ns + (uint64_t) s->offset_ns);
+    *p++ = SPAN_END;
+    p = pb_fixed64(p, s->end_ns + (uint64_t) s->offset_ns);
+    memcpy(p, s->data.data, s->data.used);
+    p += s->data.used;
+    p = put_counter(p, SPAN_DROPPED_ATTRIBUTES, s->attributes_dropped);
+    p = put_counter(p, SPAN_DROPPED_EVENTS, s->events_dropped);
+    p = put_counter(p, SPAN_DROPPED_LINKS, s->links_dropped);
+    if (s->status) {
+        *p++ = SPAN_STATUS;
+        p = pb_varint(p, 2 + (t->message_n ? pb_bytes_size(t->message_n) : 0));
+        if (t->message_n)
+            p = pb_bytes(p, 0x12, t->message, t->message_n);
+        *p++ = 0x18;
+        *p++ = (char) s->status;
+    }
+    *p++ = (char) 0x85; /* flags, field 16, fixed32 */
+    *p++ = 0x01;
+    memcpy(p, &flags, 4);
+    return p + 4;
+}
+
+static void view(PyObject *o, const char **text, size_t *n, PyObject **hold, size_t max) {
+    *text = "";
+    *n = 0;
+    *hold = NULL;
+    if (o && text_view(o, text, n, hold) == 0)
+        *n = text_cut(*text, *n, max);
+}
+
+/* The record in the ring is field 2 of ScopeSpans, with its tag. Its length comes first and is known only after
+ * writing, so the span is put together beside the ring. */
+static void hand_over(Span *s) {
+    struct texts t;
+    PyObject *hold_name, *hold_state, *hold_message;
+    char stack[2048], *whole = stack, *end, *p;
+    size_t max, n;
+
+    view(s->name, &t.name, &t.name_n, &hold_name, 1024);
+    view(s->trace_state, &t.state, &t.state_n, &hold_state, TRACESTATE_MAX);
+    view(s->status_message, &t.message, &t.message_n, &hold_message, 1024);
+    max = encoded_size_max(s, &t);
+    if (max > sizeof(stack))
+        whole = malloc(max);
+    if (whole) {
+        end = put_span(whole, s, &t);
+        n = (size_t) (end - whole);
+        p = ring_reserve(SIGNAL_SPAN, s->scope, pb_bytes_size(n));
+        if (p) {
+            pb_bytes(p, 0x12, whole, n);
+            ring_commit();
+        }
+        if (whole != stack)
+            free(whole);
+    } else {
+        count(SPANS_DROPPED_MEMORY, 1);
+    }
+    Py_XDECREF(hold_name);
+    Py_XDECREF(hold_state);
+    Py_XDECREF(hold_message);
+}
+
+void span_end(Span *s, uint64_t end_ns) {
+    if ((s->flags & (SPAN_ENDED | SPAN_STARTED)) != SPAN_STARTED)
+        return;
+    s->flags |= SPAN_ENDED;
+    if (!span_recording(s))
+        return;
+    if (!s->end_ns)
+        s->end_ns = end_ns ? end_ns : clock_monotonic_ns();
+    if (s->end_ns < s->start_ns)
+        s->end_ns = s->start_ns;
+    thread_state(); /* in a forked child: before anything is counted */
+    count_locked(SPANS_FINISHED);
+    if (s->generation == process_generation)
+        hand_over(s);
+    else
+        count(SPANS_DROPPED_FORK, 1); /* the parent process sends it */
+    s->flags &= (uint16_t) ~SPAN_RECORDING;
+    buf_done(&s->data);
+    s->data.used = 0;
+}
+
+static PyObject *span_repr(PyObject *self) {
+    Span *s = (Span *) self;
+    char ids[49];
+
+    hex_format(s->id.trace_id, 16, ids);
+    ids[32] = '/';
+    hex_format(s->id.span_id, 8, ids + 33);
+    return PyUnicode_FromFormat("<varan.Span %R %.49s>", s->name, ids);
+}
+
+/* Used as a decorator. */
+static PyObject *span_call(PyObject *self, PyObject *args, PyObject *names) {
+    if (PyTuple_GET_SIZE(args) != 1 || names) {
+        PyErr_SetString(PyExc_TypeError, "a span decorates one function");
+        return NULL;
+    }
+    return module_decorate(self, PyTuple_GET_ITEM(args, 0));
+}
+
+PyTypeObject Span_Type = {
+        PyVarObject_HEAD_INIT(NULL, 0).tp_name = "varan._core.Span",
+        .tp_doc = "A unit of work in a trace.",
+        .tp_basicsize = sizeof(Span),
+        .tp_dealloc = span_dealloc,
+        .tp_repr = span_repr,
+        .tp_call = span_call,
+        .tp_flags = Py_TPFLAGS_DEFAULT,
+        .tp_weaklistoffset = offsetof(Span, weak_references),
+        .tp_methods = span_methods,
+        .tp_getset = span_getset,
+};

@@ -1,0 +1,39 @@
+/* Python values as OTLP attributes. Nothing here raises or leaves an exception set: what cannot be encoded becomes
+ * text, what does not fit is cut or dropped. GIL held. */
+#ifndef VARAN_AGENT_VALUE_H
+#define VARAN_AGENT_VALUE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "encode.h"
+
+#define VALUE_DEPTH_MAX 5
+#define VALUE_ITEMS_MAX 256
+#define KEY_BYTES_MAX 256
+
+/* Bytes of a text value; longer ones are cut. From the configuration. */
+extern uint32_t value_bytes_max;
+
+/* UTF-8 of a str (or a subclass). Lone surrogates are written as \udXXX. Returns 0 or a negative error; *hold must be
+ * dropped by Py_XDECREF after use. */
+int text_view(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold);
+
+/* The same for any object: str(object), or a placeholder when that raises. Always succeeds. Runs user code. */
+void text_of(PyObject *object, const char **ret, size_t *ret_n, PyObject **hold);
+
+/* Cuts at most to `max` bytes without splitting a character. */
+size_t text_cut(const char *text, size_t n, size_t max);
+
+/* Appends a KeyValue field. Returns 0, -EINVAL (no valid key, or None), or -ENOSPC at the buffer's cap. For values that
+ * are not plain, user code may run before the buffer is touched. */
+int value_put(struct buf *b, unsigned tag, PyObject *key, PyObject *value);
+int value_put_named(struct buf *b, unsigned tag, const char *key, size_t key_n, PyObject *value);
+
+/* Appends the contents of an AnyValue. Runs user code: `b` must not be reachable from it. */
+int value_encode(struct buf *b, PyObject *value, int depth);
+
+/* Reads one encoded AnyValue back. New reference, or NULL with an exception. */
+PyObject *value_decode(const char *p, const char *end, int depth);
+
+#endif

@@ -1,0 +1,234 @@
+/* One WSGI request: run_wsgi(tracer, application, environ, start_response) calls the application inside a server span.
+ * The span ends when the body has been sent, and is current while the application or its body's iterator runs. */
+#include "args.h"
+#include "context.h"
+#include "module.h"
+#include "server.h"
+
+/* The start_response that the application sees. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *inner;
+    Span *span;
+    vectorcallfunc call;
+} Response;
+
+/* The body that the server sees. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *inner;    /* what the application returned */
+    PyObject *iterator; /* of it */
+    Span *span;
+} Body;
+
+static PyObject *str_close, *str_file_wrapper, *str_span;
+
+int wsgi_init(void) {
+    str_close = PyUnicode_InternFromString("close");
+    str_file_wrapper = PyUnicode_InternFromString("wsgi.file_wrapper");
+    str_span = PyUnicode_InternFromString("varan.span");
+    return str_close && str_file_wrapper && str_span ? 0 : -ENOMEM;
+}
+
+static PyObject *response_call(PyObject *self, PyObject *const *args, size_t nf, PyObject *names) {
+    Response *r = (Response *) self;
+
+    if (PyVectorcall_NARGS(nf) > 0 && PyUnicode_Check(args[0]) && PyUnicode_GET_LENGTH(args[0]) >= 3) {
+        long code = 0;
+        for (int i = 0; i < 3; i++) {
+            Py_UCS4 c = PyUnicode_READ_CHAR(args[0], i);
+            code = c >= '0' && c <= '9' ? code * 10 + (long) (c - '0') : -10000;
+        }
+        http_set_status(r->span, code);
+    }
+    return PyObject_Vectorcall(r->inner, args, nf, names);
+}
+
+static int response_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(((Response *) self)->inner);
+    return 0;
+}
+
+static void response_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(((Response *) self)->inner);
+    Py_XDECREF(((Response *) self)->span);
+    PyObject_GC_Del(self);
+}
+
+PyTypeObject Response_Type = {
+        PyVarObject_HEAD_INIT(NULL, 0).tp_name = "varan._core.Response",
+        .tp_basicsize = sizeof(Response),
+        .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+        .tp_vectorcall_offset = offsetof(Response, call),
+        .tp_call = PyVectorcall_Call,
+        .tp_traverse = response_traverse,
+        .tp_dealloc = response_dealloc,
+};
+
+/* With the pending exception, which stays pending. */
+static void fail_with_pending(Span *s) {
+    PyObject *type, *value, *trace;
+
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (value && trace)
+        PyException_SetTraceback(value, trace);
+    if (value && PyObject_TypeCheck(value, (PyTypeObject *) PyExc_Exception))
+        span_fail(s, value);
+    PyErr_Restore(type, value, trace);
+}
+
+static PyObject *body_next(PyObject *self) {
+    Body *b = (Body *) self;
+    PyObject *chunk;
+
+    context_activate(b->span);
+    chunk = PyIter_Next(b->iterator);
+    if (!chunk && PyErr_Occurred())
+        fail_with_pending(b->span);
+    context_deactivate(b->span);
+    if (!chunk)
+        span_end(b->span, 0);
+    return chunk;
+}
+
+static PyObject *body_close(PyObject *self, PyObject *unused) {
+    Body *b = (Body *) self;
+    PyObject *close = PyObject_GetAttr(b->inner, str_close), *result = NULL;
+
+    if (close) {
+        context_activate(b->span);
+        result = PyObject_CallNoArgs(close);
+        Py_DECREF(close);
+        if (!result)
+            fail_with_pending(b->span);
+        context_deactivate(b->span);
+    } else {
+        PyErr_Clear();
+        result = Py_None;
+        Py_INCREF(result);
+    }
+    span_end(b->span, 0);
+    return result;
+}
+
+static int body_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(((Body *) self)->inner);
+    Py_VISIT(((Body *) self)->iterator);
+    return 0;
+}
+
+static void body_dealloc(PyObject *self) {
+    Body *b = (Body *) self;
+
+    PyObject_GC_UnTrack(self);
+    span_end(b->span, 0); /* a server that never calls close() */
+    Py_XDECREF(b->inner);
+    Py_XDECREF(b->iterator);
+    Py_XDECREF(b->span);
+    PyObject_GC_Del(self);
+}
+
+static PyMethodDef body_methods[] = {
+        {"close", body_close, METH_NOARGS, NULL},
+        {NULL},
+};
+
+PyTypeObject Body_Type = {
+        PyVarObject_HEAD_INIT(NULL, 0).tp_name = "varan._core.Body",
+        .tp_basicsize = sizeof(Body),
+        .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+        .tp_iter = PyObject_SelfIter,
+        .tp_iternext = body_next,
+        .tp_methods = body_methods,
+        .tp_traverse = body_traverse,
+        .tp_dealloc = body_dealloc,
+};
+
+static PyObject *response_new(PyObject *inner, Span *s) {
+    Response *r = PyObject_GC_New(Response, &Response_Type);
+
+    if (!r)
+        return NULL;
+    Py_INCREF(inner);
+    Py_INCREF(s);
+    r->inner = inner;
+    r->span = s;
+    r->call = response_call;
+    PyObject_GC_Track(r);
+    return (PyObject *) r;
+}
+
+/* Takes the reference to `result`. */
+static PyObject *body_new(PyObject *result, Span *s) {
+    PyObject *iterator = PyObject_GetIter(result);
+    Body *b = iterator ? PyObject_GC_New(Body, &Body_Type) : NULL;
+
+    if (!b) { /* not iterable: the server finds out */
+        PyErr_Clear();
+        Py_XDECREF(iterator);
+        span_end(s, 0);
+        return result;
+    }
+    Py_INCREF(s);
+    b->inner = result;
+    b->iterator = iterator;
+    b->span = s;
+    PyObject_GC_Track(b);
+    return (PyObject *) b;
+}
+
+/* Lists are sent as they are (servers look at their length), and so are files, which servers may send by sendfile(). */
+static bool leave_alone(PyObject *result, PyObject *environ) {
+    PyObject *wrapper;
+
+    if (PyList_CheckExact(result) || PyTuple_CheckExact(result))
+        return true;
+    wrapper = PyDict_GetItemWithError(environ, str_file_wrapper);
+    PyErr_Clear();
+    return wrapper && (PyObject *) Py_TYPE(result) == wrapper;
+}
+
+static PyObject *run_wsgi(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    PyObject *application, *environ, *start, *response = NULL, *result, *call[2];
+    Span *s = NULL;
+
+    if (!args_count("run_wsgi", n, 4, 4))
+        return NULL;
+    application = args[1];
+    environ = args[2];
+    start = args[3];
+    if (span_enabled && PyDict_Check(environ) && !PyDict_GetItemWithError(environ, str_span))
+        s = server_start_wsgi(tracer_scope(args[0]), environ);
+    PyErr_Clear();
+    if (s)
+        response = response_new(start, s);
+    if (!response) { /* off, or inside another traced application */
+        PyErr_Clear();
+        Py_XDECREF(s);
+        return PyObject_Vectorcall(application, args + 2, 2, NULL);
+    }
+    if (PyDict_SetItem(environ, str_span, (PyObject *) s) < 0)
+        PyErr_Clear();
+    context_activate(s);
+    call[0] = environ;
+    call[1] = response;
+    result = PyObject_Vectorcall(application, call, 2, NULL);
+    if (!result)
+        fail_with_pending(s);
+    context_deactivate(s);
+    Py_DECREF(response);
+    if (!result || leave_alone(result, environ))
+        span_end(s, 0);
+    else
+        result = body_new(result, s);
+    Py_DECREF(s);
+    return result;
+}
+
+PyMethodDef wsgi_functions[] = {
+        {"run_wsgi", (PyCFunction) (void (*)(void)) run_wsgi, METH_FASTCALL,
+         "run_wsgi(tracer, application, environ, start_response)"},
+        {NULL},
+};

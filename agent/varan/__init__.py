@@ -1,0 +1,79 @@
+"""Varan's agent: traces and logs of this process, sent to a Varan server or any OTLP collector.
+
+    import varan
+    varan.start(service="shop")
+
+    with varan.span("checkout", items=3) as span:
+        span.set("total", 12.5)
+
+Nothing here raises because of the agent itself. Without the C extension everything is a no-op.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from . import _report
+
+try:
+    from . import _core
+except Exception as error:  # a foreign interpreter, a free-threaded build, a missing library
+    from . import _noop as _core  # type: ignore[no-redef]
+
+    _report.once("core", f"the agent is off: its extension does not load ({error})")
+
+__version__ = "0.1.0"
+__all__ = ["bootstrap_path", "current_span", "flush", "span", "start", "stats"]
+
+span = _core.span
+current_span = _core.current_span
+
+_started = False
+
+
+def start(service: str | None = None, endpoint: str | None = None, **attributes: object) -> bool:
+    """Starts the agent in this process; later calls change nothing. Returns whether it runs.
+
+    `service` is the name shown on the page, `endpoint` where to send (http://host:port or unix:/path), `attributes`
+    are added to the resource. What is not given comes from VARAN_… and OTEL_… variables, or is guessed.
+    """
+    global _started
+    if _started or not _core.native:
+        return _started
+    try:
+        from . import config, decorate, imports, lifecycle
+
+        settings = config.read(os.environ, service, endpoint, attributes)
+        if settings.disabled:
+            return False
+        config.apply(_core, settings)
+        _core.set_decorator(decorate.decorate)
+        _core.enable(True)
+        _started = True
+        lifecycle.install(settings)
+        imports.install(settings.disabled_hooks)
+    except Exception as error:
+        _report.failure("start", error)
+    return _started
+
+
+def flush(timeout: float = 2.0) -> bool:
+    """Sends what is finished; waits at most `timeout` seconds. Returns whether the server has taken everything."""
+    return _core.flush(max(0, int(timeout * 1000))) == 0
+
+
+def stats() -> dict[str, object]:
+    """What happened to spans and log records so far, by cause."""
+    return _core.stats()
+
+
+def bootstrap_path() -> str:
+    """A folder to put on PYTHONPATH so that a Python process starts with the agent in it."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap")
+
+
+if sys.implementation.name == "cpython" and _core.native:
+    from .decorate import decorate as _decorate
+
+    _core.set_decorator(_decorate)

@@ -1,0 +1,1 @@
+"""The folder for PYTHONPATH: see sitecustomize.py."""

@@ -1,0 +1,203 @@
+"""Settings: from the call of start(), VARAN_… variables, OTEL_… variables, in this order."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from . import _report, resource
+
+DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
+TRUE = ("1", "true", "yes", "on")
+
+
+class Settings:
+    """What the agent needs to know, all of it checked."""
+
+    def __init__(self) -> None:
+        self.disabled = False
+        self.debug = False
+        self.traces: tuple[str | None, str, str, str] | None = None  # host, port, socket path, path
+        self.logs: tuple[str | None, str, str, str] | None = None
+        self.headers = ""
+        self.gzip = False
+        self.interval_ms = 500
+        self.timeout_ms = 10000
+        self.buffer_bytes = 4 << 20
+        self.sampler: tuple[bool, float] = (True, 1.0)
+        self.limits = [128, 128, 128, 128, 16384]
+        self.resource: dict[str, object] = {}
+        self.disabled_hooks: frozenset[str] = frozenset()
+
+
+def _bad(name: str, value: str, wanted: str) -> None:
+    _report.once(f"variable {name}", f"{name}={value!r} is not {wanted}; the default is used")
+
+
+def _number(env: Mapping[str, str], names: tuple[str, ...], default: int, scale: float = 1) -> int:
+    for name in names:
+        text = env.get(name, "").strip()
+        if text:
+            try:
+                value = float(text) * scale
+                if 0 <= value < 2**31:
+                    return int(value)
+            except ValueError:
+                pass
+            _bad(name, text, "a number that fits")
+    return default
+
+
+def _unquote(text: str) -> str:
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """key=value,key=value with percent-encoding, as in OTEL_RESOURCE_ATTRIBUTES."""
+    found = []
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if equals and key.strip():
+            found.append((_unquote(key.strip()), _unquote(value.strip())))
+    return found
+
+
+def parse_endpoint(url: str, path: str) -> tuple[str | None, str, str, str]:
+    """http://host:port/base or unix:/path → (host, port, socket path, request path). Raises ValueError."""
+    if url.startswith("unix:"):
+        socket = url[5:]
+        if socket.startswith("//"):
+            socket = socket[2:]
+        if not socket or len(socket.encode()) > 107:
+            raise ValueError("not a path of a Unix socket")
+        return "localhost", "80", socket, path
+    scheme, found, rest = url.partition("://")
+    if not found:
+        scheme, rest = "http", url
+    if scheme != "http":
+        raise ValueError("only http:// and unix: are spoken here; put a local server in between for TLS")
+    authority, _, base = rest.partition("/")
+    authority = authority.rpartition("@")[2]
+    host, port = authority, "80"
+    if authority.startswith("["):
+        host, _, after = authority[1:].partition("]")
+        port = after[1:] or "80"
+    elif ":" in authority:
+        host, _, port = authority.rpartition(":")
+    if not host or len(host) > 250 or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("not a host and a port")
+    whole = f"/{base.strip('/')}{path}" if base.strip("/") else path
+    if any(c <= " " for c in whole + host) or len(whole) > 500:
+        raise ValueError("not a path")
+    return host, port, "", whole
+
+
+def _endpoint(
+    env: Mapping[str, str], given: str | None, signal: str
+) -> tuple[str | None, str, str, str] | None:
+    path = f"/v1/{signal}"
+    if env.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "none":
+        return None
+    candidates = [("endpoint", given or "", path), ("VARAN_ENDPOINT", env.get("VARAN_ENDPOINT", ""), path)]
+    name = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
+    candidates.append((name, env.get(name, ""), ""))
+    name = "OTEL_EXPORTER_OTLP_ENDPOINT"
+    candidates.append((name, env.get(name, ""), path))
+    for name, url, suffix in candidates:
+        if url.strip():
+            try:
+                return parse_endpoint(url.strip(), suffix or "")
+            except ValueError as error:
+                _report.once(f"variable {name}", f"{name}={url!r} is not used: {error}")
+    return parse_endpoint(DEFAULT_ENDPOINT, path)
+
+
+def _headers(env: Mapping[str, str]) -> str:
+    lines = []
+    for key, value in _pairs(env.get("OTEL_EXPORTER_OTLP_HEADERS", "")):
+        if any(c < " " or c in ":\x7f" for c in key) or any(c < " " or c == "\x7f" for c in value):
+            _bad("OTEL_EXPORTER_OTLP_HEADERS", key, "a header")
+        else:
+            lines.append(f"{key}: {value}\r\n")
+    text = "".join(lines)
+    return text if len(text.encode()) < 4000 else ""
+
+
+def _sampler(env: Mapping[str, str]) -> tuple[bool, float]:
+    name = env.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").strip().lower()
+    parent_based = name.startswith("parentbased_")
+    kind = name[len("parentbased_") :] if parent_based else name
+    if kind == "always_on":
+        return parent_based, 1.0
+    if kind == "always_off":
+        return parent_based, 0.0
+    if kind == "traceidratio":
+        text = env.get("OTEL_TRACES_SAMPLER_ARG", "1")
+        try:
+            ratio = float(text)
+            if 0 <= ratio <= 1:
+                return parent_based, ratio
+        except ValueError:
+            pass
+        _bad("OTEL_TRACES_SAMPLER_ARG", text, "a ratio between 0 and 1")
+        return parent_based, 1.0
+    _bad("OTEL_TRACES_SAMPLER", name, "a known sampler")
+    return True, 1.0
+
+
+def _limits(env: Mapping[str, str]) -> list[int]:
+    return [
+        _number(env, ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"), 128),
+        _number(env, ("OTEL_SPAN_EVENT_COUNT_LIMIT",), 128),
+        _number(env, ("OTEL_SPAN_LINK_COUNT_LIMIT",), 128),
+        _number(env, ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",), 128),
+        _number(env, ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"), 16384),
+    ]
+
+
+def _timeout_ms(env: Mapping[str, str]) -> int:
+    # The specification says milliseconds, OTel's Python SDK takes seconds: both mean what is plausible.
+    value = _number(env, ("OTEL_EXPORTER_OTLP_TIMEOUT",), 10000)
+    return value * 1000 if value < 500 else value
+
+
+def read(
+    env: Mapping[str, str],
+    service: str | None = None,
+    endpoint: str | None = None,
+    attributes: Mapping[str, object] | None = None,
+) -> Settings:
+    """All settings. Never raises for what the environment holds: bad values are named on stderr."""
+    s = Settings()
+    flags = (env.get("VARAN_DISABLED", ""), env.get("OTEL_SDK_DISABLED", ""))
+    s.disabled = any(flag.strip().lower() in TRUE for flag in flags)
+    s.debug = env.get("VARAN_DEBUG", "").strip().lower() in TRUE
+    s.traces = _endpoint(env, endpoint, "traces")
+    s.logs = _endpoint(env, endpoint, "logs")
+    s.headers = _headers(env)
+    s.gzip = env.get("OTEL_EXPORTER_OTLP_COMPRESSION", "").strip().lower() == "gzip"
+    s.interval_ms = _number(env, ("VARAN_INTERVAL_MS", "OTEL_BSP_SCHEDULE_DELAY"), 500)
+    s.timeout_ms = _timeout_ms(env)
+    s.buffer_bytes = _number(env, ("VARAN_BUFFER_BYTES",), 4 << 20)
+    s.sampler = _sampler(env)
+    s.limits = _limits(env)
+    s.resource = resource.detect(env, service, _pairs(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
+    s.resource.update(attributes or {})
+    names = env.get("VARAN_DISABLED_HOOKS", "") + "," + env.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "")
+    s.disabled_hooks = frozenset(name.strip().lower() for name in names.split(",") if name.strip())
+    return s
+
+
+def apply(core: Any, s: Settings) -> None:
+    """Hands the settings to the extension."""
+    core.set_resource(s.resource)
+    for signal, target in ((0, s.traces), (1, s.logs)):
+        host, port, socket, path = target or (None, "", "", "")
+        core.set_target(signal, host, port, socket, path, s.headers)
+    core.set_export(s.interval_ms, s.timeout_ms, s.buffer_bytes, s.gzip)
+    core.set_sampler(*s.sampler)
+    core.set_limits(*s.limits)
+    core.set_library_folders(resource.library_folders())

@@ -1,0 +1,57 @@
+"""Flask: one span per request with the route as its name; exceptions that become a 500 are recorded."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from .. import _core
+
+TRACER = _core.Tracer("varan.flask", _core.version)
+run_wsgi = _core.run_wsgi
+set_route = _core.set_route
+
+
+def _request_of(args: tuple[Any, ...]) -> Any:
+    """Newer versions hand the request's context to their methods; older ones keep it in a context variable."""
+    if args and hasattr(args[0], "request"):
+        return args[0].request
+    from flask.globals import request
+
+    return request
+
+
+def install(module: Any) -> None:
+    flask = module.Flask
+    wsgi_app = flask.wsgi_app
+    full_dispatch_request = flask.full_dispatch_request
+    handle_exception = flask.handle_exception
+
+    @functools.wraps(wsgi_app)
+    def traced_wsgi_app(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        return run_wsgi(TRACER, functools.partial(wsgi_app, self), environ, start_response)
+
+    @functools.wraps(full_dispatch_request)
+    def traced_dispatch(self: Any, *args: Any) -> Any:
+        try:
+            request = _request_of(args)
+            span = request.environ.get("varan.span")
+            if span is not None and request.url_rule is not None:
+                set_route(span, request.url_rule.rule)
+        except Exception:
+            pass
+        return full_dispatch_request(self, *args)
+
+    @functools.wraps(handle_exception)
+    def traced_handle_exception(self: Any, *args: Any) -> Any:
+        try:
+            span = _request_of(args).environ.get("varan.span")
+            if span is not None:
+                span.fail(args[-1])
+        except Exception:
+            pass
+        return handle_exception(self, *args)
+
+    flask.wsgi_app = traced_wsgi_app
+    flask.full_dispatch_request = traced_dispatch
+    flask.handle_exception = traced_handle_exception

@@ -1,0 +1,78 @@
+"""Hooks run when the module they patch has been imported: at once if it is there, else right after its import."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from . import _report
+from .hooks import HOOKS
+
+# Module to wait for → names of hooks (modules of varan.hooks).
+_waiting: dict[str, list[str]] = {}
+
+
+def _run(name: str, module: Any) -> None:
+    for hook in _waiting.pop(name, ()):
+        try:
+            importlib.import_module(f"varan.hooks.{hook}").install(module)
+        except Exception as error:
+            _report.failure(f"the hook for {name}", error)
+
+
+def _watch(loader: Any, name: str) -> bool:
+    """Lets the loader run our hooks after it has executed the module."""
+    execute = loader.exec_module
+
+    def exec_module(module: Any) -> None:
+        if getattr(module, "__name__", None) != name:
+            return execute(module)
+        try:
+            del loader.exec_module  # the class's own again
+        except AttributeError:
+            pass
+        execute(module)
+        _run(name, module)
+
+    try:
+        loader.exec_module = exec_module
+    except AttributeError:  # a loader without a dict
+        return False
+    return not isinstance(loader, type)
+
+
+class _Finder:
+    """First on sys.meta_path; finds nothing itself, and looks over the shoulder of those that do."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name not in _waiting:
+            return None
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                try:
+                    if spec.loader is not None and hasattr(spec.loader, "exec_module"):
+                        _watch(spec.loader, name)
+                except Exception as error:
+                    _report.failure(f"the hook for {name}", error)
+                return spec
+        return None
+
+
+def install(disabled: frozenset[str]) -> None:
+    for module, hook in HOOKS:
+        if hook in disabled or module.split(".")[0] in disabled or "*" in disabled:
+            continue
+        _waiting.setdefault(module, []).append(hook)
+    sys.meta_path.insert(0, _Finder())
+    for name in list(_waiting):
+        module = sys.modules.get(name)
+        if module is not None and not _importing(module):
+            _run(name, module)
+
+
+def _importing(module: Any) -> bool:
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))

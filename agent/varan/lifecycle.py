@@ -1,0 +1,73 @@
+"""The end of the process, and exceptions that nobody catches."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from typing import Any
+
+from . import _core, _report
+
+EXIT_TIMEOUT_MS = 2000
+
+
+def _flush_at_exit() -> None:
+    try:
+        _core.flush(EXIT_TIMEOUT_MS)
+    except Exception:
+        pass
+
+
+def _tell_at_exit() -> None:
+    counts = _core.stats()
+    kept = ", ".join(f"{key} {value}" for key, value in counts.items() if value and key != "instance_id")
+    _report.once("exit", f"pid {os.getpid()}: {kept}")
+
+
+def _wrap_os_exit() -> None:
+    """os._exit() skips atexit; multiprocessing's children and forked workers leave by it."""
+    leave = os._exit
+
+    def _exit(status: int) -> Any:
+        _flush_at_exit()
+        leave(status)
+
+    os._exit = _exit  # type: ignore[assignment]
+
+
+def _wrap_excepthooks() -> None:
+    before = sys.excepthook
+
+    def excepthook(kind: Any, value: Any, trace: Any) -> Any:
+        try:
+            if isinstance(value, Exception):
+                _core.emit_exception(f"Unhandled {kind.__name__} ends the process", value)
+        except Exception:
+            pass
+        return before(kind, value, trace)
+
+    sys.excepthook = excepthook
+
+
+def wrap_thread_excepthook(threading: Any) -> None:
+    before = threading.excepthook
+
+    def excepthook(args: Any) -> Any:
+        try:
+            if isinstance(args.exc_value, Exception):
+                name = getattr(args.thread, "name", "?")
+                _core.emit_exception(f"Unhandled {args.exc_type.__name__} ends thread {name}", args.exc_value)
+        except Exception:
+            pass
+        return before(args)
+
+    threading.excepthook = excepthook
+
+
+def install(settings: Any) -> None:
+    if settings.debug:
+        atexit.register(_tell_at_exit)
+    atexit.register(_flush_at_exit)
+    _wrap_os_exit()
+    _wrap_excepthooks()

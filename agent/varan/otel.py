@@ -1,0 +1,92 @@
+"""Varan as the SDK of the OpenTelemetry API: its tracer provider, its spans, and one current span for both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _core, _report
+
+_provider: Any = None
+
+
+def _bind_context(trace: Any) -> None:
+    """Shares the API's context variable, so that each side sees the other's current span."""
+    from opentelemetry import context
+    from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
+    from opentelemetry.trace.propagation import _SPAN_KEY
+
+    runtime = getattr(context, "_RUNTIME_CONTEXT", None)
+    if not isinstance(runtime, ContextVarsRuntimeContext):
+        raise RuntimeError("a runtime context other than contextvars")
+
+    from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+    from opentelemetry.trace.span import TraceState
+
+    flags = (TraceFlags(0), TraceFlags(1))
+    empty = TraceState()
+
+    def span_context(trace_id: int, span_id: int, remote: bool, sampled: int, state: str | None) -> Any:
+        return SpanContext(
+            trace_id, span_id, remote, flags[sampled & 1], TraceState.from_header([state]) if state else empty
+        )
+
+    kinds = (SpanKind.INTERNAL, SpanKind.SERVER, SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER)
+    _core.bind_api(runtime._current_context, context.Context, _SPAN_KEY, span_context, kinds)
+
+
+def _make_provider_type(trace: Any) -> type:
+    class TracerProvider(trace.TracerProvider):  # type: ignore[misc, name-defined]
+        """Hands out tracers that are written in C."""
+
+        resource = None
+
+        def __init__(self) -> None:
+            self.disabled_twins: frozenset[str] = frozenset()
+
+        def get_tracer(
+            self,
+            instrumenting_module_name: str,
+            instrumenting_library_version: str | None = None,
+            schema_url: str | None = None,
+            attributes: Any = None,
+        ) -> Any:
+            return _core.Tracer(
+                instrumenting_module_name or "",
+                instrumenting_library_version,
+                schema_url,
+                dict(attributes) if attributes else None,
+            )
+
+        def force_flush(self, timeout_millis: int = 30000) -> bool:
+            return _core.flush(int(timeout_millis)) == 0
+
+        def shutdown(self) -> None:
+            _core.flush(2000)
+
+    return TracerProvider
+
+
+def make_tracer_provider() -> Any:
+    """The entry point `opentelemetry_tracer_provider`."""
+    global _provider
+    if _provider is None:
+        from opentelemetry import trace
+
+        bind(trace)
+    return _provider
+
+
+def bind(trace: Any) -> None:
+    """Makes Varan the provider, unless the application has set one. A provider that it sets later replaces ours."""
+    global _provider
+    if _provider is not None or not _core.native:
+        return
+    trace.Span.register(_core.Span)
+    trace.Tracer.register(_core.Tracer)
+    try:
+        _bind_context(trace)
+    except Exception as error:
+        _report.failure("sharing the current span with OpenTelemetry", error)
+    _provider = _make_provider_type(trace)()
+    if getattr(trace, "_TRACER_PROVIDER", None) is None:
+        trace._TRACER_PROVIDER = _provider
