@@ -28,7 +28,11 @@ struct ingest_options {
     size_t n_scrub_keys;
 };
 
+/* Sets the store's flush hook, so before the first store_batch_acquire(). */
 int ingest_new(const struct ingest_options *o, struct ingest **ret, struct error *e);
+/* Shutting down: ingest_stop() when no more requests come (it ends ingest's own thread), then
+ * store_close(), which writes the derived rows through the hook, then ingest_free(). */
+void ingest_stop(struct ingest *g);
 void ingest_free(struct ingest *g);
 
 /* `bytes`: size of the decoded body, for admission. 0 or -EAGAIN (*ret_retry_s says when to come back). */
@@ -41,7 +45,8 @@ int ingest_log(struct ingest_txn *t, const struct log_record *l, struct error *e
 int ingest_sample(struct ingest_txn *t, const struct sample *s, struct error *e);
 
 /* `result`: 0 durable; -EAGAIN try later; other negative: storage failed (503, retryable). Called on a
- * writer thread, must not block. */
+ * writer thread, or within ingest_commit() when nothing had to be written; must not block. What was given
+ * to ingest_span() and the others need not live longer than that call. */
 typedef void (*ingest_done)(void *ctx, int result);
 void ingest_commit(struct ingest_txn *t, ingest_done done, void *ctx);
 void ingest_abort(struct ingest_txn *t);
@@ -52,8 +57,9 @@ struct ingest_stats {
 };
 void ingest_read_stats(struct ingest *g, struct ingest_stats *ret);
 
-/* Live tail: `fn` sees each accepted log line after commit, on the writer thread; it must be quick. The
- * record's slices are valid during the call only. */
+/* Live tail: `fn` sees each accepted log line after commit, on the writer thread, scrubbed, with its times
+ * filled in and its `seq` (the table's); it must be quick and must not start or stop tails. The record's
+ * slices are valid during the call only. At most 64 tails: NULL beyond. */
 struct ingest_tail;
 typedef void (*ingest_tail_fn)(void *ctx, const struct log_record *l);
 struct ingest_tail *ingest_tail_start(struct ingest *g, ingest_tail_fn fn, void *ctx);

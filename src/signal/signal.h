@@ -114,6 +114,7 @@ struct log_record {
     struct attributes attributes;
     const struct resource *resource;
     const struct scope *scope;
+    uint64_t seq; /* given by ingest; what live tails see */
 };
 
 /* One number of one series, as Prometheus has it. `labels` are sorted by name and hold __name__. */

@@ -1,0 +1,228 @@
+/* OTLP metrics in protobuf. See otlp_decode.h; one thread at a time. */
+#include "receive/otlp_metrics.h"
+#include "wire/protobuf.h"
+
+#define FIELD(number, wire) ((number) << 3 | (wire))
+#define FIELD_OF(f) ((f).number << 3 | (f).wire)
+
+/* Where the fields of a point are, which differ between its kinds. */
+static const struct layout {
+    uint32_t attributes, flags;
+} layouts[] = {
+        [OTLP_GAUGE] = {7, 8},        [OTLP_SUM] = {7, 8},     [OTLP_HISTOGRAM] = {9, 10},
+        [OTLP_EXPONENTIAL] = {1, 10}, [OTLP_SUMMARY] = {7, 8},
+};
+
+/* Appends a packed run, or the single number of an unpacked one, to an array of at most `most`. */
+static int numbers(struct otlp_decoder *d, const struct pb_field *f, size_t most, uint64_t *items,
+                   size_t *n) {
+    struct pb_reader r = pb_reader(f->bytes);
+    uint64_t v;
+    int more;
+
+    if (f->wire == PB_FIXED64) {
+        if (*n == most)
+            return otlp_pb_malformed(d, "too many buckets");
+        items[(*n)++] = f->u64;
+        return 0;
+    }
+    if (f->wire != PB_BYTES)
+        return otlp_pb_malformed(d, "a data point");
+    while ((more = pb_packed(&r, PB_FIXED64, &v)) > 0) {
+        if (*n == most)
+            return otlp_pb_malformed(d, "too many buckets");
+        items[(*n)++] = v;
+    }
+    return more < 0 ? otlp_pb_malformed(d, "a packed field") : 0;
+}
+
+static int quantile(struct otlp_decoder *d, struct slice message, struct otlp_quantile *ret) {
+    struct pb_reader r = pb_reader(message);
+    struct pb_field f;
+    int more;
+
+    *ret = (struct otlp_quantile) {0};
+    while ((more = pb_next(&r, &f)) > 0) {
+        if (f.wire != PB_FIXED64)
+            return otlp_pb_malformed(d, "ValueAtQuantile");
+        *(f.number == 1 ? &ret->quantile : &ret->value) = pb_double(&f);
+    }
+    return more < 0 ? otlp_pb_malformed(d, "ValueAtQuantile") : 0;
+}
+
+/* Growing parts of one point. */
+struct parts {
+    uint64_t counts[OTLP_BUCKETS_MAX];
+    uint64_t bounds[OTLP_BUCKETS_MAX]; /* bits of doubles */
+    struct otlp_quantile quantiles[OTLP_QUANTILES_MAX];
+    size_t n_counts, n_bounds, n_quantiles;
+};
+
+static int distribution_field(struct otlp_decoder *d, enum otlp_metric_kind kind,
+                              const struct pb_field *f, struct otlp_point *p, struct parts *parts) {
+    switch (f->number) {
+    case 4:
+        p->count = f->u64;
+        return f->wire == PB_FIXED64 ? 0 : otlp_pb_malformed(d, "count");
+    case 5:
+        p->sum = pb_double(f);
+        p->has_sum = true;
+        return f->wire == PB_FIXED64 ? 0 : otlp_pb_malformed(d, "sum");
+    case 6:
+        if (kind == OTLP_HISTOGRAM)
+            return numbers(d, f, OTLP_BUCKETS_MAX, parts->counts, &parts->n_counts);
+        if (kind != OTLP_SUMMARY)
+            return 0;
+        if (f->wire != PB_BYTES || parts->n_quantiles == OTLP_QUANTILES_MAX)
+            return otlp_pb_malformed(d, "quantile_values");
+        return quantile(d, f->bytes, &parts->quantiles[parts->n_quantiles++]);
+    case 7:
+        if (kind == OTLP_HISTOGRAM)
+            return numbers(d, f, OTLP_BUCKETS_MAX, parts->bounds, &parts->n_bounds);
+        return 0;
+    default: return 0;
+    }
+}
+
+static int number_field(struct otlp_decoder *d, const struct pb_field *f, struct otlp_point *p) {
+    if (f->number != 4 && f->number != 6)
+        return 0;
+    if (f->wire != PB_FIXED64)
+        return otlp_pb_malformed(d, "NumberDataPoint");
+    p->value = f->number == 4 ? pb_double(f) : (double) (int64_t) f->u64;
+    return 0;
+}
+
+static int decode_point(struct otlp_decoder *d, struct otlp_target *t, const struct otlp_metric *m,
+                        struct slice message) {
+    const struct layout *layout = &layouts[m->kind];
+    struct otlp_point p = {.count = 0};
+    struct pb_reader r = pb_reader(message);
+    struct parts parts;
+    struct pb_field f;
+    int more, error = 0;
+
+    arena_clear(&d->record);
+    parts.n_counts = parts.n_bounds = parts.n_quantiles = 0;
+    while (error == 0 && (more = pb_next(&r, &f)) > 0) {
+        if (f.number == 3 && f.wire == PB_FIXED64)
+            p.time_ns = (int64_t) f.u64;
+        else if (f.number == 3)
+            error = otlp_pb_malformed(d, "time_unix_nano");
+        else if (f.number == layout->flags && f.wire == PB_VARINT)
+            p.flags = (uint32_t) f.u64;
+        else if (f.number == layout->attributes)
+            continue;
+        else if (m->kind == OTLP_GAUGE || m->kind == OTLP_SUM)
+            error = number_field(d, &f, &p);
+        else
+            error = distribution_field(d, m->kind, &f, &p, &parts);
+    }
+    if (error < 0)
+        return error;
+    if (more < 0)
+        return otlp_pb_malformed(d, "a data point");
+    error = otlp_pb_attributes(d, &d->record, message, layout->attributes, &p.attributes);
+    if (error < 0)
+        return error;
+    double bounds[OTLP_BUCKETS_MAX];
+    memcpy(bounds, parts.bounds, parts.n_bounds * sizeof(*bounds));
+    p.counts = parts.counts;
+    p.bounds = bounds;
+    p.quantiles = parts.quantiles;
+    p.n_counts = parts.n_counts;
+    p.n_bounds = parts.n_bounds;
+    p.n_quantiles = parts.n_quantiles;
+    return otlp_add_point(d, t, m, &p);
+}
+
+/* Gauge, Sum, Histogram, …: data_points is field 1 of each. */
+static int decode_points(struct otlp_decoder *d, struct otlp_target *t, struct otlp_metric *m,
+                         struct slice message) {
+    struct pb_reader r = pb_reader(message);
+    struct pb_field f;
+    int more, error;
+
+    while ((more = pb_next(&r, &f)) > 0) {
+        if (f.number == 2 && f.wire == PB_VARINT)
+            m->delta = f.u64 == 1;
+        else if (f.number == 3 && f.wire == PB_VARINT)
+            m->monotonic = f.u64 != 0;
+        else if (f.number == 1 && f.wire != PB_BYTES)
+            return otlp_pb_malformed(d, "data_points");
+    }
+    if (more < 0)
+        return otlp_pb_malformed(d, "Metric");
+    error = otlp_metric_finish(d, m);
+    r = pb_reader(message);
+    while (error == 0 && pb_next(&r, &f) > 0)
+        if (f.number == 1)
+            error = decode_point(d, t, m, f.bytes);
+    return error;
+}
+
+static int decode_metric(struct otlp_decoder *d, struct otlp_target *t, struct slice message) {
+    struct otlp_metric m = {.name = slice_new("", 0), .unit = slice_new("", 0)};
+    struct pb_reader r = pb_reader(message);
+    struct slice points = SLICE_EMPTY;
+    struct pb_field f;
+    int more;
+
+    while ((more = pb_next(&r, &f)) > 0) {
+        switch (FIELD_OF(f)) {
+        case FIELD(1, PB_BYTES): m.name = otlp_text(d, &d->message, f.bytes); continue;
+        case FIELD(3, PB_BYTES): m.unit = otlp_text(d, &d->message, f.bytes); continue;
+        case FIELD(5, PB_BYTES): m.kind = OTLP_GAUGE; break;
+        case FIELD(7, PB_BYTES): m.kind = OTLP_SUM; break;
+        case FIELD(9, PB_BYTES): m.kind = OTLP_HISTOGRAM; break;
+        case FIELD(10, PB_BYTES): m.kind = OTLP_EXPONENTIAL; break;
+        case FIELD(11, PB_BYTES): m.kind = OTLP_SUMMARY; break;
+        default:
+            if (f.number <= 11 && f.wire != PB_BYTES)
+                return otlp_pb_malformed(d, "Metric");
+            continue;
+        }
+        points = f.bytes;
+    }
+    if (more < 0)
+        return otlp_pb_malformed(d, "Metric");
+    return points.data ? decode_points(d, t, &m, points) : 0;
+}
+
+static int decode_scope(struct otlp_decoder *d, struct otlp_target *t, struct slice message) {
+    struct pb_reader r = pb_reader(message);
+    struct pb_field f;
+    int more, error = 0;
+
+    while (error == 0 && (more = pb_next(&r, &f)) > 0) {
+        if (f.number != 2)
+            continue;
+        if (f.wire != PB_BYTES)
+            return otlp_pb_malformed(d, "ScopeMetrics");
+        error = decode_metric(d, t, f.bytes);
+    }
+    return error < 0 ? error : more < 0 ? otlp_pb_malformed(d, "ScopeMetrics") : 0;
+}
+
+int otlp_pb_resource_metrics(struct otlp_decoder *d, struct slice message) {
+    struct pb_reader r = pb_reader(message);
+    const struct resource *resource;
+    struct slice found;
+    struct otlp_target t;
+    struct pb_field f;
+    int more = 0;
+
+    int error = otlp_pb_find(d, message, 1, &found);
+    if (error == 0)
+        error = otlp_pb_resource(d, found, &resource);
+    if (error == 0)
+        error = otlp_target_init(d, resource, &t);
+    while (error == 0 && (more = pb_next(&r, &f)) > 0) {
+        if (f.number != 2)
+            continue;
+        if (f.wire != PB_BYTES)
+            return otlp_pb_malformed(d, "ResourceMetrics");
+        error = decode_scope(d, &t, f.bytes);
+    }
+    return error < 0 ? error : otlp_target_finish(d, &t);
+}
