@@ -1,5 +1,5 @@
 import { defineConfig, type Plugin } from "vite";
-import { tokensCss } from "./src/theme/tokens";
+import { tokensCss } from "./src/theme/tokens.ts";
 
 // The colour tokens exist once, in src/theme/tokens.ts; the stylesheet is made from them.
 function tokens(): Plugin {

@@ -55,7 +55,7 @@ export function CallMapView({ services, edges, dim }: CallMapProps) {
   );
   const columns = map.layers.length;
   const rows = Math.max(1, ...map.layers.map((l) => l.length));
-  const nodeWidth = Math.max(120, Math.min(190, (width - pad * 2) / Math.max(columns, 1) - 56));
+  const nodeWidth = Math.max(148, Math.min(196, (width - pad * 2) / Math.max(columns, 1) - 56));
   const gapWidth = Math.min(150, columns > 1 ? (width - pad * 2 - nodeWidth * columns) / (columns - 1) : 0);
   const gap = Math.max(48, gapWidth);
   const drawnWidth = pad * 2 + columns * nodeWidth + (columns - 1) * gap;
@@ -141,13 +141,30 @@ function EdgeLine(props: {
   );
 }
 
+const pen = typeof document === "undefined" ? null : document.createElement("canvas").getContext("2d");
+
+/** Width in px, in the page's font. */
+function textWidth(text: string, size: string, weight = 400): number {
+  if (!pen) return text.length * 7;
+  pen.font = `${weight} ${size} ${getComputedStyle(document.body).fontFamily}`;
+  return pen.measureText(text).width;
+}
+
+/** The name with its middle left out until it fits. */
+function fitted(name: string, width: number): string {
+  let text = name;
+  for (let n = Math.min(name.length, 40); n > 4 && textWidth(text, "12px", 500) > width; n--)
+    text = middle(name, n);
+  return text;
+}
+
 const letters: Record<string, string> = { database: "DB", messaging: "MQ", http: "↗", external: "↗" };
 
 function NodeBox({ n, x, y, width }: { n: MapNode; width: number } & Point) {
   const isService = n.type === "service";
   const mark = serviceMark(n.name);
-  const characters = Math.floor((width - 84) / 6.6);
-  const label = middle(n.name, Math.max(8, characters));
+  const traffic = rate(n.rate);
+  const label = fitted(n.name, width - 26 - 9 - 10 - textWidth(traffic, "11px"));
   const box = (
     <>
       <title>{`${n.name}${isService ? "" : ` (${n.system || n.type})`}, ${rate(n.rate)}`}</title>
@@ -174,7 +191,7 @@ function NodeBox({ n, x, y, width }: { n: MapNode; width: number } & Point) {
         {label}
       </text>
       <text x={x + width - 9} y={y + 4} class="callmap-rate" text-anchor="end">
-        {rate(n.rate)}
+        {traffic}
       </text>
     </>
   );
@@ -187,8 +204,6 @@ function NodeBox({ n, x, y, width }: { n: MapNode; width: number } & Point) {
       {box}
     </a>
   ) : (
-    <g class="callmap-node" role="img" aria-label={`${n.name}, ${n.type}, ${rate(n.rate)}`}>
-      {box}
-    </g>
+    <g class="callmap-node">{box}</g>
   );
 }

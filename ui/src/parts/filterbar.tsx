@@ -269,7 +269,12 @@ export function FilterBar({ signal }: FilterBarProps) {
       {text.trim() !== applied && !error && <kbd class="filterbar-enter">↵</kbd>}
       {!text && !focused && <kbd class="filterbar-enter">/</kbd>}
       {error && (
-        <div class="filterbar-error" id={`${id}-error`} role="alert">
+        <div
+          class="filterbar-error"
+          id={`${id}-error`}
+          role="alert"
+          style={{ "--column": Math.max(0, (error.column ?? 1) - 1) }}
+        >
           <strong>{error.message}</strong>
           {error.hint && <span>{error.hint}</span>}
         </div>

@@ -53,8 +53,9 @@ export function Sparkline({
   close(n - 1);
   return (
     <svg class="sparkline" width={width} height={height} role="img" aria-label={label}>
-      {area && fill && <path d={fill} fill={color} opacity="0.12" />}
-      {line && (
+      {area && fill && max > 0 && <path d={fill} fill={color} opacity="0.12" />}
+      {line && max === 0 && <path d={line} fill="none" stroke="var(--strong)" stroke-width="1" />}
+      {line && max > 0 && (
         <path
           d={line}
           fill="none"

@@ -25,6 +25,8 @@ export interface Column<T> {
   help?: string;
   /** Pixels; default 110. The first column without a width takes what is left. */
   width?: number;
+  /** Pixels on a phone (below 720 px). */
+  narrow?: number;
   /** Shares what is left with the other growing columns; `width` is then the least. */
   grow?: boolean;
   align?: "left" | "right";
@@ -280,16 +282,19 @@ export function Table<T>(props: TableProps<T>) {
       return rest;
     });
 
+  const phone = view.width < 720;
+  const widthOf = (c: Column<T>) => (phone ? c.narrow : undefined) ?? c.width;
   const anyGrow = shown.some((c) => c.grow || !c.width);
   const grid = shown
     .map((c, i) => {
       const set = widths[c.key];
       if (set) return `${set}px`;
-      if (c.grow || !c.width || (!anyGrow && i === 0)) return `minmax(${c.width ?? 120}px, 1fr)`;
-      return `${c.width}px`;
+      if (c.grow || !c.width || (!anyGrow && i === 0)) return `minmax(${widthOf(c) ?? 120}px, 1fr)`;
+      return `${widthOf(c)}px`;
     })
     .join(" ");
-  const least = shown.reduce((sum, c) => sum + (widths[c.key] ?? c.width ?? 120), 0) + shown.length * 12 + 24;
+  const least =
+    shown.reduce((sum, c) => sum + (widths[c.key] ?? widthOf(c) ?? 120), 0) + (shown.length - 1) * 16 + 24;
 
   const first = Math.min(view.first, Math.max(0, sorted.length - 1));
   const part = sorted.slice(first, view.last);

@@ -52,8 +52,11 @@ export interface TimeChartProps {
   stacked?: boolean;
   /** Of the plot without the legend. Default 120. */
   height?: number;
-  /** A row per series (default), names only in one line, or nothing. */
-  legend?: "table" | "line" | "none";
+  /**
+   * "grid" (default): each series with its value at the cursor, else over the range. "table": a row per series
+   * with mean, highest and last value, sortable, for many series. "none".
+   */
+  legend?: "grid" | "table" | "none";
   /** Bounds of the x axis in Unix seconds; default first and last step. */
   from?: number;
   to?: number;
@@ -83,12 +86,13 @@ export function seriesCss(series: Pick<Series, "color">, index: number): string 
 }
 
 export function TimeChart(props: TimeChartProps) {
-  const { times, series, height = 120, kind = "line", legend = "table" } = props;
+  const { times, series, height = 120, kind = "line", legend = "grid" } = props;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(props);
   latest.current = props;
-  const [cursor, setCursor] = useState<number | null>(null);
+  const [at, setAt] = useState<{ index: number; left: number } | null>(null);
+  const cursor = at?.index ?? null;
 
   const data = useMemo(() => stack(times, series, !!props.stacked), [times, series, props.stacked]);
   // What the plot must be built anew for; everything else is set on the living plot.
@@ -104,7 +108,7 @@ export function TimeChart(props: TimeChartProps) {
     const element = host.current;
     if (!element) return;
     const u = new uPlot(
-      options(latest, element.clientWidth || 300, height, setCursor),
+      options(latest, element.clientWidth || 300, height, setAt),
       data.plot as uPlot.AlignedData,
       element,
     );
@@ -127,9 +131,23 @@ export function TimeChart(props: TimeChartProps) {
 
   return (
     <figure class={`timechart ${props.dim ? "dim" : ""}`} aria-label={props.label}>
-      <div ref={host} class="timechart-plot" style={{ height: `${height}px` }} aria-hidden="true" />
+      <div class="timechart-plot" style={{ height: `${height}px` }} aria-hidden="true">
+        <div ref={host} />
+        {at && times[at.index] !== undefined && (
+          <span class="timechart-time" style={{ left: `${at.left}px` }}>
+            {clock(times[at.index]! * 1e9, 0)}
+          </span>
+        )}
+      </div>
       {legend !== "none" && (
-        <Legend series={series} times={times} unit={props.unit} cursor={cursor} kind={kind} shape={legend} />
+        <Legend
+          series={series}
+          times={times}
+          unit={props.unit}
+          cursor={cursor}
+          kind={kind}
+          table={legend === "table"}
+        />
       )}
       <ChartTable label={props.label} series={series} times={times} unit={props.unit} />
     </figure>
@@ -146,35 +164,92 @@ function total(s: Series, kind: string): number | null {
   return how === "sum" ? sum : sum / known.length;
 }
 
-function Legend(props: {
+interface LegendProps {
   series: readonly Series[];
   times: readonly number[];
   unit: (v: number | null) => string;
   cursor: number | null;
   kind: string;
-  shape: "table" | "line";
-}) {
-  const { series, cursor } = props;
-  const at = cursor !== null ? props.times[cursor] : undefined;
+  table: boolean;
+}
+
+function Legend(props: LegendProps) {
+  if (props.table) return <LegendTable {...props} />;
+  const { series, cursor, unit, kind } = props;
   return (
-    <div class={`legend ${props.shape}`} aria-hidden="true">
+    <div class="legend" aria-hidden="true">
       {series.map((s, i) => (
         <span class="legend-item" key={s.label}>
-          <i
-            class={(s.kind ?? props.kind) === "line" ? "dash" : ""}
-            style={{ background: seriesCss(s, i) }}
-          />
+          <i class={(s.kind ?? kind) === "line" ? "dash" : ""} style={{ background: seriesCss(s, i) }} />
           <span class="ellipsis" title={s.label}>
             {s.label}
           </span>
-          <b>
-            {cursor !== null
-              ? props.unit(s.values[cursor] ?? null)
-              : (s.totalText ?? props.unit(total(s, props.kind)))}
-          </b>
+          <b>{cursor !== null ? unit(s.values[cursor] ?? null) : (s.totalText ?? unit(total(s, kind)))}</b>
         </span>
       ))}
-      <span class="legend-time">{at !== undefined ? clock(at * 1e9, 0) : ""}</span>
+    </div>
+  );
+}
+
+const statistics = ["mean", "max", "last"] as const;
+
+function LegendTable({ series, times, unit, cursor }: LegendProps) {
+  const [sort, setSort] = useState<{ by: "name" | (typeof statistics)[number]; desc: boolean } | null>(null);
+  const rows = series.map((s, i) => ({
+    s,
+    i,
+    name: s.label,
+    mean: total({ ...s, total: "mean" }, "line"),
+    max: total({ ...s, total: "max" }, "line"),
+    last: total({ ...s, total: "last" }, "line"),
+  }));
+  if (sort) {
+    rows.sort((a, b) => {
+      const order =
+        sort.by === "name"
+          ? a.name.localeCompare(b.name)
+          : (a[sort.by] ?? Number.NEGATIVE_INFINITY) - (b[sort.by] ?? Number.NEGATIVE_INFINITY);
+      return (sort.desc ? -order : order) || a.i - b.i;
+    });
+  }
+  const head = (by: "name" | (typeof statistics)[number], title: string) => (
+    <th scope="col" aria-sort={sort?.by === by ? (sort.desc ? "descending" : "ascending") : "none"}>
+      <button
+        type="button"
+        onClick={() => setSort({ by, desc: sort?.by === by ? !sort.desc : by !== "name" })}
+      >
+        {title}
+      </button>
+    </th>
+  );
+  return (
+    <div class="legend-table">
+      <table>
+        <thead>
+          <tr>
+            {head(
+              "name",
+              cursor !== null && times[cursor] !== undefined ? clock(times[cursor]! * 1e9, 0) : "Series",
+            )}
+            {cursor !== null && <th scope="col">at cursor</th>}
+            {statistics.map((by) => head(by, by))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((r) => (
+            <tr key={r.name}>
+              <td title={r.name}>
+                <i style={{ background: seriesCss(r.s, r.i) }} />
+                {r.name}
+              </td>
+              {cursor !== null && <td>{unit(r.s.values[cursor] ?? null)}</td>}
+              {statistics.map((by) => (
+                <td key={by}>{unit(r[by])}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </div>
   );
 }
@@ -222,7 +297,7 @@ function options(
   latest: { current: TimeChartProps },
   width: number,
   height: number,
-  onCursor: (index: number | null) => void,
+  onCursor: (at: { index: number; left: number } | null) => void,
 ): uPlot.Options {
   const props = latest.current;
   const t = colors.peek();
@@ -268,8 +343,12 @@ function options(
         grid: { show: false },
         ticks: { stroke: t.line, width: 1, size: 4 },
         splits: (u, _axis, min, max) =>
-          timeTicks(min, max, Math.max(2, Math.floor(u.bbox.width / devicePixelRatio / 90))).splits,
-        values: (u, splits) => splits.map((s) => timeTicks(u.scales.x!.min!, u.scales.x!.max!, 8).label(s)),
+          timeTicks(min, max, Math.max(2, Math.floor(u.bbox.width / devicePixelRatio / 62))).splits,
+        values: (u, splits) => {
+          const most = Math.max(2, Math.floor(u.bbox.width / devicePixelRatio / 62));
+          const { label } = timeTicks(u.scales.x!.min!, u.scales.x!.max!, most);
+          return splits.map(label);
+        },
       },
       {
         font: axisFont,
@@ -279,7 +358,7 @@ function options(
         space: 32,
         grid: { stroke: t.line, width: 1 },
         ticks: { show: false },
-        values: (_u, splits) => splits.map((v) => (v === 0 ? "0" : latest.current.unit(v))),
+        values: (_u, splits) => splits.map((v) => (v === 0 ? "0" : tidy(latest.current.unit(v)))),
       },
     ],
     series: [
@@ -301,7 +380,13 @@ function options(
       }),
     ],
     hooks: {
-      setCursor: [(u) => onCursor(u.cursor.idx ?? null)],
+      setCursor: [
+        (u) => {
+          const { idx, left } = u.cursor;
+          const shown = idx !== null && idx !== undefined && left !== undefined && left >= 0;
+          onCursor(shown ? { index: idx, left: left + u.bbox.left / devicePixelRatio } : null);
+        },
+      ],
       setSelect: [
         (u) => {
           if (u.select.width < 6) return;
@@ -345,7 +430,15 @@ function drawMarkers(u: uPlot, markers: readonly Marker[]): void {
     ctx.font = `${10 * devicePixelRatio}px system-ui, sans-serif`;
     const right = x + 60 * devicePixelRatio > bbox.left + bbox.width;
     ctx.textAlign = right ? "right" : "left";
+    ctx.strokeStyle = t.surface;
+    ctx.lineWidth = 3 * devicePixelRatio;
+    ctx.strokeText(m.label, x + (right ? -4 : 4) * devicePixelRatio, bbox.top + 8 * devicePixelRatio);
     ctx.fillText(m.label, x + (right ? -4 : 4) * devicePixelRatio, bbox.top + 8 * devicePixelRatio);
   }
   ctx.restore();
+}
+
+/** Axis labels without idle zeros: `2 s`, not `2.00 s`. */
+export function tidy(label: string): string {
+  return label.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
 }

@@ -206,7 +206,7 @@ export function Statements({ data, dim }: PartProps) {
       value: (s) => s.calls_per_request,
       render: (s) => (
         <span class={(s.calls_per_request ?? 0) >= loopCalls ? "warn" : ""}>
-          {s.calls_per_request === null ? "–" : `${digits(s.calls_per_request)}×`}
+          {s.calls_per_request === null ? "–" : `${digits(s.calls_per_request).replace(/\.0+$/, "")}×`}
         </span>
       ),
     },

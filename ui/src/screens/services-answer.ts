@@ -20,7 +20,8 @@ export function answerServices(services: readonly ServiceRow[], before: string):
   const failing = busy
     .filter((s) => known(s.errors.value) && s.errors.value >= 0.01)
     .map((s) => ({ s, rise: s.errors.value! - (s.errors.previous ?? 0) }))
-    .sort((a, b) => b.rise - a.rise || b.s.errors.value! - a.s.errors.value!)[0];
+    // Who fails most requests more than before; a rare job with a high share is not the news.
+    .sort((a, b) => b.rise * b.s.requests - a.rise * a.s.requests)[0];
   if (failing && (failing.rise >= 0.01 || failing.s.errors.value! >= 0.05)) {
     const { s } = failing;
     const was = known(s.errors.previous) ? `, it was ${ratio(s.errors.previous)} ${before}` : "";

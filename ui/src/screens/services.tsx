@@ -23,7 +23,8 @@ const columns: Column<ServiceRow>[] = [
   {
     key: "name",
     title: "Service",
-    width: 176,
+    width: 160,
+    narrow: 112,
     grow: true,
     value: (s) => s.name,
     render: (s) => (
@@ -41,7 +42,8 @@ const columns: Column<ServiceRow>[] = [
     key: "rate",
     title: "Requests",
     help: "Requests per second that enter the service",
-    width: 128,
+    width: 132,
+    narrow: 84,
     align: "right",
     value: (s) => s.rate.value,
     render: (s) => (
@@ -61,6 +63,7 @@ const columns: Column<ServiceRow>[] = [
     title: "Errors",
     help: "Share of requests that failed",
     width: 124,
+    narrow: 56,
     align: "right",
     value: (s) => s.errors.value,
     render: (s) => (
@@ -79,7 +82,7 @@ const columns: Column<ServiceRow>[] = [
     key: "p50",
     title: "p50",
     help: "Half of the requests are faster",
-    width: 72,
+    width: 64,
     align: "right",
     from: 1000,
     value: (s) => s.p50.value,
@@ -89,7 +92,8 @@ const columns: Column<ServiceRow>[] = [
     key: "p95",
     title: "p95",
     help: "95 of 100 requests are faster; change against the period before",
-    width: 180,
+    width: 184,
+    narrow: 64,
     align: "right",
     value: (s) => s.p95.value,
     render: (s) => (
@@ -104,7 +108,8 @@ const columns: Column<ServiceRow>[] = [
     key: "p99",
     title: "p99",
     help: "99 of 100 requests are faster; change against the period before",
-    width: 124,
+    width: 120,
+    from: 720,
     align: "right",
     value: (s) => s.p99.value,
     render: (s) => (
@@ -118,7 +123,7 @@ const columns: Column<ServiceRow>[] = [
     key: "slowest",
     title: "Slowest operation",
     help: "The operation with the highest p95",
-    width: 160,
+    width: 130,
     grow: true,
     from: 1100,
     value: (s) => s.slowest?.operation,

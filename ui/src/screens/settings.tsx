@@ -42,7 +42,7 @@ export default function Settings(_: ScreenProps) {
             ))}
           </div>
         </div>
-        <div class="setting">
+        <div class="setting zone-setting">
           <ZoneChoice />
         </div>
       </section>
