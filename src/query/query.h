@@ -1,0 +1,73 @@
+/*
+ * What the page and the commands ask of the store. Each query_…() runs one or more SELECTs and
+ * writes one JSON document (docs/internals/api.md) to the writer; on failure what it wrote is to be
+ * thrown away.
+ *
+ * A `struct query` belongs to one thread; its arena owns all that a question needs. The store may
+ * be shared.
+ */
+#ifndef VARAN_QUERY_QUERY_H
+#define VARAN_QUERY_QUERY_H
+
+#include "query/filter.h"
+#include "store/store.h"
+#include "wire/json.h"
+
+#define QUERY_LIMIT_DEFAULT 50u
+#define QUERY_LIMIT_MAX 1000u
+#define QUERY_TIMEOUT_NS (10 * INT64_C(1000000000)) /* of one question */
+#define QUERY_ARENA_BYTES ((size_t) 256 << 20)
+#define QUERY_ANSWER_BYTES ((size_t) 64 << 20)
+#define TRACE_SPANS_MAX 10000u
+#define TRACE_ID_SIZE 16u
+#define SPAN_ID_SIZE 8u
+
+struct query {
+    struct store *store;
+    struct arena *arena;
+    struct json_writer *json;
+    int64_t from_ns, to_ns; /* to is exclusive */
+    enum filter_signal signal;
+    const struct filter *filter; /* NULL: everything */
+    unsigned limit;
+    struct slice cursor;     /* empty: from the beginning */
+    int64_t deadline_ns;     /* clock_monotonic_ns(); no SELECT begins or lasts after it */
+    bool (*gone)(void *ctx); /* whether the asker has left; may be NULL */
+    void *gone_ctx;
+    struct error *error;
+};
+
+/* -ECANCELED: the asker left. -ETIMEDOUT, -ENOBUFS (a limit), -EINVAL (a bad cursor or parameter,
+ * with a sentence in the error), -ENOENT (no such trace, line, service), -EIO, -ENOMEM. */
+
+int query_services(struct query *q);
+int query_service(struct query *q, struct slice service);
+
+enum traces_sort { TRACES_RECENT, TRACES_SLOWEST };
+int query_traces(struct query *q, enum traces_sort sort);
+int query_traces_histogram(struct query *q);
+/* Of spans or log lines (q->signal); `keys`: comma-separated, or empty for the usual ones. */
+int query_facets(struct query *q, struct slice keys);
+
+struct compare_box {
+    int64_t from_ns, to_ns;
+    uint64_t duration_min_ns, duration_max_ns;
+};
+int query_traces_compare(struct query *q, const struct compare_box *box);
+int query_trace(struct query *q, const uint8_t trace_id[TRACE_ID_SIZE]);
+
+int query_logs(struct query *q, bool ascending);
+int query_logs_histogram(struct query *q);
+/* `time_ns` 0: not known, slower. */
+int query_logs_context(struct query *q, uint64_t seq, int64_t time_ns, unsigned before,
+                       unsigned after);
+int query_log(struct query *q, uint64_t seq, int64_t time_ns);
+
+int query_attribute_keys(struct query *q, struct slice prefix);
+int query_attribute_values(struct query *q, struct slice key, struct slice prefix);
+
+/* Read-only SQL of a person: the answer in `format` is appended to `ret`. -EPERM when the statement
+ * is not a plain SELECT over Varan's own tables. */
+int query_sql(struct query *q, struct slice sql, const char *format, struct buffer *ret);
+
+#endif
