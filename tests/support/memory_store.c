@@ -1,0 +1,153 @@
+/* See memory_store.h. */
+#include "memory_store.h"
+
+#include "base/vector.h"
+#include "signal/columns.h"
+
+#include <assert.h>
+
+#define BLOCK_BYTES_MAX ((size_t) 256 << 20)
+#define WAITERS_MAX 100000
+
+struct waiter {
+    store_done done;
+    void *ctx;
+};
+
+struct store_batch {
+    struct store *store;
+    struct native_block *blocks[TABLE_COUNT];
+    size_t marks[TABLE_COUNT];
+    void *user;
+};
+
+struct store {
+    struct store_batch batch;
+    struct buffer read[TABLE_COUNT];
+    store_flush_hook hook;
+    void *hook_ctx;
+    VECTOR(struct waiter) waiters;
+    int refuse;
+    bool hold, written;
+};
+
+static const struct {
+    const struct native_column_def *columns;
+    size_t n;
+} defs[TABLE_COUNT] = {
+        [TABLE_SPANS] = {spans_columns, SPANS_COLUMNS},
+        [TABLE_LOGS] = {logs_columns, LOGS_COLUMNS},
+        [TABLE_RESOURCES] = {resources_columns, RESOURCES_COLUMNS},
+        [TABLE_RED] = {red_columns, RED_COLUMNS},
+        [TABLE_EDGES] = {edges_columns, EDGES_COLUMNS},
+        [TABLE_TRACES] = {traces_columns, TRACES_COLUMNS},
+        [TABLE_ATTRIBUTES] = {attributes_columns, ATTRIBUTES_COLUMNS},
+        [TABLE_SERIES] = {series_columns, SERIES_COLUMNS},
+        [TABLE_SAMPLES] = {samples_columns, SAMPLES_COLUMNS},
+};
+
+struct store *memory_store_new(void) {
+    struct store *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        abort();
+    s->batch.store = s;
+    for (unsigned t = 0; t < TABLE_COUNT; t++) {
+        if (native_block_new(defs[t].columns, defs[t].n, BLOCK_BYTES_MAX, &s->batch.blocks[t]) < 0)
+            abort();
+        buffer_init(&s->read[t], SIZE_MAX / 2);
+    }
+    return s;
+}
+
+void memory_store_free(struct store *s) {
+    for (unsigned t = 0; t < TABLE_COUNT; t++) {
+        native_block_free(s->batch.blocks[t]);
+        buffer_done(&s->read[t]);
+    }
+    vector_done(&s->waiters);
+    free(s);
+}
+
+void memory_store_refuse(struct store *s, int result) {
+    s->refuse = result;
+}
+
+void memory_store_hold(struct store *s, bool hold) {
+    s->hold = hold;
+}
+
+size_t memory_store_bytes(struct store *s) {
+    size_t bytes = 0;
+
+    for (unsigned t = 0; t < TABLE_COUNT; t++)
+        bytes += native_block_bytes(s->batch.blocks[t]);
+    return bytes;
+}
+
+size_t memory_store_rows(struct store *s, enum store_table t) {
+    return native_block_rows(s->batch.blocks[t]);
+}
+
+struct native_reader *memory_store_read(struct store *s, enum store_table t) {
+    struct native_reader *r;
+
+    buffer_clear(&s->read[t]);
+    if (native_block_write(s->batch.blocks[t], &s->read[t]) < 0 ||
+        native_reader_new(buffer_slice(&s->read[t]), &r) < 0)
+        abort();
+    return r;
+}
+
+int memory_store_flush(struct store *s, int result) {
+    int r = s->hook && !s->written ? s->hook(s->hook_ctx, &s->batch) : 0;
+    size_t n = s->waiters.n;
+
+    s->written = true;
+    s->waiters.n = 0;
+    for (size_t i = 0; i < n; i++)
+        s->waiters.items[i].done(s->waiters.items[i].ctx, r < 0 ? r : result);
+    return r;
+}
+
+/* ---- store.h ---- */
+
+void store_set_flush_hook(struct store *s, store_flush_hook hook, void *ctx) {
+    s->hook = hook;
+    s->hook_ctx = ctx;
+}
+
+int store_batch_acquire(struct store *s, size_t bytes_hint, struct store_batch **ret) {
+    if (s->refuse < 0)
+        return s->refuse;
+    for (unsigned t = 0; t < TABLE_COUNT; t++) {
+        if (s->written)
+            native_block_clear(s->batch.blocks[t]);
+        s->batch.marks[t] = native_block_mark(s->batch.blocks[t]);
+    }
+    s->written = false;
+    *ret = &s->batch;
+    return 0;
+}
+
+struct native_block *store_batch_block(struct store_batch *b, enum store_table t) {
+    return b->blocks[t];
+}
+
+void store_batch_commit(struct store_batch *b, store_done done, void *ctx) {
+    struct waiter w = {done, ctx};
+
+    if (vector_push(&b->store->waiters, w, WAITERS_MAX) < 0)
+        abort();
+    if (!b->store->hold)
+        memory_store_flush(b->store, 0);
+}
+
+void store_batch_abort(struct store_batch *b) {
+    for (unsigned t = 0; t < TABLE_COUNT; t++)
+        native_block_rollback(b->blocks[t], b->marks[t]);
+}
+
+void **store_batch_user(struct store_batch *b) {
+    return &b->user;
+}
