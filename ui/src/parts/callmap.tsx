@@ -22,6 +22,25 @@ export interface CallMapProps {
 const rowHeight = 40;
 const nodeHeight = 26;
 const pad = 12;
+const mostHeight = 340;
+
+/** How high the map was the last time, for the shape that stands in for it while it loads. */
+export function mapHeight(): number {
+  try {
+    const height = Number(localStorage.getItem("varan.map"));
+    return height >= 40 && height <= mostHeight + 4 ? height : 128;
+  } catch {
+    return 128;
+  }
+}
+
+function keepHeight(height: number): void {
+  try {
+    localStorage.setItem("varan.map", String(height));
+  } catch {
+    // The next skeleton is then a guess.
+  }
+}
 
 /** The traces over an edge, as a filter. */
 export function edgeFilter(e: Edge): string {
@@ -60,6 +79,8 @@ export function CallMapView({ services, edges, dim }: CallMapProps) {
   const gap = Math.max(48, gapWidth);
   const drawnWidth = pad * 2 + columns * nodeWidth + (columns - 1) * gap;
   const height = rows * rowHeight + pad;
+  const shownHeight = Math.min(height, mostHeight) + 4;
+  useLayoutEffect(() => keepHeight(shownHeight), [shownHeight]);
   const most = Math.max(...map.edges.map((e) => e.edge.rate), 0.001);
 
   const at = (n: MapNode) => {
@@ -71,11 +92,7 @@ export function CallMapView({ services, edges, dim }: CallMapProps) {
   };
 
   return (
-    <div
-      class={`callmap ${dim ? "dim" : ""}`}
-      ref={host}
-      style={{ height: `${Math.min(height, 340) + 4}px` }}
-    >
+    <div class={`callmap ${dim ? "dim" : ""}`} ref={host} style={{ height: `${shownHeight}px` }}>
       {width > 0 && (
         <svg width={Math.max(drawnWidth, 1)} height={height} role="group" aria-label="Map of calls">
           {map.edges.map((e) => (

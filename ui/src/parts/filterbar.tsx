@@ -105,10 +105,6 @@ export function FilterBar({ signal }: FilterBarProps) {
     return () => abort.abort();
   }, [applied, signal]);
 
-  useEffect(() => {
-    if (!error && !focused) setText((t) => (t === applied ? t : t));
-  }, [focused]);
-
   useLayoutEffect(() => {
     if (caretAfter.current !== null && input.current) {
       input.current.setSelectionRange(caretAfter.current, caretAfter.current);
@@ -119,6 +115,18 @@ export function FilterBar({ signal }: FilterBarProps) {
   }, [text]);
 
   useKeys([{ key: "/", help: "Go to the filter", run: () => input.current?.focus() }]);
+
+  /** What is listed must fit what is typed now; the server's answer follows in a moment. */
+  const narrow = (element: HTMLInputElement) => {
+    const at = spotAt(element.value, element.selectionStart ?? element.value.length);
+    const same = at.kind === spot.current.kind && at.key === spot.current.key;
+    spot.current = at;
+    const typed = at.prefix.toLowerCase();
+    setList((l) =>
+      same ? l.filter((c) => c.kind !== "recent" && c.label.toLowerCase().includes(typed)) : [],
+    );
+    setChosen(-1);
+  };
 
   const suggest = (delay = 60) => {
     const element = input.current;
@@ -181,10 +189,10 @@ export function FilterBar({ signal }: FilterBarProps) {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       if (!shown) suggest(0);
-      else
-        setChosen(
-          (c) => (c + (event.key === "ArrowDown" ? 1 : -1) + list.length + (c < 0 ? 1 : 0)) % list.length,
-        );
+      else {
+        const n = list.length;
+        setChosen((c) => (event.key === "ArrowDown" ? (c + 1) % n : c <= 0 ? n - 1 : c - 1));
+      }
     } else if (event.key === "Tab" && shown && !event.shiftKey && text) {
       event.preventDefault();
       pick(list[Math.max(chosen, 0)]!);
@@ -234,6 +242,7 @@ export function FilterBar({ signal }: FilterBarProps) {
           onInput={(e) => {
             setText(e.currentTarget.value);
             setError(null);
+            narrow(e.currentTarget);
             suggest();
           }}
           onScroll={(e) => {

@@ -304,6 +304,7 @@ function options(
   const kind = props.kind ?? "line";
   const bars = uPlot.paths.bars!({ size: [0.86, 40], gap: 0, align: 1 });
   const stacked = !!props.stacked;
+  let dragged = false;
   // Piled series are drawn from the top one down, so that each covers the part beneath it.
   const order = props.series.map((s, i) => ({ s, i }));
   if (stacked) order.reverse();
@@ -389,16 +390,30 @@ function options(
       ],
       setSelect: [
         (u) => {
-          if (u.select.width < 6) return;
-          const a = u.posToVal(u.select.left, "x");
-          const b = u.posToVal(u.select.left + u.select.width, "x");
+          const { left, width: length } = u.select;
           u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          // Charts that share the cursor share the selection; the one under the pointer acts.
+          if (!dragged || length < 6) return;
+          dragged = false;
+          const a = u.posToVal(left, "x");
+          const b = u.posToVal(left + length, "x");
           (latest.current.onZoom ?? zoomTo)(a, b);
         },
       ],
       draw: [(u) => drawMarkers(u, latest.current.markers ?? [])],
       ready: [
         (u) => {
+          u.over.addEventListener("mousedown", () => {
+            dragged = true;
+            document.addEventListener(
+              "mouseup",
+              () =>
+                setTimeout(() => {
+                  dragged = false;
+                }),
+              { once: true },
+            );
+          });
           u.over.addEventListener("click", () => {
             const p = latest.current;
             const i = u.cursor.idx;

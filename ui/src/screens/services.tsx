@@ -4,7 +4,7 @@ import { useApi } from "../api";
 import type { ServiceList, ServiceRow, Status } from "../api-types";
 import type { ScreenProps } from "../app";
 import { ago, duration, full, rangePhrase, rate, ratio, timestamp } from "../format";
-import { CallMapView } from "../parts/callmap";
+import { CallMapView, mapHeight } from "../parts/callmap";
 import { ChangeMark } from "../parts/change";
 import { Empty } from "../parts/empty";
 import { ErrorState } from "../parts/errorstate";
@@ -170,6 +170,8 @@ export default function Services(_: ScreenProps) {
     return <ErrorState error={error} what="the services" onRetry={answer.reload} />;
   }
   if (services && services.length === 0 && !stale) return <NoServices />;
+  // Before 300 ms there is nothing; after that, shapes with the sizes of the last time.
+  if (!data && !slow) return null;
   return (
     <>
       <section class="section answer-section">
@@ -190,7 +192,7 @@ export default function Services(_: ScreenProps) {
             <p class="muted small">No calls between services or to databases {rangePhrase()}.</p>
           )
         ) : (
-          <Skeleton height={128} shown={slow} />
+          <Skeleton height={mapHeight()} shown={slow} />
         )}
       </section>
       <section class="section flush" aria-label="Services">
