@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { LogRecord } from "../src/api-types";
-import { asText, bodyText, fieldText, oneLine, pieces, searchedWords, wrappedLines } from "../src/parts/logline.text";
+import {
+  asText,
+  bodyText,
+  fieldText,
+  oneLine,
+  pieces,
+  searchedWords,
+  wrappedLines,
+} from "../src/parts/logline.text";
 
 const record = (more: Partial<LogRecord> = {}): LogRecord => ({
   id: "1",
@@ -35,15 +43,26 @@ describe("log lines", () => {
   });
 
   it("marks what was searched and what varies, and loses nothing", () => {
-    expect(searchedWords('service=shop AND "timed out" AND name="x y" AND ("boom")')).toEqual(["timed out", "boom"]);
+    expect(searchedWords('service=shop AND "timed out" AND name="x y" AND ("boom")')).toEqual([
+      "timed out",
+      "boom",
+    ]);
     const text = "Timed out after 30s for 10.0.0.1:80";
     const list = pieces(text, ["timed out"]);
     expect(list.map((p) => p.text).join("")).toBe(text);
     expect(list[0]).toEqual({ text: "Timed out", kind: "hit" });
     expect(list.filter((p) => p.kind === "var").map((p) => p.text)).toEqual(["30s", "10.0.0.1:80"]);
     const long = "1 ".repeat(5000);
-    expect(pieces(long, []).map((p) => p.text).join("")).toBe(long);
-    expect(pieces("aaaa".repeat(500), ["a"]).map((p) => p.text).join("")).toBe("aaaa".repeat(500));
+    expect(
+      pieces(long, [])
+        .map((p) => p.text)
+        .join(""),
+    ).toBe(long);
+    expect(
+      pieces("aaaa".repeat(500), ["a"])
+        .map((p) => p.text)
+        .join(""),
+    ).toBe("aaaa".repeat(500));
   });
 
   it("counts wrapped lines", () => {

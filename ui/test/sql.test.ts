@@ -23,7 +23,13 @@ describe("tokenize", () => {
   });
   it("loses nothing of a broken statement", () => {
     for (const sql of ["SELECT 'open", "/* open", "\u0000\ud800 ;;;(((", '"', "SELECT $tag$ x", "1e+"]) {
-      expect(squeeze(tokenize(sql).map((t) => t.text).join(""))).toBe(squeeze(sql));
+      expect(
+        squeeze(
+          tokenize(sql)
+            .map((t) => t.text)
+            .join(""),
+        ),
+      ).toBe(squeeze(sql));
     }
   });
 });
@@ -51,12 +57,15 @@ describe("formatSql", () => {
   });
   it("indents subqueries", () => {
     const text = sqlText(
-      formatSql("SELECT a FROM b WHERE c IN (SELECT d FROM e WHERE f = 1 AND g = 2) AND h = 3 ORDER BY a DESC LIMIT 10"),
+      formatSql(
+        "SELECT a FROM b WHERE c IN (SELECT d FROM e WHERE f = 1 AND g = 2) AND h = 3 ORDER BY a DESC LIMIT 10",
+      ),
     );
     expect(text).toContain("IN (\n  SELECT d\n  FROM e\n  WHERE f = 1\n    AND g = 2\n)");
   });
   it("changes nothing but white space", () => {
-    const sql = "INSERT INTO a (b, c) VALUES (%s, %s), (%s, %s) ON CONFLICT (b) DO UPDATE SET c = excluded.c RETURNING id";
+    const sql =
+      "INSERT INTO a (b, c) VALUES (%s, %s), (%s, %s) ON CONFLICT (b) DO UPDATE SET c = excluded.c RETURNING id";
     expect(squeeze(sqlText(formatSql(sql)))).toBe(squeeze(sql));
   });
   it("keeps the lines of a statement with line comments", () => {

@@ -24,17 +24,26 @@ second line of the message
 describe("parseTraceback", () => {
   it("reads chained exceptions, sources, markers and repeated frames", () => {
     const list = parseTraceback(CHAINED)!;
-    expect(list.map((e) => [e.type, e.message, e.then])).toEqual([
+    expect(list.map((e) => [e.type, e.message, e.link])).toEqual([
       ["KeyError", "'lamp'", "cause"],
       ["shop.errors.OutOfStock", "no lamp left\nsecond line of the message", null],
     ]);
-    expect(list[0]!.frames[0]).toMatchObject({ file: "/srv/shop/stock.py", line: 12, name: "reserve", source: "return stock[item]", mark: [7, 18], own: true });
+    expect(list[0]!.frames[0]).toMatchObject({
+      file: "/srv/shop/stock.py",
+      line: 12,
+      name: "reserve",
+      source: "return stock[item]",
+      mark: [7, 18],
+      own: true,
+    });
     expect(list[1]!.frames.map((f) => f.own)).toEqual([false, true, true]);
     expect(list[1]!.frames[2]!.repeated).toBe(996);
   });
 
   it("reads frames without source and texts that were cut", () => {
-    const list = parseTraceback('Traceback (most recent call last):\n  File "<frozen runpy>", line 198, in _run\n  File "a.py", line 1, in f\n')!;
+    const list = parseTraceback(
+      'Traceback (most recent call last):\n  File "<frozen runpy>", line 198, in _run\n  File "a.py", line 1, in f\n',
+    )!;
     expect(list[0]!.frames.map((f) => [f.file, f.source, f.own])).toEqual([
       ["<frozen runpy>", "", false],
       ["a.py", "", true],
@@ -66,8 +75,13 @@ describe("parseTraceback", () => {
   });
 
   it("reads syntax errors and windows paths", () => {
-    const list = parseTraceback('Traceback (most recent call last):\r\n  File "C:\\app\\main.py", line 3, in <module>\r\n    import b\r\n  File "C:\\app\\b.py", line 1\r\n    def (\r\n        ^\r\nSyntaxError: invalid syntax\r\n')!;
-    expect(list[0]!.frames.map((f) => [f.line, f.name])).toEqual([[3, "<module>"], [1, ""]]);
+    const list = parseTraceback(
+      'Traceback (most recent call last):\r\n  File "C:\\app\\main.py", line 3, in <module>\r\n    import b\r\n  File "C:\\app\\b.py", line 1\r\n    def (\r\n        ^\r\nSyntaxError: invalid syntax\r\n',
+    )!;
+    expect(list[0]!.frames.map((f) => [f.line, f.name])).toEqual([
+      [3, "<module>"],
+      [1, ""],
+    ]);
     expect(list[0]!.type).toBe("SyntaxError");
   });
 
@@ -89,7 +103,10 @@ describe("parseTraceback", () => {
 describe("frames", () => {
   it("runs from the innermost call outwards, own and library apart", () => {
     const runs = frameRuns(parseTraceback(CHAINED)![1]!.frames);
-    expect(runs.map((r) => [r.own, r.frames.length])).toEqual([[true, 2], [false, 1]]);
+    expect(runs.map((r) => [r.own, r.frames.length])).toEqual([
+      [true, 2],
+      [false, 1],
+    ]);
   });
   it("knows what is not the application's", () => {
     expect(isLibrary("/srv/app/.venv/lib/python3.12/site-packages/x.py")).toBe(true);

@@ -15,7 +15,13 @@ import {
 } from "../src/parts/waterfall.model";
 
 let next = 0;
-function span(id: string, parent: string | null, start: number, duration: number, more: Partial<Span> = {}): Span {
+function span(
+  id: string,
+  parent: string | null,
+  start: number,
+  duration: number,
+  more: Partial<Span> = {},
+): Span {
   return {
     span_id: id,
     parent_span_id: parent,
@@ -41,7 +47,9 @@ function span(id: string, parent: string | null, start: number, duration: number
 
 const all = { closed: new Set<number>(), opened: new Set<string>(), repeat: true };
 const shape = (rows: Row[]) =>
-  rows.map((r) => " ".repeat(r.depth) + (r.kind === "span" ? r.node.span.span_id : `${r.group.nodes.length}×`));
+  rows.map(
+    (r) => " ".repeat(r.depth) + (r.kind === "span" ? r.node.span.span_id : `${r.group.nodes.length}×`),
+  );
 
 describe("buildTree", () => {
   it("orders children by their start and counts subtrees", () => {
@@ -77,7 +85,9 @@ describe("buildTree", () => {
   });
 
   it("survives a chain of 10,000 spans", () => {
-    const chain = Array.from({ length: 10_000 }, (_, i) => span(`s${i}`, i ? `s${i - 1}` : null, i, 20_000 - i));
+    const chain = Array.from({ length: 10_000 }, (_, i) =>
+      span(`s${i}`, i ? `s${i - 1}` : null, i, 20_000 - i),
+    );
     const tree = buildTree(chain);
     expect(tree.max_depth).toBe(9999);
     expect(visibleRows(tree, all).length).toBe(10_000);

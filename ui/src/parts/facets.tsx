@@ -72,7 +72,13 @@ function FacetGroup(props: {
   const beyond = facet.distinct - facet.values.length;
   return (
     <section class="facet">
-      <button type="button" class="facet-key" aria-expanded={!folded} onClick={() => setFolded(!folded)} title={facet.key}>
+      <button
+        type="button"
+        class="facet-key"
+        aria-expanded={!folded}
+        onClick={() => setFolded(!folded)}
+        title={facet.key}
+      >
         <Icon name={folded ? "right" : "down"} size={10} />
         <span class="ellipsis">{middle(facet.key, 28)}</span>
         <span class="facet-distinct">{facet.distinct > 1 ? count(facet.distinct) : ""}</span>
@@ -111,7 +117,10 @@ function FacetGroup(props: {
             </li>
           )}
           {(all || more === 0) && beyond > 0 && (
-            <li class="facet-more muted">and {facet.truncated ? "more than " : ""}{count(beyond)} rarer</li>
+            <li class="facet-more muted">
+              and {facet.truncated ? "more than " : ""}
+              {count(beyond)} rarer
+            </li>
           )}
         </ul>
       )}

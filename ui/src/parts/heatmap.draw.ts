@@ -310,7 +310,8 @@ function drawAxes(
     ctx.fillStyle = c.line;
     ctx.fillRect(g.left, y, w, 1);
     ctx.fillStyle = c.muted;
-    ctx.fillText(scene.formatDuration(ns), g.left - 8, y);
+    // Ticks are round: 10 ms, not 10.0 ms.
+    ctx.fillText(scene.formatDuration(ns).replace(/\.0+(?!\d)/, ""), g.left - 8, y);
   }
   ctx.textAlign = "center";
   const [t0, t1] = timeExtent(h);

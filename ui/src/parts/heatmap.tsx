@@ -15,9 +15,9 @@ import {
   boxOf,
   cellAt,
   drawHeatmap,
+  type HeatScale,
   heatGeometry,
   heatScale,
-  type HeatScale,
 } from "./heatmap.draw";
 import "./heatmap.css";
 
@@ -42,7 +42,10 @@ export function Heatmap({ data, label, box, onBox, height = HEATMAP_HEIGHT, dim 
   const [drag, setDrag] = useState<{ x1: number; y1: number; x2: number; y2: number } | null>(null);
   const [anchor, setAnchor] = useState<Cell | null>(null);
   const palette = colors.value;
-  const scale = useMemo<HeatScale>(() => heatScale(data, heatGeometry(Math.max(width, 60), height)), [data, width, height]);
+  const scale = useMemo<HeatScale>(
+    () => heatScale(data, heatGeometry(Math.max(width, 60), height)),
+    [data, width, height],
+  );
 
   useEffect(() => {
     const element = host.current;
@@ -98,6 +101,7 @@ export function Heatmap({ data, label, box, onBox, height = HEATMAP_HEIGHT, dim 
       element.removeEventListener("pointercancel", done);
       setDrag(null);
       setAnchor(null);
+      setHover(null);
       if (e.type === "pointercancel") return;
       if (last) onBox(boxOf(data, clampCell(last.x1, last.y1), clampCell(last.x2, last.y2)));
       else if (box) onBox(null);
@@ -112,10 +116,18 @@ export function Heatmap({ data, label, box, onBox, height = HEATMAP_HEIGHT, dim 
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
-    const by: Record<string, Cell> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+    const by: Record<string, Cell> = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, 1],
+      ArrowDown: [0, -1],
+    };
     const step = by[event.key];
     if (step) {
-      const at: Cell = hover ?? [data.times.length - 1, Math.floor((scale.buckets[0] + scale.buckets[1]) / 2)];
+      const at: Cell = hover ?? [
+        data.times.length - 1,
+        Math.floor((scale.buckets[0] + scale.buckets[1]) / 2),
+      ];
       const next: Cell = [
         Math.min(Math.max(at[0] + step[0], 0), data.times.length - 1),
         Math.min(Math.max(at[1] + step[1], scale.buckets[0]), scale.buckets[1] - 1),
@@ -135,7 +147,7 @@ export function Heatmap({ data, label, box, onBox, height = HEATMAP_HEIGHT, dim 
 
   return (
     <div class={`heatmap ${dim ? "dim" : ""}`} ref={host} style={{ height: `${height}px` }}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box can be chosen by keyboard */}
+      {/* biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: the keys are the picture's own */}
       <canvas
         ref={canvas}
         role="application"
@@ -181,7 +193,11 @@ function CellTip({ data, cell, scale }: { data: DurationHistogram; cell: Cell; s
     <div
       class="heatmap-tip"
       role="status"
-      style={right ? { right: `${scale.g.width - x + 10}px`, top: `${y}px` } : { left: `${scale.x(to) + 10}px`, top: `${y}px` }}
+      style={
+        right
+          ? { right: `${scale.g.width - x + 10}px`, top: `${y}px` }
+          : { left: `${scale.x(to) + 10}px`, top: `${y}px` }
+      }
     >
       <b>{count(n)}</b> {n === 1 ? "request" : "requests"}
       <div>

@@ -61,7 +61,11 @@ export function KeyValues({ items, label, filterHref, onKey, columns }: KeyValue
                 type="button"
                 onClick={() => onKey(item.key)}
                 aria-pressed={columns?.includes(item.key)}
-                title={columns?.includes(item.key) ? `${item.key}: remove the column` : `${item.key}: show as a column`}
+                title={
+                  columns?.includes(item.key)
+                    ? `${item.key}: remove the column`
+                    : `${item.key}: show as a column`
+                }
               >
                 <KeyName name={item.key} />
               </button>
@@ -114,11 +118,18 @@ function Value({ item, filterHref }: { item: Attribute; filterHref: KeyValuesPro
             {open ? "less" : long ? `all ${full(text.length)} characters` : "open"}
           </button>
         )}
-        {item.type === "bytes" && <span class="muted"> {bytes(Math.floor((text.replace(/=+$/, "").length * 3) / 4))}</span>}
+        {item.type === "bytes" && (
+          <span class="muted"> {bytes(Math.floor((text.replace(/=+$/, "").length * 3) / 4))}</span>
+        )}
       </span>
       <span class="kv-tools">
         {without && (
-          <a class="icon-button" href={without} title="All but these" aria-label={`All but ${item.key} ${text}`}>
+          <a
+            class="icon-button"
+            href={without}
+            title="All but these"
+            aria-label={`All but ${item.key} ${text}`}
+          >
             ≠
           </a>
         )}
@@ -127,7 +138,10 @@ function Value({ item, filterHref }: { item: Attribute; filterHref: KeyValuesPro
             <Icon name="filter" size={12} />
           </a>
         )}
-        <CopyButton text={() => (structured ? JSON.stringify(item.value, null, 2) : text)} label={`Copy ${item.key}`} />
+        <CopyButton
+          text={() => (structured ? JSON.stringify(item.value, null, 2) : text)}
+          label={`Copy ${item.key}`}
+        />
       </span>
     </dd>
   );

@@ -58,7 +58,8 @@ export function searchedWords(filter: string): string[] {
   return out;
 }
 
-const VARIABLE = /\b(?:[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-f]+|\d+(?:[.:]\d+)*)(?:ms|us|µs|ns|s|%|kB|MB|B)?\b/gi;
+const VARIABLE =
+  /\b(?:[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-f]+|\d+(?:[.:]\d+)*)(?:ms|us|µs|ns|s|%|kB|MB|B)?\b/gi;
 const PIECES_MAX = 60;
 
 /** A body cut into plain text, figures that vary from line to line, and what was searched for. */

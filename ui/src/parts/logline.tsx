@@ -43,7 +43,9 @@ export function LogLine(props: LogLineProps) {
         {props.withDay && <span class="muted">{day(record.time_ns).slice(5)} </span>}
         {clock(record.time_ns, 3)}
       </span>
-      <span class="log-level">{record.severity || record.severity_text.slice(0, 5).toLowerCase() || "–"}</span>
+      <span class="log-level">
+        {record.severity || record.severity_text.slice(0, 5).toLowerCase() || "–"}
+      </span>
       {!props.bare && (
         <span class="log-service" title={record.service}>
           <i style={{ background: serviceColor(record.service) }} aria-hidden="true" />
@@ -70,7 +72,9 @@ export function LogLine(props: LogLineProps) {
             </span>
           ),
         )}
-        {wrap && text.length > BODY_MAX && <span class="muted"> … {text.length - BODY_MAX} more characters</span>}
+        {wrap && text.length > BODY_MAX && (
+          <span class="muted"> … {text.length - BODY_MAX} more characters</span>
+        )}
       </span>
     </>
   );

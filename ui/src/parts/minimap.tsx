@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { colors } from "../theme/theme";
 import { drawMinimap, gripAt } from "./minimap.draw";
 import { serviceHex } from "./servicename";
-import { type CriticalPath, clampView, type Tree, type View, VIEW_MIN_NS, zoomView } from "./waterfall.model";
+import { type CriticalPath, clampView, type Tree, VIEW_MIN_NS, type View, zoomView } from "./waterfall.model";
 import "./minimap.css";
 
 export interface MinimapProps {
@@ -91,7 +91,9 @@ export function Minimap({ tree, critical, view, onView, format }: MinimapProps) 
     event.preventDefault();
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const at = extent.from + ((event.clientX - box.left) / box.width) * length;
-    onView(zoomView(view, Math.min(Math.max(at, view.from), view.to), Math.exp(event.deltaY * 0.002), extent));
+    onView(
+      zoomView(view, Math.min(Math.max(at, view.from), view.to), Math.exp(event.deltaY * 0.002), extent),
+    );
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
@@ -99,7 +101,8 @@ export function Minimap({ tree, critical, view, onView, format }: MinimapProps) 
     let next: View | null = null;
     if (event.key === "ArrowLeft") next = { from: view.from - step, to: view.to - step };
     else if (event.key === "ArrowRight") next = { from: view.from + step, to: view.to + step };
-    else if (event.key === "+" || event.key === "=") next = zoomView(view, (view.from + view.to) / 2, 0.6, extent);
+    else if (event.key === "+" || event.key === "=")
+      next = zoomView(view, (view.from + view.to) / 2, 0.6, extent);
     else if (event.key === "-") next = zoomView(view, (view.from + view.to) / 2, 1 / 0.6, extent);
     else if (event.key === "0" || event.key === "Home") next = extent;
     if (!next) return;
@@ -126,12 +129,15 @@ export function Minimap({ tree, critical, view, onView, format }: MinimapProps) 
       onWheel={onWheel}
       onKeyDown={onKeyDown}
     >
-      <canvas ref={canvas} aria-hidden="true" />
+      <canvas ref={canvas} />
       {zoomed && (
         <>
           <div class="minimap-off" style={{ left: 0, width: `${share(view.from)}%` }} />
           <div class="minimap-off" style={{ left: `${share(view.to)}%`, right: 0 }} />
-          <div class="minimap-window" style={{ left: `${share(view.from)}%`, width: `${share(view.to) - share(view.from)}%` }}>
+          <div
+            class="minimap-window"
+            style={{ left: `${share(view.from)}%`, width: `${share(view.to) - share(view.from)}%` }}
+          >
             <i />
             <i />
           </div>

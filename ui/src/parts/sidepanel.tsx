@@ -7,6 +7,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { useKeys } from "../keys";
+import { copyText } from "./copybutton";
 import { Icon } from "./icon";
 import "./sidepanel.css";
 
@@ -94,6 +95,21 @@ export function SidePanel({ name, label, title, tools, onClose, children }: Side
       </header>
       <div class="sidepanel-body">{children}</div>
     </aside>
+  );
+}
+
+/** Copies the address of what the panel shows. */
+export function LinkButton({ href, label }: { href: () => string; label: string }) {
+  return (
+    <button
+      type="button"
+      class="icon-button"
+      title={label}
+      aria-label={label}
+      onClick={() => copyText(window.location.origin + href(), "Link copied")}
+    >
+      <Icon name="link" size={14} />
+    </button>
   );
 }
 

@@ -18,7 +18,7 @@ export function Sql({ text, system }: SqlProps) {
   return (
     <div class="sql">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long lines scroll, also by keyboard */}
-      <pre tabIndex={0} aria-label={system ? `Statement for ${system}` : "Statement"}>
+      <pre tabIndex={0} role="group" aria-label={system ? `Statement for ${system}` : "Statement"}>
         {lines.map((line, i) => (
           <span class="sql-line" key={i}>
             {"  ".repeat(line.indent)}

@@ -23,7 +23,7 @@ export interface PyException {
   /** Outermost call first, as Python prints them. */
   frames: Frame[];
   /** How the next exception of the list came about: it was raised from this one, or while handling it. */
-  then: "cause" | "context" | null;
+  link: "cause" | "context" | null;
   /** Depth within exception groups. */
   depth: number;
 }
@@ -62,14 +62,14 @@ export function parseTraceback(text: string): PyException[] | null {
   for (let i = 0; i < lines.length; i++) {
     const { line, depth } = stripGroup(lines[i]!);
     if (HEAD.test(line.trimStart())) {
-      now = { type: "", message: "", frames: [], then: null, depth };
+      now = { type: "", message: "", frames: [], link: null, depth };
       messageOf = null;
       continue;
     }
     const chain = line.trim();
     if (chain === CAUSE || chain === CONTEXT) {
       const last = out[out.length - 1];
-      if (last) last.then = chain === CAUSE ? "cause" : "context";
+      if (last) last.link = chain === CAUSE ? "cause" : "context";
       now = messageOf = null;
       continue;
     }
@@ -108,7 +108,7 @@ export function parseTraceback(text: string): PyException[] | null {
       // A member of a group that was never raised has no traceback of its own.
       const error = ERROR.exec(line);
       if (error) {
-        messageOf = { type: error[1]!, message: error[2] ?? "", frames: [], then: null, depth };
+        messageOf = { type: error[1]!, message: error[2] ?? "", frames: [], link: null, depth };
         out.push(messageOf);
       }
     }

@@ -26,7 +26,12 @@ export function Stack({ text, type, message }: StackProps) {
       {(!list || raw) && (type || message) && <ExceptionHead type={type ?? ""} message={message ?? ""} />}
       {list && !raw
         ? exceptions.map((e, i) => (
-            <Exception key={i} exception={e} why={i > 0 ? (e.then ?? "member") : null} type={i === 0 ? type : undefined} />
+            <Exception
+              key={i}
+              exception={e}
+              why={i > 0 ? (e.link ?? "member") : null}
+              type={i === 0 ? type : undefined}
+            />
           ))
         : text && (
             // biome-ignore lint/a11y/noNoninteractiveTabindex: long lines scroll, also by keyboard
@@ -127,14 +132,17 @@ function FrameLine({ frame }: { frame: Frame }) {
           </code>
         </pre>
       )}
-      {frame.repeated > 0 && <p class="muted small">called itself {plural(frame.repeated, "more time", "more times")}</p>}
+      {frame.repeated > 0 && (
+        <p class="muted small">called itself {plural(frame.repeated, "more time", "more times")}</p>
+      )}
     </li>
   );
 }
 
 function Marked({ source, mark }: { source: string; mark: [number, number] | null }) {
   const first = source.split("\n", 1)[0]!;
-  if (!mark || mark[1] > first.length || (mark[0] === 0 && mark[1] >= first.trimEnd().length)) return <>{source}</>;
+  if (!mark || mark[1] > first.length || (mark[0] === 0 && mark[1] >= first.trimEnd().length))
+    return <>{source}</>;
   return (
     <>
       {source.slice(0, mark[0])}

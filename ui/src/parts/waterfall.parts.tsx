@@ -1,9 +1,10 @@
-/** What stands around the canvas of the waterfall: the tip of a row, the rows for screen readers, the legend. */
+/** What stands around the canvas of the waterfall: tools and legend, the tip of a row, rows for screen readers. */
 import { duration, full, kindName, plural } from "../format";
+import { Icon } from "./icon";
 import { ServiceName, serviceColor } from "./servicename";
 import { shortSql } from "./sql.text";
-import { rowLabel } from "./waterfall.draw";
-import type { Row, SpanNode, Tree } from "./waterfall.model";
+import type { Row, SpanNode } from "./waterfall.model";
+import { rowLabel } from "./waterfall.names";
 
 export interface Hovered {
   row: Row;
@@ -35,20 +36,24 @@ export function tipPlace(x: number, y: number, width: number, height: number): {
   };
 }
 
-export function RowTip(props: { hovered: Hovered; tree: Tree; width: number; height: number; top: number }) {
+export function RowTip(props: { hovered: Hovered; width: number; height: number; top: number }) {
   const { row, x, y } = props.hovered;
   const place = tipPlace(x, y, props.width, props.height);
   const node = row.kind === "span" ? row.node : row.group.nodes[0]!;
   const { span } = node;
   return (
-    <div class="wf-tip" role="presentation" style={{ left: `${place.left}px`, top: `${props.top + place.top}px` }}>
+    <div
+      class="wf-tip"
+      role="presentation"
+      style={{ left: `${place.left}px`, top: `${props.top + place.top}px` }}
+    >
       <p class="wf-tip-name">{span.name}</p>
       <p class="wf-tip-service">
         <ServiceName name={span.service} max={40} />
         <span class="muted">{kindName(span.kind)}</span>
       </p>
       {span.db_statement && <p class="wf-tip-sql">{shortSql(span.db_statement).slice(0, 200)}</p>}
-      {row.kind === "group" ? <GroupFigures row={row} /> : <SpanFigures node={node} tree={props.tree} />}
+      {row.kind === "group" ? <GroupFigures row={row} /> : <SpanFigures node={node} />}
     </div>
   );
 }
@@ -75,7 +80,7 @@ function GroupFigures({ row }: { row: Extract<Row, { kind: "group" }> }) {
   );
 }
 
-function SpanFigures({ node, tree }: { node: SpanNode; tree: Tree }) {
+function SpanFigures({ node }: { node: SpanNode }) {
   const { span } = node;
   return (
     <dl>
@@ -84,7 +89,7 @@ function SpanFigures({ node, tree }: { node: SpanNode; tree: Tree }) {
       <dt>own time</dt>
       <dd>{duration(span.self_ns)}</dd>
       <dt>starts at</dt>
-      <dd>{duration(span.start_ns - tree.from_ns)}</dd>
+      <dd>{duration(span.start_ns)}</dd>
       {span.status === 2 && (
         <>
           <dt>error</dt>
@@ -110,7 +115,7 @@ function SpanFigures({ node, tree }: { node: SpanNode; tree: Tree }) {
 const AROUND = 12;
 
 /** Rows around the cursor as elements, so that a screen reader finds what the canvas shows. */
-export function HiddenRows(props: { rows: readonly Row[]; cursor: number; selected: SpanNode | null; origin: number }) {
+export function HiddenRows(props: { rows: readonly Row[]; cursor: number; selected: SpanNode | null }) {
   const first = Math.max(0, props.cursor - AROUND);
   const part = props.rows.slice(first, props.cursor + AROUND + 1);
   return (
@@ -133,9 +138,13 @@ export function HiddenRows(props: { rows: readonly Row[]; cursor: number; select
               {row.kind === "group" ? `, ${row.group.nodes.length} times` : ""}
             </span>
             <span role="gridcell">{node.span.service}</span>
-            <span role="gridcell">{duration(row.kind === "group" ? row.group.total_ns : node.span.duration_ns)}</span>
-            <span role="gridcell">starts at {duration(node.span.start_ns - props.origin)}</span>
-            {(row.kind === "group" ? row.group.errors > 0 : node.span.status === 2) && <span role="gridcell">error</span>}
+            <span role="gridcell">
+              {duration(row.kind === "group" ? row.group.total_ns : node.span.duration_ns)}
+            </span>
+            <span role="gridcell">starts at {duration(node.span.start_ns)}</span>
+            {(row.kind === "group" ? row.group.errors > 0 : node.span.status === 2) && (
+              <span role="gridcell">error</span>
+            )}
           </div>
         );
       })}
@@ -143,9 +152,82 @@ export function HiddenRows(props: { rows: readonly Row[]; cursor: number; select
   );
 }
 
+export interface ToolsProps {
+  services: readonly string[];
+  /** Something is folded. */
+  closed: boolean;
+  foldable: boolean;
+  onExpand: () => void;
+  onCollapse: () => void;
+  repeat: boolean;
+  onRepeat: (on: boolean) => void;
+  /** Length of the stretch in sight, null: all of it. */
+  shown: number | null;
+  /** Scales the view; 0 shows everything. */
+  onZoom: (factor: number) => void;
+}
+
+/** The row of buttons above the minimap. */
+export function Tools(props: ToolsProps) {
+  const { shown, onZoom } = props;
+  return (
+    <div class="wf-tools">
+      <button type="button" class="button plain" onClick={props.onExpand} disabled={!props.closed}>
+        Expand all
+      </button>
+      <button type="button" class="button plain" onClick={props.onCollapse} disabled={!props.foldable}>
+        Collapse
+      </button>
+      <button
+        type="button"
+        class="button plain"
+        aria-pressed={props.repeat}
+        onClick={() => props.onRepeat(!props.repeat)}
+        title="Show spans that repeat under one parent as one row"
+      >
+        Fold repeats
+      </button>
+      <Legend services={props.services} />
+      <span class="spacer" />
+      <span class="wf-zoom">
+        {shown !== null && (
+          <button
+            type="button"
+            class="button plain"
+            onClick={() => onZoom(0)}
+            title="Show the whole trace (0)"
+          >
+            {duration(shown)} shown
+            <Icon name="close" size={12} />
+          </button>
+        )}
+        <button
+          type="button"
+          class="button plain"
+          aria-label="Zoom out"
+          title="Zoom out (−)"
+          disabled={shown === null}
+          onClick={() => onZoom(2)}
+        >
+          −
+        </button>
+        <button
+          type="button"
+          class="button plain"
+          aria-label="Zoom in"
+          title="Zoom in (+, Ctrl + wheel)"
+          onClick={() => onZoom(0.5)}
+        >
+          +
+        </button>
+      </span>
+    </div>
+  );
+}
+
 const SERVICES_SHOWN = 6;
 
-export function Legend({ services }: { services: readonly string[] }) {
+function Legend({ services }: { services: readonly string[] }) {
   return (
     <div class="wf-legend" aria-hidden="true">
       {services.slice(0, SERVICES_SHOWN).map((name) => (

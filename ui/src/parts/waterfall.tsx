@@ -9,10 +9,11 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { duration } from "../format";
 import { useKeys } from "../keys";
 import { colors } from "../theme/theme";
-import { Icon } from "./icon";
 import { Minimap } from "./minimap";
 import { serviceHex } from "./servicename";
-import { drawRuler, drawWaterfall, type Geometry, indentOf, type Palette, plotWidth, xToTime } from "./waterfall.draw";
+import { onEdge, type Place, startDrag } from "./waterfall.drag";
+import { drawWaterfall } from "./waterfall.draw";
+import { type Geometry, indentOf, type Palette, plotWidth, timeToX, xToTime } from "./waterfall.geometry";
 import {
   type CriticalPath,
   clampView,
@@ -27,7 +28,8 @@ import {
   visibleRows,
   zoomView,
 } from "./waterfall.model";
-import { HiddenRows, type Hovered, Legend, offsetText, RowTip } from "./waterfall.parts";
+import { drawRuler } from "./waterfall.names";
+import { HiddenRows, type Hovered, offsetText, RowTip, Tools } from "./waterfall.parts";
 import "./waterfall.css";
 
 export interface WaterfallProps {
@@ -48,14 +50,24 @@ export interface WaterfallProps {
 const ROW = 24;
 const ROW_NARROW = 40;
 const RULER = 24;
-const NARROW = 640;
+const NARROW = 480;
 const NAMES_LEAST = 160;
+/** Share of the width that the names may take. */
+const NAMES_MOST = 0.45;
 
 function storedNames(): number {
   try {
     return Number(localStorage.getItem("varan.waterfall.names")) || 380;
   } catch {
     return 380;
+  }
+}
+
+function storeNames(width: number): void {
+  try {
+    localStorage.setItem("varan.waterfall.names", String(width));
+  } catch {
+    // The width then lasts as long as the page.
   }
 }
 
@@ -72,7 +84,10 @@ export function Waterfall(props: WaterfallProps) {
   const [names, setNames] = useState(storedNames);
   const palette = colors.value;
 
-  const folding: Folding = useMemo(() => ({ closed, opened, repeat: props.repeat }), [closed, opened, props.repeat]);
+  const folding: Folding = useMemo(
+    () => ({ closed, opened, repeat: props.repeat }),
+    [closed, opened, props.repeat],
+  );
   const rows = useMemo(() => visibleRows(tree, folding), [tree, folding]);
 
   const scroller = useRef<HTMLDivElement>(null);
@@ -80,7 +95,7 @@ export function Waterfall(props: WaterfallProps) {
   const ruler = useRef<HTMLCanvasElement>(null);
   const narrow = size.width > 0 && size.width < NARROW;
   const row = narrow ? ROW_NARROW : ROW;
-  const nameWidth = narrow ? 0 : Math.max(NAMES_LEAST, Math.min(names, size.width * 0.6));
+  const nameWidth = narrow ? 0 : Math.max(NAMES_LEAST, Math.min(names, size.width * NAMES_MOST));
 
   // What the drawing needs besides props: read by handlers that must not wait for a render.
   const now = useRef({ hover: -1, at: null as number | null, frame: 0, scroll: 0 }).current;
@@ -115,18 +130,28 @@ export function Waterfall(props: WaterfallProps) {
     const g = geometry();
     drawWaterfall(
       main,
-      { rows, view, critical, hover: now.hover, cursor, focused, selected: selected?.index ?? -1, marked, duration },
+      {
+        rows,
+        view,
+        critical,
+        hover: now.hover,
+        cursor,
+        focused,
+        selected: selected?.index ?? -1,
+        marked,
+        duration,
+      },
       g,
       p,
     );
     if (now.at !== null) {
-      const x = g.names + 8 + ((now.at - view.from) / (view.to - view.from)) * plotWidth(g);
+      const x = timeToX(now.at, view, g);
       main.fillStyle = p.muted;
       main.globalAlpha = 0.6;
       main.fillRect(Math.round(x), 0, 1, g.height);
       main.globalAlpha = 1;
     }
-    drawRuler(top, view, tree.from_ns, { ...g, height: RULER }, p, offsetText, now.at);
+    drawRuler(top, view, { ...g, height: RULER }, p, offsetText, now.at);
   };
   const paintNow = useRef(paint);
   paintNow.current = paint;
@@ -176,7 +201,11 @@ export function Waterfall(props: WaterfallProps) {
   }, [view]);
   useEffect(() => {
     if (props.zoom === told.current) return;
-    const same = props.zoom && told.current && props.zoom.from === Math.round(told.current.from) && props.zoom.to === Math.round(told.current.to);
+    const same =
+      props.zoom &&
+      told.current &&
+      props.zoom.from === Math.round(told.current.from) &&
+      props.zoom.to === Math.round(told.current.to);
     if (same) return;
     told.current = props.zoom;
     setView(props.zoom ? clampView(props.zoom, extent) : extent);
@@ -187,7 +216,8 @@ export function Waterfall(props: WaterfallProps) {
     if (!element || index < 0) return;
     const y = index * row;
     if (y < element.scrollTop) element.scrollTop = Math.max(0, y - row);
-    else if (y + row > element.scrollTop + element.clientHeight) element.scrollTop = y + row * 2 - element.clientHeight;
+    else if (y + row > element.scrollTop + element.clientHeight)
+      element.scrollTop = y + row * 2 - element.clientHeight;
   };
 
   // A span chosen elsewhere (address, finding, log) gets its row, opened and in sight.
@@ -259,12 +289,24 @@ export function Waterfall(props: WaterfallProps) {
     const middle = (view.from + view.to) / 2;
     const length = view.to - view.from;
     switch (event.key) {
-      case "ArrowDown": moveTo(cursor + 1); break;
-      case "ArrowUp": moveTo(cursor - 1); break;
-      case "PageDown": moveTo(cursor + page); break;
-      case "PageUp": moveTo(cursor - page); break;
-      case "Home": moveTo(0); break;
-      case "End": moveTo(rows.length - 1); break;
+      case "ArrowDown":
+        moveTo(cursor + 1);
+        break;
+      case "ArrowUp":
+        moveTo(cursor - 1);
+        break;
+      case "PageDown":
+        moveTo(cursor + page);
+        break;
+      case "PageUp":
+        moveTo(cursor - page);
+        break;
+      case "Home":
+        moveTo(0);
+        break;
+      case "End":
+        moveTo(rows.length - 1);
+        break;
       case "ArrowRight":
         if (event.shiftKey) setView(panView(view, length * 0.2, extent));
         else if (r?.open === false) toggle(r);
@@ -275,13 +317,27 @@ export function Waterfall(props: WaterfallProps) {
         else if (r?.open) toggle(r);
         else if (r) moveTo(parentOf(r));
         break;
-      case "Enter": act(r); break;
-      case " ": if (r) toggle(r); break;
-      case "+": case "=": setView(zoomView(view, middle, 0.6, extent)); break;
-      case "-": setView(zoomView(view, middle, 1 / 0.6, extent)); break;
-      case "0": setView(extent); break;
-      case "f": if (r) zoomRow(r); break;
-      default: return;
+      case "Enter":
+        act(r);
+        break;
+      case " ":
+        if (r) toggle(r);
+        break;
+      case "+":
+      case "=":
+        setView(zoomView(view, middle, 0.6, extent));
+        break;
+      case "-":
+        setView(zoomView(view, middle, 1 / 0.6, extent));
+        break;
+      case "0":
+        setView(extent);
+        break;
+      case "f":
+        if (r) zoomRow(r);
+        break;
+      default:
+        return;
     } // prettier-ignore
     event.preventDefault();
     event.stopPropagation();
@@ -294,7 +350,7 @@ export function Waterfall(props: WaterfallProps) {
   ]);
 
   // ---- pointer
-  const place = (event: MouseEvent) => {
+  const place = (event: MouseEvent): Place => {
     const box = canvas.current!.getBoundingClientRect();
     const x = event.clientX - box.left;
     const y = event.clientY - box.top;
@@ -307,73 +363,45 @@ export function Waterfall(props: WaterfallProps) {
     if (now.at !== null && (now.at < view.from || now.at > view.to)) now.at = null;
     if (index !== now.hover || !p) {
       now.hover = index;
-      setHovered(p && index >= 0 && event?.pointerType === "mouse" ? { row: rows[index]!, x: p.x, y: p.y } : null);
+      setHovered(
+        p && index >= 0 && event?.pointerType === "mouse" ? { row: rows[index]!, x: p.x, y: p.y } : null,
+      );
     } else if (hovered && p) setHovered({ ...hovered, x: p.x, y: p.y });
     schedule();
   };
 
   const pointers = useRef(new Map<number, number>()).current;
-  const onPointerDown = (event: PointerEvent) => {
-    const element = event.currentTarget as HTMLElement;
-    const p = place(event);
-    if (event.button !== 0) return;
-    pointers.set(event.pointerId, p.x);
-    const start = { x: p.x, y: p.y, view, scroll: now.scroll, moved: false, names: nameWidth };
-    const edge = nameWidth > 0 && Math.abs(p.x - nameWidth) < 5;
-    const pinch = pointers.size === 2 ? [...pointers.values()] : null;
-    const plot = plotWidth(geometry());
-    const move = (e: PointerEvent) => {
-      const q = place(e);
-      pointers.set(e.pointerId, q.x);
-      if (pinch && pointers.size === 2) {
-        const [a, b] = [...pointers.values()] as [number, number];
-        const wide = Math.max(10, Math.abs(a - b));
-        const was = Math.max(10, Math.abs(pinch[0]! - pinch[1]!));
-        setView(zoomView(start.view, xToTime((pinch[0]! + pinch[1]!) / 2, start.view, geometry()), was / wide, extent));
-        start.moved = true;
-        return;
-      }
-      if (pointers.size > 1) return;
-      const dx = q.x - start.x;
-      const dy = q.y - start.y;
-      if (!start.moved && Math.hypot(dx, dy) < 4) return;
-      if (!start.moved) {
-        start.moved = true;
-        element.setPointerCapture(e.pointerId);
-        setHovered(null);
-      }
-      if (edge) {
-        setNames(Math.max(NAMES_LEAST, Math.min(start.names + dx, size.width * 0.6)));
-        return;
-      }
-      if (start.x > nameWidth) setView(panView(start.view, (-dx / plot) * (start.view.to - start.view.from), extent));
-      if (e.pointerType === "mouse" && scroller.current) scroller.current.scrollTop = start.scroll - dy;
-    };
-    const done = (e: PointerEvent) => {
-      pointers.delete(e.pointerId);
-      element.removeEventListener("pointermove", move);
-      element.removeEventListener("pointerup", done);
-      element.removeEventListener("pointercancel", done);
-      if (edge && start.moved) {
-        try {
-          localStorage.setItem("varan.waterfall.names", String(Math.round(start.names + place(e).x - start.x)));
-        } catch {
-          // The width then lasts as long as the page.
-        }
-      }
-      if (start.moved || e.type === "pointercancel") return;
-      const r = rows[p.index];
-      if (!r) return;
-      setCursor(p.index);
-      const left = indentOf(r.depth, geometry());
-      const onMark = r.open !== null && p.x >= left - 6 && p.x <= left + 14 && (nameWidth > 0 || p.y + now.scroll - p.index * row < 24);
-      if (onMark || (r.kind === "group" && p.x < nameWidth)) toggle(r);
-      else act(r);
-    };
-    element.addEventListener("pointermove", move);
-    element.addEventListener("pointerup", done);
-    element.addEventListener("pointercancel", done);
+  const onClick = (p: Place) => {
+    const r = rows[p.index];
+    if (!r) return;
+    setCursor(p.index);
+    setHovered(null);
+    const left = indentOf(r.depth, geometry());
+    const onMark =
+      r.open !== null &&
+      p.x >= left - 6 &&
+      p.x <= left + 14 &&
+      (nameWidth > 0 || p.y + now.scroll - p.index * row < 24);
+    if (onMark || (r.kind === "group" && p.x < nameWidth)) toggle(r);
+    else act(r);
   };
+  const onPointerDown = (event: PointerEvent) =>
+    startDrag(event, {
+      place,
+      geometry: geometry(),
+      view,
+      extent,
+      pointers,
+      scroller: scroller.current,
+      setView,
+      setNames: (width, done) => {
+        const next = Math.round(Math.max(NAMES_LEAST, Math.min(width, size.width * NAMES_MOST)));
+        setNames(next);
+        if (done) storeNames(next);
+      },
+      onMove: () => setHovered(null),
+      onClick,
+    });
 
   const onWheel = (event: WheelEvent) => {
     const p = place(event);
@@ -396,51 +424,26 @@ export function Waterfall(props: WaterfallProps) {
 
   return (
     <div class="wf" style={{ "--names": `${nameWidth}px` }}>
-      <div class="wf-tools">
-        <button type="button" class="button plain" onClick={() => setClosed(new Set())} disabled={!closed.size}>
-          Expand all
-        </button>
-        <button
-          type="button"
-          class="button plain"
-          onClick={() => {
-            setClosed(new Set(foldable.filter((i) => tree.nodes[i]!.depth >= 1)));
-            scroller.current?.scrollTo({ top: 0 });
-          }}
-          disabled={foldable.length < 2}
-        >
-          Collapse
-        </button>
-        <button
-          type="button"
-          class="button plain"
-          aria-pressed={props.repeat}
-          onClick={() => props.onRepeat(!props.repeat)}
-          title="Show spans that repeat under one parent as one row"
-        >
-          Fold repeats
-        </button>
-        <Legend services={services} />
-        <span class="spacer" />
-        <span class="wf-zoom">
-          {zoomed && (
-            <button type="button" class="button plain" onClick={() => setView(extent)} title="Show the whole trace (0)">
-              {duration(view.to - view.from)} shown
-              <Icon name="close" size={12} />
-            </button>
-          )}
-          <button type="button" class="button plain" aria-label="Zoom out" title="Zoom out (−)" disabled={!zoomed} onClick={() => setView(zoomView(view, (view.from + view.to) / 2, 2, extent))}>
-            −
-          </button>
-          <button type="button" class="button plain" aria-label="Zoom in" title="Zoom in (+, Ctrl + wheel)" onClick={() => setView(zoomView(view, (view.from + view.to) / 2, 0.5, extent))}>
-            +
-          </button>
-        </span>
-      </div>
+      <Tools
+        services={services}
+        closed={closed.size > 0}
+        foldable={foldable.length > 1}
+        onExpand={() => setClosed(new Set())}
+        onCollapse={() => {
+          setClosed(new Set(foldable.filter((i) => tree.nodes[i]!.depth >= 1)));
+          scroller.current?.scrollTo({ top: 0 });
+        }}
+        repeat={props.repeat}
+        onRepeat={props.onRepeat}
+        shown={zoomed ? view.to - view.from : null}
+        onZoom={(factor) =>
+          setView(factor ? zoomView(view, (view.from + view.to) / 2, factor, extent) : extent)
+        }
+      />
       <div class="wf-mini">
         <Minimap tree={tree} critical={critical} view={view} onView={setView} format={duration} />
       </div>
-      <canvas class="wf-ruler" ref={ruler} style={{ height: `${RULER}px` }} aria-hidden="true" onWheel={onWheel} />
+      <canvas class="wf-ruler" ref={ruler} style={{ height: `${RULER}px` }} onWheel={onWheel} />
       <div
         class="wf-rows"
         ref={scroller}
@@ -463,11 +466,9 @@ export function Waterfall(props: WaterfallProps) {
             ref={canvas}
             class="wf-canvas"
             style={{ height: `${size.height}px` }}
-            aria-hidden="true"
             onPointerDown={onPointerDown}
             onPointerMove={(e) => {
-              const edge = nameWidth > 0 && Math.abs(place(e).x - nameWidth) < 5;
-              e.currentTarget.style.cursor = edge ? "col-resize" : "";
+              e.currentTarget.style.cursor = onEdge(place(e).x, geometry()) ? "col-resize" : "";
               if (!e.buttons) hover(e);
             }}
             onPointerLeave={() => hover(null)}
@@ -477,10 +478,17 @@ export function Waterfall(props: WaterfallProps) {
             }}
             onWheel={onWheel}
           />
-          <HiddenRows rows={rows} cursor={cursor} selected={selected} origin={tree.from_ns} />
+          <HiddenRows rows={rows} cursor={cursor} selected={selected} />
         </div>
       </div>
-      {hovered && <RowTip hovered={hovered} tree={tree} width={size.width} height={size.height} top={scroller.current?.offsetTop ?? 0} />}
+      {hovered && (
+        <RowTip
+          hovered={hovered}
+          width={size.width}
+          height={size.height}
+          top={scroller.current?.offsetTop ?? 0}
+        />
+      )}
     </div>
   );
 }

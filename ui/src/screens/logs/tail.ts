@@ -1,0 +1,97 @@
+/**
+ * New log lines as they are written, over server-sent events. While the reader looks further down they wait and
+ * are counted; the newest lines are kept when more arrive than anyone can read.
+ */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { apiUrl } from "../../api";
+import type { LogRecord } from "../../api-types";
+
+/** Lines held at most, shown and waiting each. */
+export const TAIL_MAX = 5000;
+/** Lines are drawn this often, not one by one. */
+const BATCH_MS = 150;
+
+export interface Tail {
+  /** Newest first. */
+  lines: readonly LogRecord[];
+  waiting: readonly LogRecord[];
+  /** More waited than are kept. */
+  overflow: boolean;
+  /** Lines the server left out because the page was too slow. */
+  dropped: number;
+  state: "off" | "connecting" | "open" | "lost";
+}
+
+export const emptyTail: Tail = { lines: [], waiting: [], overflow: false, dropped: 0, state: "off" };
+
+/** Takes lines in the order they came; puts them on top, or lets them wait. */
+export function take(tail: Tail, arrived: readonly LogRecord[], hold: boolean): Tail {
+  const newest = [...arrived].reverse();
+  if (hold) {
+    const waiting = [...newest, ...tail.waiting];
+    return {
+      ...tail,
+      waiting: waiting.slice(0, TAIL_MAX),
+      overflow: tail.overflow || waiting.length > TAIL_MAX,
+    };
+  }
+  return {
+    ...tail,
+    lines: [...newest, ...tail.waiting, ...tail.lines].slice(0, TAIL_MAX),
+    waiting: [],
+    overflow: false,
+  };
+}
+
+export const release = (tail: Tail): Tail => take(tail, [], false);
+
+export function useTail(on: boolean, filter: string, hold: boolean, onOpen: () => void): [Tail, () => void] {
+  const [tail, setTail] = useState<Tail>(emptyTail);
+  const latest = useRef({ hold, onOpen });
+  latest.current = { hold, onOpen };
+
+  useEffect(() => {
+    setTail(emptyTail);
+    if (!on) return;
+    setTail({ ...emptyTail, state: "connecting" });
+    const source = new EventSource(apiUrl("/logs/tail", { filter }));
+    let arrived: LogRecord[] = [];
+    let timer = 0;
+    const flush = () => {
+      timer = 0;
+      const batch = arrived;
+      arrived = [];
+      setTail((t) => take(t, batch, latest.current.hold));
+    };
+    source.addEventListener("open", () => {
+      setTail((t) => ({ ...t, state: "open" }));
+      // Lines written between the list and the stream are in neither: the list is read once more.
+      latest.current.onOpen();
+    });
+    source.addEventListener("log", (event) => {
+      try {
+        arrived.push(JSON.parse((event as MessageEvent<string>).data) as LogRecord);
+      } catch {
+        return;
+      }
+      if (arrived.length > TAIL_MAX) arrived = arrived.slice(-TAIL_MAX);
+      if (!timer) timer = window.setTimeout(flush, BATCH_MS);
+    });
+    source.addEventListener("dropped", (event) => {
+      let n = 0;
+      try {
+        n = Number((JSON.parse((event as MessageEvent<string>).data) as { count: number }).count) || 0;
+      } catch {
+        return;
+      }
+      setTail((t) => ({ ...t, dropped: t.dropped + n }));
+    });
+    source.addEventListener("error", () => setTail((t) => ({ ...t, state: "lost" })));
+    return () => {
+      clearTimeout(timer);
+      source.close();
+    };
+  }, [on, filter]);
+
+  return [tail, () => setTail(release)];
+}
