@@ -24,7 +24,7 @@ struct connection {
 struct embedded {
     struct engine engine;
     const struct engine_library *lib;
-    char *path_arg, *config_arg;
+    char *path_arg, *users_arg;
     pthread_mutex_t lock; /* queries[], busy flags */
     pthread_cond_t freed;
     struct connection queries[QUERY_CONNECTIONS_MAX];
@@ -40,10 +40,9 @@ struct embedded {
  * machine of its own: gigabytes of caches and hundreds of threads. Measured idle: see
  * docs/internals/storage.md.
  */
-static const char PATH_ARG[] = "--path=", CONFIG_ARG[] = "--config-file=";
+static const char PATH_ARG[] = "--path=", USERS_ARG[] = "--users_config=";
 static const char *const boot_args[] = {
         "varan",
-        "--logger.level=none",
         "--mark_cache_size=33554432",
         "--primary_index_cache_size=33554432",
         "--index_mark_cache_size=8388608",
@@ -68,7 +67,10 @@ static const char *const boot_args[] = {
         "--max_outdated_parts_loading_thread_pool_size=1",
         "--max_parts_cleaning_thread_pool_size=2",
         PATH_ARG,
-        CONFIG_ARG,
+        USERS_ARG,
+        /* Grants are only looked at when a configuration file is named; one that exists would cost
+         * 5 MB more of memory. */
+        "--config-file=/nonexistent/varan-has-none",
         /* Settings of each connection. */
         "--max_insert_threads=1",
         "--async_insert=0",
@@ -119,9 +121,9 @@ static int connection_open(struct embedded *g, struct connection *c, struct erro
     int n = 0;
 
     for (; (size_t) n < sizeof(argv) / sizeof(*argv); n++)
-        argv[n] = boot_args[n] == PATH_ARG     ? g->path_arg
-                  : boot_args[n] == CONFIG_ARG ? g->config_arg
-                                               : (char *) (uintptr_t) boot_args[n];
+        argv[n] = boot_args[n] == PATH_ARG    ? g->path_arg
+                  : boot_args[n] == USERS_ARG ? g->users_arg
+                                              : (char *) (uintptr_t) boot_args[n];
     c->handle = g->lib->connect(n, argv);
     if (!c->handle || !*c->handle)
         return error_set(e, -EIO, "The storage engine could not open %s.",
@@ -359,12 +361,10 @@ static int embedded_insert(struct engine *engine, unsigned lane, const char *sql
 
 /*
  * The engine in a process is its owner's tool: any SELECT may read any file (file(), the default
- * database) and call any address (url()). Grants are all that stops that, and the only way to them
- * is a configuration file. It names itself as the file of the users.
+ * database) and call any address (url()). Grants stop that, and a file is the only way to them.
  */
-static const char config_head[] = "<clickhouse><users_config>";
-static const char config_tail[] =
-        "</users_config><users><default><password></password><networks><ip>::/0</ip></networks>"
+static const char users_xml[] =
+        "<clickhouse><users><default><password></password><networks><ip>::/0</ip></networks>"
         "<profile>default</profile><quota>default</quota><grants>"
         "<query>GRANT SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, SHOW ON "
         "varan.*</query>"
@@ -373,18 +373,11 @@ static const char config_tail[] =
         "</grants></default></users><profiles><default/></profiles><quotas><default/></quotas>"
         "</clickhouse>\n";
 
-static int config_write(const char *path, struct error *e) {
+static int users_write(const char *path, struct error *e) {
     FILE *f = fopen(path, "we");
     if (!f)
         return error_set(e, -errno, "%s cannot be written: %s", path, error_name(-errno));
-    fputs(config_head, f);
-    for (const char *p = path; *p; p++) {
-        if (*p == '&' || *p == '<' || *p == '>')
-            fprintf(f, "&#%d;", *p);
-        else
-            fputc(*p, f);
-    }
-    fputs(config_tail, f);
+    fputs(users_xml, f);
     bool failed = ferror(f);
     if (fclose(f) != 0 || failed)
         return error_set(e, -EIO, "%s cannot be written.", path);
@@ -406,7 +399,7 @@ static void embedded_close(struct engine *engine) {
     pthread_mutex_destroy(&g->statement_lock);
     pthread_cond_destroy(&g->freed);
     free(g->path_arg);
-    free(g->config_arg);
+    free(g->users_arg);
     free(g);
 }
 
@@ -466,10 +459,10 @@ int engine_embedded_open(const char *lib, const char *path, struct engine **ret,
         buffer_init(&g->gathered[i], APPEND_BYTES);
     }
     if (asprintf(&g->path_arg, "%s%s", PATH_ARG, path) < 0 ||
-        asprintf(&g->config_arg, "%s%s.xml", CONFIG_ARG, path) < 0)
+        asprintf(&g->users_arg, "%s%s.xml", USERS_ARG, path) < 0)
         r = error_set(e, -ENOMEM, "No memory for the engine.");
     if (r == 0)
-        r = config_write(g->config_arg + strlen(CONFIG_ARG), e);
+        r = users_write(g->users_arg + strlen(USERS_ARG), e);
     if (r == 0)
         r = embedded_start(g, e);
     if (r < 0) {
