@@ -1,8 +1,6 @@
 /* The semantic conventions (OpenTelemetry 1.2x and older names). Pure functions: any thread. */
 #include "derive/semantics.h"
 
-#include <stdio.h>
-
 static const struct {
     const char *key;
     enum role role;
@@ -61,9 +59,12 @@ static struct slice url_authority(struct slice url) {
 static struct slice join(char *peer, struct slice a, char between, struct slice b) {
     if (b.size == 0)
         return a;
-    int n = snprintf(peer, PEER_BYTES_MAX, "%.*s%c%.*s", SLICE_ARG(slice_take(a, 100)), between,
-                     SLICE_ARG(slice_take(b, 150)));
-    return slice_new(peer, n < PEER_BYTES_MAX ? (size_t) n : PEER_BYTES_MAX - 1);
+    a = slice_take(a, PEER_BYTES_MAX / 2);
+    b = slice_take(b, PEER_BYTES_MAX / 2 - 1);
+    memmove(peer + a.size + 1, b.data, b.size); /* `b` may lie in `peer` */
+    memcpy(peer, a.data, a.size);
+    peer[a.size] = between;
+    return slice_new(peer, a.size + 1 + b.size);
 }
 
 /* Where a client connects to. */

@@ -2,6 +2,8 @@
 #include "derive/sql.h"
 #include "derive/sql_lexer.h"
 
+#include <pthread.h>
+
 #define DEPTH_MAX 64 /* of brackets that are told apart; deeper ones are plain */
 
 enum sql_dialect sql_dialect_of(struct slice system) {
@@ -220,26 +222,70 @@ static int fingerprint_sql(enum sql_dialect dialect, struct slice text, struct b
     return out->failed;
 }
 
+/* What a word means for a "…" that follows; told by length first, because every word comes by here. */
+static void note_word(struct slice word, bool *list, bool *operand) {
+    *operand = false;
+    switch (word.size) {
+    case 2: *list = is_keyword(word, "in"); return;
+    case 4: *operand = is_keyword(word, "like") || is_keyword(word, "glob"); break;
+    case 5: *operand = is_keyword(word, "ilike"); break;
+    case 6: *list = is_keyword(word, "values"); return;
+    case 7: *operand = is_keyword(word, "between"); break;
+    }
+    *list = false;
+}
+
+enum { PLAIN_BYTE, WORD_BYTE, WORD_INNER, SPECIAL_BYTE };
+
+static uint8_t classes[256]; /* bytes that stand for themselves, those of words, those to look at */
+static pthread_once_t classes_once = PTHREAD_ONCE_INIT;
+
+static void classes_build(void) {
+    for (int c = 1; c < 256; c++)
+        classes[c] = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80
+                             ? WORD_BYTE
+                     : strchr("0123456789$#", c)      ? WORD_INNER
+                     : strchr("'\"`[.-/:@%{?", c)     ? SPECIAL_BYTE
+                                                      : PLAIN_BYTE;
+}
+
 static int sanitise_sql(enum sql_dialect dialect, struct slice text, struct buffer *out) {
     struct sql_lexer lexer = {text.data, text.data + text.size, dialect, false};
-    bool list = false;
+    const uint8_t *p = text.data, *end = text.data + text.size, *kept = p;
+    bool list = false, operand = false;
 
-    while (out->failed == 0) {
+    pthread_once(&classes_once, classes_build);
+    while (p < end) {
+        const uint8_t *from = p;
+        if (classes[*p] == WORD_BYTE) {
+            do
+                p++;
+            while (p < end && (classes[*p] == WORD_BYTE || classes[*p] == WORD_INNER));
+            if (p == end || (*p != '\'' && *p != '&')) {
+                note_word(slice_new(from, (size_t) (p - from)), &list, &operand);
+                continue;
+            }
+        } else if (classes[*p] == PLAIN_BYTE) {
+            if (*p > ' ')
+                operand = list || *p == '=' || *p == '<' || *p == '>' || *p == '~';
+            p++;
+            continue;
+        }
+        lexer.at = from;
+        lexer.operand = operand;
         struct sql_token t = sql_next(&lexer);
-        if (t.kind == SQL_END)
-            break;
-        if (t.kind == SQL_LITERAL)
-            buffer_append_u8(out, '?');
-        else if (t.kind == SQL_COMMENT)
-            buffer_append_u8(out, ' ');
-        else
-            buffer_append_slice(out, t.text);
-        if (t.kind == SQL_WORD)
-            list = is_keyword(t.text, "in") || is_keyword(t.text, "values");
-        if (t.kind != SQL_SPACE && t.kind != SQL_COMMENT)
-            lexer.operand = compares(&t) || (list && t.kind == SQL_PUNCTUATION);
+        p = lexer.at;
+        if (t.kind == SQL_LITERAL || t.kind == SQL_COMMENT) {
+            buffer_append(out, kept, (size_t) (from - kept));
+            buffer_append_u8(out, t.kind == SQL_LITERAL ? '?' : ' ');
+            kept = p;
+        } else if (t.kind == SQL_WORD) {
+            note_word(t.text, &list, &operand);
+        } else if (t.kind == SQL_PUNCTUATION) {
+            operand = list;
+        }
     }
-    return out->failed;
+    return buffer_append(out, kept, (size_t) (end - kept));
 }
 
 /* ---- Documents: JSON or a language's print of it; keys and bare words are kept. ---- */

@@ -219,41 +219,58 @@ int state_count(struct state *s, struct counted *v) {
     return r;
 }
 
-static int build_statement(struct state *s, enum sql_dialect dialect, struct slice text,
-                           struct arena *a, struct statement *ret) {
+/* The fingerprint of a sanitised text. Statements with literals are rarely sent twice, but what is left of
+ * them is: only that is remembered. */
+static int fingerprint_of(struct state *s, enum sql_dialect dialect, struct slice sanitised,
+                          struct statement *ret) {
+    bool added = false, short_enough = sanitised.size <= STATEMENT_BYTES_MAX;
+    struct map_entry *e = short_enough ? map_put(&s->statements, sanitised, &added) : NULL;
+    struct statement *kept = e ? e->pointer : NULL;
+
+    if (kept && !added && kept->dialect == dialect) {
+        *ret = *kept;
+        return 0;
+    }
     buffer_clear(&s->build);
-    int r = sql_fingerprint(dialect, text, &s->build);
+    int r = sql_fingerprint(dialect, sanitised, &s->build);
     if (r < 0)
         return r;
-    ret->fingerprint = arena_dup(a, buffer_slice(&s->build));
-    buffer_clear(&s->build);
-    r = sql_sanitise(dialect, text, &s->build);
-    if (r < 0)
-        return r;
-    ret->sanitised = arena_dup(a, buffer_slice(&s->build));
+    kept = added ? arena_new(&s->memo, struct statement) : NULL;
+    struct arena *a = kept ? &s->memo : &s->scratch;
     ret->dialect = dialect;
-    return ret->fingerprint.data && ret->sanitised.data ? 0 : -ENOMEM;
+    ret->fingerprint = arena_dup(a, buffer_slice(&s->build));
+    ret->sanitised = kept ? e->key : sanitised;
+    if (added)
+        e->pointer = kept;
+    if (kept)
+        *kept = *ret;
+    s->full = s->full || (short_enough && !e);
+    return ret->fingerprint.data ? 0 : -ENOMEM;
 }
 
 int state_statement(struct state *s, enum sql_dialect dialect, struct slice text,
                     struct statement *ret) {
-    bool added = false;
+    struct map_entry *e = map_get(&s->statements, text);
+    struct statement *kept = e ? e->pointer : NULL;
 
-    if (text.size <= STATEMENT_BYTES_MAX) {
-        struct map_entry *e = map_put(&s->statements, text, &added);
-        if (e && !added && e->pointer && ((struct statement *) e->pointer)->dialect == dialect) {
-            *ret = *(struct statement *) e->pointer;
-            return 0;
-        }
-        struct statement *kept = e && added ? arena_new(&s->memo, struct statement) : NULL;
-        if (kept && build_statement(s, dialect, text, &s->memo, kept) == 0) {
-            e->pointer = kept;
-            *ret = *kept;
-            return 0;
-        }
-        s->full = s->full || !e || (added && !e->pointer);
+    if (kept && kept->dialect == dialect && kept->clean) {
+        *ret = *kept;
+        return 0;
     }
-    return build_statement(s, dialect, text, &s->scratch, ret);
+    buffer_clear(&s->build);
+    int r = sql_sanitise(dialect, text, &s->build);
+    if (r < 0)
+        return r;
+    struct slice sanitised = arena_dup(&s->scratch, buffer_slice(&s->build));
+    if (!sanitised.data)
+        return -ENOMEM;
+    r = fingerprint_of(s, dialect, sanitised, ret);
+    if (r == 0 && slice_equal(sanitised, text)) {
+        e = map_get(&s->statements, text);
+        if (e && e->pointer)
+            ((struct statement *) e->pointer)->clean = true;
+    }
+    return r;
 }
 
 void state_uncount(struct state *s, size_t n) {

@@ -69,6 +69,7 @@ struct counted {
 struct statement {
     enum sql_dialect dialect;
     struct slice fingerprint, sanitised;
+    bool clean; /* the key, a sanitised text, was sent as it stands: it holds no literal */
 };
 
 struct red {

@@ -57,7 +57,7 @@ int otlp_pb_attribute(struct otlp_decoder *d, struct arena *a, struct slice mess
 /* All KeyValues of `number` in `message`, in the arena. */
 int otlp_pb_attributes(struct otlp_decoder *d, struct arena *a, struct slice message, uint32_t number,
                        struct attributes *ret);
-/* The last field of that number, which is what counts when there are several. Empty when absent. */
+/* The first field of that number; empty when there is none. */
 int otlp_pb_find(struct otlp_decoder *d, struct slice message, uint32_t number, struct slice *ret);
 int otlp_pb_resource(struct otlp_decoder *d, struct slice message, const struct resource **ret);
 int otlp_pb_scope(struct otlp_decoder *d, struct slice message, const struct scope **ret);

@@ -6,6 +6,7 @@
  */
 #include "receive/otlp_decode.h"
 #include "wire/protobuf.h"
+#include "wire/utf8.h"
 
 #define FIELD(number, wire) ((number) << 3 | (wire))
 #define FIELD_OF(f) ((f).number << 3 | (f).wire)
@@ -143,6 +144,27 @@ static int decode_value(struct otlp_decoder *d, struct arena *a, struct slice me
             return error;
     }
     return more < 0 ? otlp_pb_malformed(d, "AnyValue") : 0;
+}
+
+/* The layout that nearly every attribute has: key and value of less than 128 bytes, the value a string.
+ * False: not so, use decode_pair(). */
+static inline bool decode_short_pair(struct slice message, struct attribute *ret) {
+    const uint8_t *p = message.data;
+
+    if (message.size < 6 || message.size > 127 + 127 + 4 || p[0] != 0x0a || p[1] >= 0x80)
+        return false;
+    size_t key = p[1];
+    if (key + 6 > message.size)
+        return false;
+    const uint8_t *v = p + 2 + key; /* tag, size, tag, size, text */
+    size_t rest = message.size - key - 2;
+    if (v[0] != 0x12 || v[1] >= 0x80 || v[1] != rest - 2 || v[2] != 0x0a || v[3] >= 0x80 ||
+        v[3] != rest - 4)
+        return false;
+    struct slice text = slice_new(v + 4, v[3]);
+    ret->key = slice_new(p + 2, key);
+    ret->value = (struct value) {.type = VALUE_STRING, .text = text};
+    return utf8_is_ascii(ret->key) && utf8_is_ascii(text);
 }
 
 int otlp_pb_attribute(struct otlp_decoder *d, struct arena *a, struct slice message,
@@ -289,12 +311,14 @@ static int decode_status(struct otlp_decoder *d, struct slice message, struct sp
 
 static int push_attribute(struct otlp_decoder *d, struct slice message, uint32_t *dropped) {
     struct attribute a;
+    int r = 0;
 
     if (d->attributes.n == OTLP_ATTRIBUTES_MAX) {
         ++*dropped;
         return 0;
     }
-    int r = decode_pair(d, &d->record, message, 0, &a);
+    if (!decode_short_pair(message, &a))
+        r = decode_pair(d, &d->record, message, 0, &a);
     return r < 0 ? r : vector_push(&d->attributes, a, OTLP_ATTRIBUTES_MAX);
 }
 
@@ -406,6 +430,7 @@ int otlp_pb_find(struct otlp_decoder *d, struct slice message, uint32_t number, 
         if (f.wire != PB_BYTES)
             return otlp_pb_malformed(d, "Resource");
         *ret = f.bytes;
+        return 0; /* it comes first and once; what stands behind is walked anyway */
     }
     return more < 0 ? otlp_pb_malformed(d, "ResourceSpans or ResourceLogs") : 0;
 }

@@ -79,28 +79,29 @@ void pb_put_bytes(struct buffer *b, uint32_t number, struct slice bytes) {
     buffer_append_slice(b, bytes);
 }
 
-/* The length is not known yet: five bytes are kept for it, written as a padded varint, which every
- * decoder accepts. It costs at most four bytes and saves moving the message. */
-#define LENGTH_BYTES 5
-
+/* The length is not known yet: one byte is kept for it, which most messages need; the bytes of a longer
+ * one move up. */
 size_t pb_begin(struct buffer *b, uint32_t number) {
-    static const uint8_t zeros[LENGTH_BYTES];
-
     pb_put_tag(b, number, PB_BYTES);
-    buffer_append(b, zeros, LENGTH_BYTES);
+    buffer_append_u8(b, 0);
     return b->size;
 }
 
 void pb_end(struct buffer *b, size_t begin) {
     if (b->failed)
         return;
-    assert(begin >= LENGTH_BYTES && begin <= b->size);
-    size_t size = b->size - begin;
-    if (size > UINT32_MAX) {
-        b->failed = -ENOBUFS;
-        return;
+    assert(begin >= 1 && begin <= b->size);
+    size_t size = b->size - begin, more = 0;
+    for (size_t v = size >> 7; v; v >>= 7)
+        more++;
+    if (more) {
+        if (!buffer_reserve(b, more))
+            return;
+        memmove(b->data + begin + more, b->data + begin, size);
+        b->size += more;
     }
-    for (unsigned i = 0; i < LENGTH_BYTES; i++)
-        b->data[begin - LENGTH_BYTES + i] =
-                (uint8_t) (size >> (7 * i) & 0x7f) | (i < LENGTH_BYTES - 1 ? 0x80 : 0);
+    uint8_t *p = b->data + begin - 1;
+    for (; size >= 0x80; size >>= 7)
+        *p++ = (uint8_t) (size | 0x80);
+    *p = (uint8_t) size;
 }
