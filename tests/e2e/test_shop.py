@@ -3,48 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
-import sys
 
-import pytest
-import requests
-
-from conftest import ROOT, VARAN, wait_until
-
-
-class Shop:
-    def __init__(self, addresses: dict):
-        self.page, self.gateway = addresses["page"], addresses["gateway"]
-
-    def api(self, path: str, **params):
-        answer = requests.get(
-            f"{self.page}/api/v1{path}",
-            params={key.rstrip("_"): value for key, value in params.items()},
-            timeout=20,
-        )
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shop")
-    ports, output = folder / "ports-up.json", folder / "up.log"
-    command = [sys.executable, str(ROOT / "examples/shop/up.py"), "--varan", str(VARAN)]
-    command += ["--folder", str(folder / "demo"), "--ports", str(ports), "--rate", "12"]
-    with output.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-
-        def addresses():
-            assert process.poll() is None, output.read_text()
-            return json.loads(ports.read_text() or "{}") if ports.exists() else None
-
-        yield Shop(wait_until(addresses, 60, "the demonstration being up"))
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 0, output.read_text()
+from conftest import VARAN, wait_until
 
 
 def trace_of(shop, filter_text: str) -> dict:
