@@ -4,6 +4,7 @@ import type { Edge, Figure, ServiceRow } from "../src/api-types";
 import { layoutCallMap } from "../src/parts/callmap-layout";
 import { score } from "../src/parts/palette-match";
 import { serviceMark } from "../src/parts/servicename";
+import { reachable, snippets } from "../src/screens/send-data-snippets";
 import { answerServices } from "../src/screens/services-answer";
 
 const figure = (value: number | null, previous: number | null = value): Figure => ({
@@ -107,4 +108,23 @@ test("the palette finds what is meant", () => {
   expect(score("shop-gateway", "gate")).toBeGreaterThan(score("aggregate", "gate"));
   expect(score("shop-gateway", "sg")).toBeGreaterThan(0);
   expect(score("shop-gateway", "xyz")).toBe(0);
+});
+
+describe("snippets", () => {
+  test("the default address needs no words", () => {
+    expect(snippets("http://127.0.0.1:4318", "http://127.0.0.1:4317")[0]!.steps[0]!.code).toBe(
+      "varan run -- python app.py",
+    );
+  });
+  test("another address is told", () => {
+    const [python, otel] = snippets("http://mon:4318", "http://mon:4317");
+    expect(python!.steps[0]!.code).toContain("VARAN_ENDPOINT=http://mon:4318 ");
+    expect(otel!.steps[1]!.code).toContain("OTEL_EXPORTER_OTLP_ENDPOINT=http://mon:4317");
+  });
+  test.each([
+    ["", "http://h:4318"],
+    ["127.0.0.1:4318", "http://127.0.0.1:4318"],
+    ["http://0.0.0.0:4318", "http://h:4318"],
+    ["http://[::]:4318", "http://h:4318"],
+  ])("address %s", (address, url) => expect(reachable(address, "h", "http://h:4318")).toBe(url));
 });

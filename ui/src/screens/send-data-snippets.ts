@@ -6,8 +6,19 @@ export interface Snippet {
   steps: { title: string; text?: string; code: string }[];
 }
 
+/** Where the agent sends unless told otherwise. */
+const agentDefault = "http://127.0.0.1:4318";
+
+/** An address as others reach it: with a scheme, and with this host's name where the server listens on all. */
+export function reachable(address: string, host: string, fallback: string): string {
+  if (!address) return fallback;
+  const url = /^[a-z]+:\/\//.test(address) ? address : `http://${address}`;
+  return url.replace(/\/\/(0\.0\.0\.0|\[::\]|\*)(?=:)/, `//${host}`);
+}
+
 export function snippets(http: string, grpc: string): Snippet[] {
   const grpcTarget = grpc.replace(/^https?:\/\//, "");
+  const to = http === agentDefault ? "" : `VARAN_ENDPOINT=${http} `;
   return [
     {
       id: "python",
@@ -16,15 +27,15 @@ export function snippets(http: string, grpc: string): Snippet[] {
       steps: [
         {
           title: "Run the application under the agent",
-          code: `VARAN_ENDPOINT=${http} varan run -- python app.py`,
+          code: `${to}varan run -- python app.py`,
         },
         {
           title: "The same for a server of workers",
-          code: `VARAN_ENDPOINT=${http} varan run -- gunicorn --workers 4 shop.wsgi`,
+          code: `${to}varan run -- gunicorn --workers 4 shop.wsgi`,
         },
         {
           title: "Or from the code, first thing",
-          code: `import varan\n\nvaran.start(service="shop", endpoint="${http}")`,
+          code: `import varan\n\nvaran.start(service="shop"${to && `, endpoint="${http}"`})`,
         },
       ],
     },

@@ -8,13 +8,13 @@ import { Command } from "../parts/command";
 import { Tabs } from "../parts/tabs";
 import { href, param, setParams } from "../router";
 import "./send-data.css";
-import { snippets } from "./send-data-snippets";
+import { reachable, snippets } from "./send-data-snippets";
 
 export default function SendData(_: ScreenProps) {
   const status = useApi<Status>("/status");
   const host = window.location.hostname || "127.0.0.1";
-  const http = status.data?.endpoints.otlp_http || `http://${host}:4318`;
-  const grpc = status.data?.endpoints.otlp_grpc || `http://${host}:4317`;
+  const http = reachable(status.data?.endpoints.otlp_http ?? "", host, `http://${host}:4318`);
+  const grpc = reachable(status.data?.endpoints.otlp_grpc ?? "", host, `http://${host}:4317`);
   const list = snippets(http, grpc);
   const chosen = list.find((s) => s.id === param("way")) ?? list[0]!;
   const received = status.data?.received;
@@ -65,7 +65,7 @@ export default function SendData(_: ScreenProps) {
           <dt>OTLP over gRPC</dt>
           <dd class="mono">{grpc}</dd>
           <dt>Page and API</dt>
-          <dd class="mono">{status.data?.endpoints.page || window.location.origin}</dd>
+          <dd class="mono">{window.location.origin}</dd>
         </dl>
       </section>
     </div>

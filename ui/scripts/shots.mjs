@@ -1,0 +1,93 @@
+// Takes pictures of every screen of a running server, light and dark, wide and narrow, for eyes to look at; says
+// what the console said, what overflows, and how far things jumped.
+//
+//   node scripts/shots.mjs http://127.0.0.1:8272 /tmp/shots [trace-id] [service]
+import { mkdirSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const [server, out, trace, service] = process.argv.slice(2);
+if (!server || !out) {
+  console.error("usage: node scripts/shots.mjs SERVER FOLDER [TRACE-ID] [SERVICE]");
+  process.exit(2);
+}
+mkdirSync(out, { recursive: true });
+
+const screens = [
+  ["services", "/services"],
+  ["service", service && `/services/${encodeURIComponent(service)}`],
+  ["traces", "/traces"],
+  ["trace", trace && `/traces/${trace}`],
+  ["logs", "/logs"],
+  ["send-data", "/send-data"],
+  ["settings", "/settings"],
+];
+const sizes = [
+  [1280, 800],
+  [390, 844],
+];
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+let wrong = 0;
+const complain = (name, text) => {
+  wrong++;
+  console.log(`${name}: ${text}`);
+};
+for (const [name, path] of screens) {
+  if (!path) continue;
+  for (const colorScheme of ["light", "dark"]) {
+    for (const [width, height] of sizes) {
+      const title = `${name}-${colorScheme}-${width}`;
+      const context = await browser.newContext({ viewport: { width, height }, colorScheme });
+      const page = await context.newPage();
+      page.on("console", (message) => {
+        if (["error", "warning"].includes(message.type())) complain(title, message.text());
+      });
+      page.on("pageerror", (error) => complain(title, error.message));
+      await page.addInitScript(() => {
+        window.shifted = 0;
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+        }).observe({ type: "layout-shift", buffered: true });
+      });
+      await page.goto(server + path);
+      // A live page never rests: wait until it has drawn what it asked for.
+      await page.waitForFunction(
+        () =>
+          document.querySelector("main")?.childElementCount > 0 &&
+          !document.querySelector(".skeleton-block.shown, .skeleton-row") &&
+          performance.getEntriesByType("resource").every((r) => r.responseEnd > 0),
+        undefined,
+        { timeout: 10_000 },
+      );
+      await page.evaluate(
+        () =>
+          new Promise((done) =>
+            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 300))),
+          ),
+      );
+      const state = await page.evaluate(() => ({
+        over: document.documentElement.scrollWidth - window.innerWidth,
+        shifted: window.shifted,
+      }));
+      if (state.over > 0) complain(title, `overflows by ${state.over} px`);
+      if (state.shifted > 0.01) complain(title, `layout shift ${state.shifted.toFixed(3)}`);
+      await page.screenshot({ path: `${out}/${title}.png` });
+      await context.close();
+    }
+  }
+}
+await browser.close();
+console.log(wrong ? `${wrong} complaints` : "no complaints");
+process.exit(wrong ? 1 : 0);
