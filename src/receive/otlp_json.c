@@ -398,7 +398,7 @@ static int log_of(struct otlp_decoder *d, json_t *v, const struct resource *reso
 
 static int scope_records(struct otlp_decoder *d, enum otlp_signal signal, json_t *v,
                          const struct resource *resource) {
-    const struct scope *scope;
+    const struct scope *scope = NULL;
     json_t *list;
 
     int r = otlp_json_scope(d, member(v, "scope"), &scope);
@@ -413,7 +413,7 @@ static int scope_records(struct otlp_decoder *d, enum otlp_signal signal, json_t
 }
 
 static int resource_records(struct otlp_decoder *d, enum otlp_signal signal, json_t *v) {
-    const struct resource *resource;
+    const struct resource *resource = NULL;
     json_t *list;
 
     if (!json_is_object(v))

@@ -154,7 +154,7 @@ static int metric_of(struct otlp_decoder *d, struct otlp_target *t, json_t *v) {
 }
 
 int otlp_json_resource_metrics(struct otlp_decoder *d, json_t *v) {
-    const struct resource *resource;
+    const struct resource *resource = NULL;
     struct otlp_target t;
     json_t *scopes, *list;
 

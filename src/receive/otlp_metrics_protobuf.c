@@ -206,7 +206,7 @@ static int decode_scope(struct otlp_decoder *d, struct otlp_target *t, struct sl
 
 int otlp_pb_resource_metrics(struct otlp_decoder *d, struct slice message) {
     struct pb_reader r = pb_reader(message);
-    const struct resource *resource;
+    const struct resource *resource = NULL;
     struct slice found;
     struct otlp_target t;
     struct pb_field f;

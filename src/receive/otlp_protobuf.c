@@ -438,7 +438,7 @@ int otlp_pb_find(struct otlp_decoder *d, struct slice message, uint32_t number, 
 static int decode_scope_records(struct otlp_decoder *d, enum otlp_signal signal, struct slice message,
                                 const struct resource *resource) {
     struct pb_reader r = pb_reader(message);
-    const struct scope *scope;
+    const struct scope *scope = NULL;
     struct slice found;
     struct pb_field f;
     int more;
@@ -460,7 +460,7 @@ static int decode_scope_records(struct otlp_decoder *d, enum otlp_signal signal,
 static int decode_resource_records(struct otlp_decoder *d, enum otlp_signal signal,
                                    struct slice message) {
     struct pb_reader r = pb_reader(message);
-    const struct resource *resource;
+    const struct resource *resource = NULL;
     struct slice found;
     struct pb_field f;
     int more;
