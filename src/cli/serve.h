@@ -18,6 +18,7 @@ struct serve {
     struct grpc_server *otlp_grpc;
     struct store *_Atomic store; /* NULL until it is open */
     struct ingest *_Atomic ingest;
+    struct otlp *otlp;
     _Atomic int state;  /* enum serve_state */
     int64_t started_ns; /* clock_monotonic_ns() */
     double ready_s;     /* from start to ready */

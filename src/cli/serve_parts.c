@@ -4,10 +4,14 @@
  */
 #include "api/page.h"
 #include "base/log.h"
+#include "base/vector.h"
 #include "cli/serve.h"
+#include "derive/ingest.h"
+#include "receive/otlp.h"
 #include "store/store.h"
 
 #define ROUTE_TABLES_MAX 8
+#define SCRUB_KEYS_MAX 1000
 
 static int open_store(struct serve *s, struct error *e) {
     const struct settings *settings = s->settings;
@@ -32,22 +36,78 @@ static int open_store(struct serve *s, struct error *e) {
     return r;
 }
 
+static int open_ingest(struct serve *s, struct error *e) {
+    struct slice rest = slice_from(s->settings->scrub_keys);
+    struct ingest_options o = {.store = atomic_load(&s->store), .scrub = s->settings->scrub};
+    VECTOR(struct slice) keys = {0};
+    struct ingest *ingest;
+    int r = 0;
+
+    while (rest.size && r == 0) {
+        struct slice key = slice_trim(slice_cut(&rest, ','));
+        if (key.size)
+            r = vector_push(&keys, key, SCRUB_KEYS_MAX);
+    }
+    if (r == -ENOBUFS)
+        error_set(e, r, "--scrub-keys: more than %d keys", SCRUB_KEYS_MAX);
+    else if (r < 0)
+        error_set(e, r, "out of memory");
+    o.scrub_keys = keys.items;
+    o.n_scrub_keys = keys.n;
+    if (r == 0)
+        r = ingest_new(&o, &ingest, e);
+    if (r == 0)
+        atomic_store(&s->ingest, ingest);
+    vector_done(&keys);
+    return r;
+}
+
+static int open_receivers(struct serve *s, struct error *e) {
+    int r = otlp_new(atomic_load(&s->ingest), &s->otlp);
+
+    return r < 0 ? error_set(e, r, "out of memory") : 0;
+}
+
 static int set_routes(struct serve *s, struct error *e) {
     struct http_routes tables[ROUTE_TABLES_MAX];
+    struct http_routes otlp_http = otlp_http_routes(s->otlp), otlp_grpc = otlp_grpc_routes(s->otlp);
     size_t n = 0;
+    int r = 0;
 
     tables[n++] = serve_operation_routes(s);
+    tables[n++] = otlp_http;
     tables[n++] = page_routes();
-    int r = http_server_set_routes(s->page, tables, n);
+    if (s->otlp_http)
+        r = http_server_set_routes(s->otlp_http, &otlp_http, 1);
+    if (r == 0 && s->otlp_grpc)
+        r = grpc_server_set_routes(s->otlp_grpc, &otlp_grpc, 1);
+    if (r == 0)
+        r = http_server_set_routes(s->page, tables, n);
     return r < 0 ? error_set(e, r, "out of memory") : 0;
 }
 
 int serve_open_parts(struct serve *s, struct error *e) {
     int r = open_store(s, e);
 
+    if (r == 0)
+        r = open_ingest(s, e);
+    if (r == 0)
+        r = open_receivers(s, e);
     return r < 0 ? r : set_routes(s, e);
 }
 
+/* In this order: ingest's last rows are written by the store as it closes, and the answers that it
+ * gives then go through the receiver. */
 void serve_close_parts(struct serve *s) {
-    store_close(atomic_load(&s->store));
+    struct ingest *ingest = atomic_load(&s->ingest);
+    struct store *store = atomic_load(&s->store);
+
+    if (ingest)
+        ingest_stop(ingest);
+    if (store)
+        store_close(store);
+    if (s->otlp)
+        otlp_free(s->otlp);
+    if (ingest)
+        ingest_free(ingest);
 }
