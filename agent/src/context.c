@@ -44,20 +44,31 @@ static PyObject *span_of_context(PyObject *context) {
     return span;
 }
 
-PyObject *context_current(void) {
-    PyObject *value;
+/* Takes and returns a reference. A span that was left in another context than it was entered in (a generator closed
+ * elsewhere) is still the current one here: what was current before it counts. */
+static PyObject *skip_left(PyObject *value) {
+    while (value && span_check(value) && (((Span *) value)->flags & (SPAN_ENDED | SPAN_ACTIVE)) == SPAN_ENDED) {
+        PyObject *before = ((Span *) value)->previous;
+        if (before && otel_span_key && PyDict_Check(before))
+            before = span_of_context(before);
+        Py_XINCREF(before);
+        Py_DECREF(value);
+        value = before;
+    }
+    if (value == Py_None)
+        Py_CLEAR(value);
+    return value;
+}
 
+PyObject *context_current(void) {
     if (otel_variable) {
         PyObject *context = get(otel_variable), *span = span_of_context(context);
         Py_XINCREF(span);
         Py_XDECREF(context);
         if (span)
-            return span;
+            return skip_left(span);
     }
-    value = get(own_variable);
-    if (value == Py_None)
-        Py_CLEAR(value);
-    return value;
+    return skip_left(get(own_variable));
 }
 
 Span *context_current_span(void) {
@@ -200,9 +211,9 @@ void context_deactivate(Span *s) {
 
     if (!(s->flags & SPAN_ACTIVE))
         return;
-    s->flags &= (uint16_t) ~SPAN_ACTIVE;
     now = context_current();
     Py_XDECREF(now);
+    s->flags &= (uint16_t) ~SPAN_ACTIVE;
     if (now == (PyObject *) s) {
         if (!otel_variable) {
             set(own_variable, s->previous ? s->previous : Py_None);
@@ -220,8 +231,8 @@ void context_deactivate(Span *s) {
             if (now == (PyObject *) s)
                 set(own_variable, s->previous ? s->previous : Py_None);
         }
+        Py_CLEAR(s->previous);
     }
-    Py_CLEAR(s->previous);
 }
 
 int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key) {

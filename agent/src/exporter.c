@@ -210,7 +210,7 @@ static void *run(void *unused) {
             empty = collect();
             r = send_pending(flushing);
         } while (!empty && r == 0);
-        if (r == 0)
+        if (r == 0 && !backoff_ms)
             loss_report();
         pthread_mutex_lock(&control);
         if (!empty)

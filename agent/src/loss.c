@@ -57,6 +57,8 @@ void loss_report(void) {
     int n;
 
     for (int c = SPANS_DROPPED_BUFFER_FULL; c <= SPANS_DROPPED_MEMORY; c++) {
+        if (c == SPANS_DROPPED_REFUSED)
+            continue; /* the server knows */
         spans += atomic_load_explicit(&counters[c], memory_order_relaxed);
         logs += atomic_load_explicit(&counters[c + LOGS_OFFSET], memory_order_relaxed);
     }

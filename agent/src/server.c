@@ -395,7 +395,8 @@ static PyObject *inject(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
-/* set_route(span, route): the route and the name that follows from it. */
+/* set_route(span, route): the route and the name that follows from it; the first one counts, and a name given by the
+ * application stays. */
 static PyObject *set_route(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     PyObject *name;
     Span *s;
@@ -405,12 +406,12 @@ static PyObject *set_route(PyObject *module, PyObject *const *args, Py_ssize_t n
     if (!span_check(args[0]) || !PyUnicode_Check(args[1]) || !span_recording((Span *) args[0]))
         Py_RETURN_NONE;
     s = (Span *) args[0];
-    span_put(s, "http.route", 10, args[1]);
     for (size_t i = 0; i < sizeof(known_methods) / sizeof(known_methods[0]); i++)
         if (s->name == method_names[i] || s->name == name_http) {
             name = PyUnicode_FromFormat("%U %U", s->name, args[1]);
             if (name)
                 Py_SETREF(s->name, name);
+            span_put(s, "http.route", 10, args[1]);
             break;
         }
     PyErr_Clear();

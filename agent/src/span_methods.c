@@ -157,8 +157,13 @@ static PyObject *method_end(PyObject *self, PyObject *const *args, Py_ssize_t n,
     if (!args_parse("end", keys, args, n, names, 0, values))
         return NULL;
     wall = args_time(values[0]);
-    context_deactivate(s);
     span_end(s, wall ? wall - (uint64_t) s->offset_ns : 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *method_finish(PyObject *self, PyObject *unused) {
+    context_deactivate((Span *) self);
+    span_end((Span *) self, 0);
     Py_RETURN_NONE;
 }
 
@@ -326,6 +331,7 @@ PyMethodDef span_methods[] = {
         {"set_status", KEYWORDS(method_set_status), "set_status(status, description=None)"},
         {"update_name", method_update_name, METH_O, "Changes the name."},
         {"end", KEYWORDS(method_end), "end(end_time=None): ends the span; time in nanoseconds since 1970."},
+        {"finish", method_finish, METH_NOARGS, "deactivate() and end()."},
         {"mark_end", method_mark_end, METH_NOARGS, "Fixes the end time; end() sends the span later."},
         {"activate", method_activate, METH_NOARGS, "Makes this the current span."},
         {"deactivate", method_deactivate, METH_NOARGS, "Makes the former span current again."},

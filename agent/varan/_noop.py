@@ -27,7 +27,7 @@ class Span:
         return None
 
     set = set_attribute = set_attributes = add_event = add_link = record_exception = fail = _nothing
-    set_status = update_name = end = mark_end = activate = deactivate = _nothing
+    set_status = update_name = end = mark_end = finish = activate = deactivate = _nothing
 
     def is_recording(self) -> bool:
         return False

@@ -9,6 +9,9 @@ from typing import Any
 from . import _report
 from .hooks import HOOKS
 
+# Hooks that are in place.
+installed: set[str] = set()
+
 # Module to wait for → names of hooks (modules of varan.hooks).
 _waiting: dict[str, list[str]] = {}
 
@@ -17,6 +20,7 @@ def _run(name: str, module: Any) -> None:
     for hook in _waiting.pop(name, ()):
         try:
             importlib.import_module(f"varan.hooks.{hook}").install(module)
+            installed.add(hook)
         except Exception as error:
             _report.failure(f"the hook for {name}", error)
 

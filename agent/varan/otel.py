@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from . import _core, _report
+from .imports import installed
+
+# Instrumentations that do what our hooks do; their spans would come twice.
+TWINS = {
+    f"opentelemetry.instrumentation.{name}": hook
+    for name, hook in (
+        ("wsgi", "wsgi"), ("asgi", "asgi"), ("flask", "flask"), ("fastapi", "starlette"), ("starlette", "starlette"),
+        ("sqlite3", "sqlite3"), ("sqlalchemy", "sqlalchemy"), ("requests", "requests"), ("urllib3", "urllib3"),
+        ("httpx", "httpx"),
+    )
+}  # fmt: skip
 
 _provider: Any = None
 
@@ -40,16 +52,16 @@ def _make_provider_type(trace: Any) -> type:
 
         resource = None
 
-        def __init__(self) -> None:
-            self.disabled_twins: frozenset[str] = frozenset()
-
         def get_tracer(
             self,
             instrumenting_module_name: str,
             instrumenting_library_version: str | None = None,
             schema_url: str | None = None,
             attributes: Any = None,
+            **_: Any,
         ) -> Any:
+            if TWINS.get(instrumenting_module_name, "") in installed:
+                return trace.NoOpTracer()
             return _core.Tracer(
                 instrumenting_module_name or "",
                 instrumenting_library_version,
@@ -64,6 +76,12 @@ def _make_provider_type(trace: Any) -> type:
             _core.flush(2000)
 
     return TracerProvider
+
+
+def is_ours() -> bool:
+    """Do spans of the API's global provider come to us?"""
+    trace = sys.modules.get("opentelemetry.trace")
+    return trace is not None and _provider is not None and getattr(trace, "_TRACER_PROVIDER", None) is _provider
 
 
 def make_tracer_provider() -> Any:

@@ -37,7 +37,7 @@ async def run_asgi(tracer: Any, application: Any, scope: dict[str, Any], receive
         span.fail(error)
         raise
     finally:
-        span.end()
+        span.finish()
 
 
 class Traced:

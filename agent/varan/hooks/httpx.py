@@ -45,7 +45,7 @@ def _wrap(client: Any) -> None:
             span.fail(error)
             raise
         finally:
-            span.end()
+            span.finish()
 
     client._send_single_request = traced_send
 
@@ -66,6 +66,6 @@ def _wrap_async(client: Any) -> None:
             span.fail(error)
             raise
         finally:
-            span.end()
+            span.finish()
 
     client._send_single_request = traced_send

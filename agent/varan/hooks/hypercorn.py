@@ -1,15 +1,19 @@
-"""hypercorn: its wrapper around ASGI applications."""
+"""hypercorn: its wrappers around ASGI and WSGI applications."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
-from .asgi import traced
+from . import asgi, wsgi
 
 
 def install(module: Any) -> None:
-    wrapper = module.ASGIWrapper
+    _wrap(module.ASGIWrapper, asgi.traced)
+    _wrap(module.WSGIWrapper, wsgi.traced)
+
+
+def _wrap(wrapper: Any, traced: Any) -> None:
     initialize = wrapper.__init__
 
     @functools.wraps(initialize)

@@ -35,6 +35,6 @@ def install(module: Any) -> None:
             span.fail(error)
             raise
         finally:
-            span.end()
+            span.finish()
 
     adapter.send = traced_send

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from .. import _core
@@ -48,22 +49,55 @@ def _error(failure: Any) -> None:
         span.end()
 
 
-def _connected(connection: Any, record: Any) -> None:
+def _switch_off(connection: Any) -> Any:
     """A new connection of the driver: SQLAlchemy's spans are enough."""
+    found = connection
     for _ in range(4):  # through the adapters of asynchronous drivers
-        if hasattr(connection, "varan_off"):
-            connection.varan_off = True
-            return
-        connection = getattr(connection, "_connection", None) or getattr(connection, "_conn", None)
-        if connection is None:
-            return
+        if hasattr(found, "varan_off"):
+            found.varan_off = True
+            break
+        found = getattr(found, "_connection", None) or getattr(found, "_conn", None)
+        if found is None:
+            break
+    return connection
+
+
+def _wrap_connect(dialect: Any) -> None:
+    connect = dialect.connect
+
+    @functools.wraps(connect)
+    def traced_connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return _switch_off(connect(self, *args, **kwargs))
+
+    dialect.connect = traced_connect
+
+
+def _wrap_commit(connection: Any) -> None:
+    commit = connection._commit_impl
+
+    @functools.wraps(commit)
+    def traced_commit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        span = _statements_of(self.engine).start("COMMIT")
+        if span is None:
+            return commit(self, *args, **kwargs)
+        try:
+            return commit(self, *args, **kwargs)
+        except Exception as error:
+            span.fail(error)
+            raise
+        finally:
+            span.end()
+
+    connection._commit_impl = traced_commit
 
 
 def install(module: Any) -> None:
     from sqlalchemy import event
-    from sqlalchemy.pool import Pool
+    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine.default import DefaultDialect
 
-    event.listen(module.Engine, "before_cursor_execute", _before)
-    event.listen(module.Engine, "after_cursor_execute", _after)
-    event.listen(module.Engine, "handle_error", _error)
-    event.listen(Pool, "connect", _connected)
+    event.listen(Engine, "before_cursor_execute", _before)
+    event.listen(Engine, "after_cursor_execute", _after)
+    event.listen(Engine, "handle_error", _error)
+    _wrap_connect(DefaultDialect)
+    _wrap_commit(Connection)

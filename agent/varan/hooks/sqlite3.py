@@ -84,6 +84,16 @@ def _make_connection(base: type) -> type:
                 traced = _cursors[factory] = _make_cursor(factory)
             return super().cursor(traced)
 
+        # The C code makes plain cursors here.
+        def execute(self, *args: Any) -> Any:
+            return self.cursor().execute(*args)
+
+        def executemany(self, *args: Any) -> Any:
+            return self.cursor().executemany(*args)
+
+        def executescript(self, *args: Any) -> Any:
+            return self.cursor().executescript(*args)
+
         def commit(self) -> None:
             if self.in_transaction:
                 return _run(self, "COMMIT", super().commit)

@@ -39,7 +39,7 @@ def install(module: Any) -> None:
             span.fail(error)
             raise
         finally:
-            span.end()
+            span.finish()
 
     pool.urlopen = traced_urlopen
 

@@ -1,0 +1,110 @@
+"""Fixtures of the agent's tests. The agent is one per process: tests of one process share one collector (`sent`), tests
+of whole programs run them as children against a collector of their own (`collector`, `program`)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+import varan  # noqa: E402
+from collector import Collector, Log, Span  # noqa: E402
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    c = Collector()
+    yield c
+    c.close()
+
+
+@pytest.fixture(scope="session")
+def _shared() -> Iterator[Collector]:
+    c = Collector()
+    assert varan.start(service="tests", endpoint=c.endpoint, team="lizard")
+    yield c
+    c.close()
+
+
+class Sent:
+    """What this process has sent since the test began."""
+
+    def __init__(self, collector: Collector) -> None:
+        self.collector = collector
+
+    def spans(self) -> list[Span]:
+        assert varan.flush(10)
+        return self.collector.spans
+
+    def span(self, name: str) -> Span:
+        found = [s for s in self.spans() if s.name == name]
+        assert len(found) == 1, f"{len(found)} spans named {name} among {self.collector.spans}"
+        return found[0]
+
+    def logs(self) -> list[Log]:
+        assert varan.flush(10)
+        return self.collector.logs
+
+
+@pytest.fixture
+def sent(_shared: Collector) -> Sent:
+    varan.flush(10)
+    _shared.spans.clear()
+    _shared.logs.clear()
+    return Sent(_shared)
+
+
+class Program:
+    """Runs Python programs under the agent, as `varan run` does."""
+
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        self.folder = folder
+        # The package is not copied from where it lies: what is tested is what is installed.
+        package = os.path.dirname(os.path.dirname(os.path.abspath(varan.__file__)))
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_", "PYTHON"))}
+        self.env["PYTHONPATH"] = os.pathsep.join([varan.bootstrap_path(), package])
+        self.env["VARAN_ENDPOINT"] = endpoint
+        self.env["VARAN_SERVICE"] = "program"
+        self.env["PYTHONFAULTHANDLER"] = "1"
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    def run(self, text: str, *args: str, timeout: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
+        """Runs the text as a program and returns it when it has ended well."""
+        path = self.write("program.py", text)
+        done = subprocess.run(
+            [sys.executable, str(path), *args], env={**self.env, **env}, capture_output=True, text=True,
+            timeout=timeout, cwd=self.folder,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def start(self, *command: str, **env: str) -> subprocess.Popen[str]:
+        with open(self.folder / "output.txt", "w") as output:
+            return subprocess.Popen(
+                command, env={**self.env, **env}, text=True, cwd=self.folder, stdout=output, stderr=output
+            )
+
+    def output(self) -> str:
+        return (self.folder / "output.txt").read_text()
+
+
+@pytest.fixture
+def program(tmp_path: Path, collector: Collector) -> Program:
+    return Program(tmp_path, collector.endpoint)
+
+
+@pytest.fixture(autouse=True)
+def _no_span_left() -> Iterator[Any]:
+    yield
+    assert varan.current_span() is None, "the test left a span current"

@@ -1,0 +1,250 @@
+"""The way to the server: every OTLP answer is understood, and trouble there is no trouble here."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from collector import Collector
+from conftest import Program
+
+ONE_SPAN = """
+    import varan
+    with varan.span("one", k="v"):
+        pass
+    assert varan.flush(10)
+"""
+
+
+def test_gzip_headers_and_base_path(program: Program, collector: Collector) -> None:
+    program.run(
+        ONE_SPAN, VARAN_ENDPOINT=collector.endpoint + "/base/", OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        OTEL_EXPORTER_OTLP_HEADERS="x-token=a%20b,x-bad%0a=1",
+    )  # fmt: skip
+    path, headers = collector.requests[0]
+    assert path == "/base/v1/traces" and headers["content-encoding"] == "gzip" and headers["x-token"] == "a b"
+    assert headers["content-type"] == "application/x-protobuf"
+    assert collector.spans[0].attributes == {"k": "v"}
+
+
+def test_unix_socket(program: Program, tmp_path: Path) -> None:
+    collector = Collector(str(tmp_path / "s"))
+    program.run(ONE_SPAN, VARAN_ENDPOINT=collector.endpoint)
+    assert len(collector.spans) == 1
+    collector.close()
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_retryable(program: Program, collector: Collector, status: int) -> None:
+    collector.answer = lambda path, n: (status, {"Retry-After": "0"}, b"busy") if n <= 2 else None
+    program.run(
+        """
+        import time, varan
+        with varan.span("one"):
+            pass
+        deadline = time.monotonic() + 20
+        while varan.stats()["spans_exported"] < 1 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert varan.stats()["export_failures"] == 2
+        assert varan.stats()["last_error"].startswith("HTTP status")
+        """
+    )
+    assert len(collector.spans) == 1 and len(collector.requests) == 3
+
+
+def test_retry_after_is_honoured(program: Program, collector: Collector) -> None:
+    times: list[float] = []
+
+    def answer(path: str, n: int) -> tuple[int, dict[str, str], bytes] | None:
+        times.append(time.monotonic())
+        return (503, {"Retry-After": "1"}, b"") if n == 1 else None
+
+    collector.answer = answer
+    program.run(
+        """
+        import time, varan
+        with varan.span("one"):
+            pass
+        while varan.stats()["spans_exported"] < 1:
+            time.sleep(0.02)
+        """
+    )
+    assert times[1] - times[0] >= 0.95
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413, 500])
+def test_not_retryable(program: Program, collector: Collector, status: int) -> None:
+    collector.answer = lambda path, n: (status, {}, b"")
+    program.run(
+        """
+        import varan
+        with varan.span("one"):
+            pass
+        varan.flush(10)
+        s = varan.stats()
+        assert s["spans_dropped_refused"] == 1 and s["spans_exported"] == 0 and s["pending_bytes"] == 0, s
+        """
+    )
+    assert len(collector.requests) == 1
+
+
+def test_partial_success(program: Program, collector: Collector) -> None:
+    # ExportTraceServiceResponse{partial_success{rejected_spans: 1, error_message: "no"}}
+    collector.answer = lambda path, n: (200, {}, b"\x0a\x06\x08\x01\x12\x02no") if "traces" in path else None
+    program.run(
+        """
+        import varan
+        for i in range(3):
+            with varan.span("one"):
+                pass
+        assert varan.flush(10)
+        s = varan.stats()
+        assert s["spans_exported"] == 2 and s["spans_dropped_refused"] == 1, s
+        """
+    )
+
+
+@pytest.mark.parametrize("body", [b"\xff" * 40, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\x08", b"\x0a", b"<html>"])
+def test_nonsense_answers(program: Program, collector: Collector, body: bytes) -> None:
+    collector.answer = lambda path, n: (200, {}, body)
+    program.run(ONE_SPAN)
+
+
+def test_chunked_answer_and_keep_alive(program: Program) -> None:
+    """A server that answers by chunks, on one connection for all requests."""
+    import threading
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    connections = []
+
+    def serve() -> None:
+        while True:
+            connection, _ = listener.accept()
+            connections.append(connection)
+            stream = connection.makefile("rb")
+            while True:
+                length = 0
+                while True:
+                    line = stream.readline()
+                    if not line:
+                        return
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                    if line == b"\r\n":
+                        break
+                stream.read(length)
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                connection.sendall(b"3\r\nabc\r\n0\r\n\r\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    program.run(
+        """
+        import varan
+        for i in range(3):
+            with varan.span("one"):
+                pass
+            assert varan.flush(10)
+        """,
+        VARAN_ENDPOINT=f"http://127.0.0.1:{listener.getsockname()[1]}",
+    )
+    assert len(connections) == 1
+    listener.close()
+
+
+LOAD = """
+    import logging, resource, sys, time, varan
+    n = int(sys.argv[1])
+    slowest = 0
+    for i in range(n):
+        a = time.perf_counter()
+        with varan.span("load", a=i, b="x" * 200):
+            pass
+        slowest = max(slowest, time.perf_counter() - a)
+    s = varan.stats()
+    kept = s["spans_exported"] + sum(v for k, v in s.items() if k.startswith("spans_dropped"))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, kept, s["spans_finished"],
+          s["spans_dropped_buffer_full"], slowest)
+"""
+
+
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return int(s.getsockname()[1])
+
+
+def test_no_server(program: Program) -> None:
+    """Nobody listens: the program ends at once, in bounded memory, and knows what it lost."""
+    started = time.monotonic()
+    done = program.run(LOAD, "200000", VARAN_ENDPOINT=f"http://127.0.0.1:{unused_port()}")
+    memory_mb, _, finished, dropped, _ = done.stdout.split()
+    assert int(finished) == 200000 and int(dropped) > 100000
+    assert int(memory_mb) < 60
+    assert done.stderr == ""
+    assert time.monotonic() - started < 10
+
+
+def test_server_that_never_answers(program: Program) -> None:
+    """Connections are taken and nothing comes back: exit is delayed by at most two seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = program.run(
+            LOAD + "    print(time.time())", "1000", VARAN_ENDPOINT=f"http://127.0.0.1:{listener.getsockname()[1]}"
+        )
+        ended = time.time()
+    assert ended - float(done.stdout.split()[-1]) < 3
+
+
+def test_server_dies_and_returns(program: Program, collector: Collector) -> None:
+    """Spans wait for the server; those that did not fit are told to it as a log record."""
+    down = {"now": True}
+    collector.answer = lambda path, n: (503, {"Retry-After": "0"}, b"") if down["now"] else None
+    process = program.start(
+        __import__("sys").executable, "-c",
+        "import sys, time, varan\n"
+        "for i in range(60000):\n"
+        "    with varan.span('kept', text='x' * 300): pass\n"
+        "print('made', flush=True)\n"
+        "while varan.stats()['spans_exported'] == 0: time.sleep(0.05)\n"
+        "varan.flush(20); varan.flush(20)\n"
+        "s = varan.stats(); print(s['spans_exported'], s['spans_dropped_buffer_full'])\n",
+    )  # fmt: skip
+    deadline = time.monotonic() + 30
+    while "made" not in program.output() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    down["now"] = False
+    assert process.wait(60) == 0, program.output()
+    exported, lost = map(int, program.output().split()[-2:])
+    assert exported + lost == 60000 and exported == len(collector.spans) and lost > 0
+    assert len({s.span_id for s in collector.spans}) == exported
+    (log,) = [x for x in collector.logs if "varan.lost.spans" in x.attributes]
+    assert log.attributes["varan.lost.spans"] == lost
+
+
+def test_server_closes_idle_connections(program: Program, collector: Collector) -> None:
+    collector.answer = lambda path, n: (200, {"Connection": "close"}, b"")
+    program.run(
+        """
+        import varan
+        for i in range(5):
+            with varan.span("one"):
+                pass
+            assert varan.flush(10)
+        assert varan.stats()["export_failures"] == 0
+        """
+    )
+
+
+def test_exit_flush_and_debug_line(program: Program, collector: Collector) -> None:
+    done = program.run("import varan\nwith varan.span('last'): pass\n", VARAN_DEBUG="1")
+    assert len(collector.spans) == 1
+    assert "spans_exported 1" in done.stderr
+
+
+def test_exit_by_exception(program: Program, collector: Collector) -> None:
+    with pytest.raises(AssertionError):
+        program.run("import varan\nwith varan.span('last'): raise ValueError('bye')\n")
+    assert collector.spans[0].status == 2
+    (log,) = collector.logs
+    assert log.severity == 21 and log.attributes["exception.type"] == "ValueError"
