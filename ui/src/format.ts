@@ -143,6 +143,11 @@ export function change(value: number | null | undefined, previous: number | null
 }
 const same: Change = { text: "±0", direction: "same", ratio: 0 };
 
+/** Without idle zeros, for axes: `2 s`, not `2.00 s`. */
+export function tidy(label: string): string {
+  return label.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
+}
+
 // ---- time
 
 /** Milliseconds since the epoch (with a fraction) of decimal nanoseconds. */

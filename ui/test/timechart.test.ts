@@ -1,6 +1,6 @@
 // Protects: piled series add up, gaps do not break the pile, the time axis has round points in the reader's zone.
 import { afterEach, expect, test } from "vitest";
-import { tidy } from "../src/parts/timechart";
+import { tidy } from "../src/format";
 import { stack, timeTicks } from "../src/parts/timechart-data";
 import { zone } from "../src/state";
 

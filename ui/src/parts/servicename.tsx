@@ -7,6 +7,7 @@
 
 import { middle } from "../format";
 import { colors } from "../theme/theme";
+import { Name } from "./name";
 
 export interface ServiceMark {
   /** Index into the series colours: `var(--series-N)`, `colors.value.series[N]`. */
@@ -59,13 +60,13 @@ export function shapePath(shape: ServiceMark["shape"], r: number): string {
 export interface ServiceNameProps {
   name: string;
   href?: string;
-  /** Shorten to this many characters, keeping head and tail. Default 28. */
+  /** At most this many characters, keeping head and tail; less where there is no room. Default 40. */
   max?: number;
   /** Only the mark; the name becomes its label. */
   markOnly?: boolean;
 }
 
-export function ServiceName({ name, href, max = 28, markOnly }: ServiceNameProps) {
+export function ServiceName({ name, href, max = 40, markOnly }: ServiceNameProps) {
   const mark = serviceMark(name);
   const icon = (
     <svg
@@ -82,7 +83,7 @@ export function ServiceName({ name, href, max = 28, markOnly }: ServiceNameProps
     </svg>
   );
   if (markOnly) return icon;
-  const text = <span class="ellipsis">{middle(name, max)}</span>;
+  const text = <Name text={middle(name, max)} />;
   return href ? (
     <a class="service-name" href={href} title={name}>
       {icon}

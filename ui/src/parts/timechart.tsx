@@ -10,11 +10,10 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { clock, missing } from "../format";
-import { zoomTo } from "../state";
-import { colors, theme } from "../theme/theme";
-import type { Tokens } from "../theme/tokens";
+import { theme } from "../theme/theme";
 import "./timechart.css";
-import { stack, timeTicks } from "./timechart-data";
+import { stack } from "./timechart-data";
+import { type CursorAt, plotOptions } from "./timechart-plot";
 
 export interface Series {
   label: string;
@@ -72,13 +71,6 @@ export interface TimeChartProps {
   dim?: boolean;
 }
 
-const axisFont = "11px system-ui, sans-serif";
-
-function colorOf(tokens: Tokens, series: Series, index: number): string {
-  const c = series.color ?? index;
-  return typeof c === "number" ? tokens.series[c % tokens.series.length]! : tokens[c];
-}
-
 /** The colour of a series as a CSS value, for legends outside the chart. */
 export function seriesCss(series: Pick<Series, "color">, index: number): string {
   const c = series.color ?? index;
@@ -91,7 +83,7 @@ export function TimeChart(props: TimeChartProps) {
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(props);
   latest.current = props;
-  const [at, setAt] = useState<{ index: number; left: number } | null>(null);
+  const [at, setAt] = useState<CursorAt | null>(null);
   const cursor = at?.index ?? null;
 
   const data = useMemo(() => stack(times, series, !!props.stacked), [times, series, props.stacked]);
@@ -108,7 +100,7 @@ export function TimeChart(props: TimeChartProps) {
     const element = host.current;
     if (!element) return;
     const u = new uPlot(
-      options(latest, element.clientWidth || 300, height, setAt),
+      plotOptions(latest, element.clientWidth || 300, height, setAt),
       data.plot as uPlot.AlignedData,
       element,
     );
@@ -291,169 +283,4 @@ function ChartTable(props: {
       )}
     </details>
   );
-}
-
-function options(
-  latest: { current: TimeChartProps },
-  width: number,
-  height: number,
-  onCursor: (at: { index: number; left: number } | null) => void,
-): uPlot.Options {
-  const props = latest.current;
-  const t = colors.peek();
-  const kind = props.kind ?? "line";
-  const bars = uPlot.paths.bars!({ size: [0.86, 40], gap: 0, align: 1 });
-  const stacked = !!props.stacked;
-  let dragged = false;
-  // Piled series are drawn from the top one down, so that each covers the part beneath it.
-  const order = props.series.map((s, i) => ({ s, i }));
-  if (stacked) order.reverse();
-  return {
-    width,
-    height,
-    padding: [8, 4, 0, 0],
-    legend: { show: false },
-    cursor: {
-      sync: { key: props.group ?? "page", scales: ["x", null] },
-      drag: { x: true, y: false, setScale: false, dist: 6 },
-      points: { size: 5, width: 0, fill: (_u, i) => colorOf(t, order[i - 1]!.s, order[i - 1]!.i) },
-      y: false,
-      bind: {
-        dblclick: () => null,
-      },
-    },
-    select: { show: true, left: 0, top: 0, width: 0, height: 0 },
-    scales: {
-      x: {
-        time: true,
-        range: (_u, min, max) => {
-          const p = latest.current;
-          return [p.from ?? min, p.to ?? max + p.step];
-        },
-      },
-      y: {
-        range: (_u, _min, max) => [0, Math.max((max ?? 0) * 1.08, latest.current.least ?? 0) || 1],
-      },
-    },
-    axes: [
-      {
-        font: axisFont,
-        stroke: t.muted,
-        size: 24,
-        gap: 4,
-        grid: { show: false },
-        ticks: { stroke: t.line, width: 1, size: 4 },
-        splits: (u, _axis, min, max) =>
-          timeTicks(min, max, Math.max(2, Math.floor(u.bbox.width / devicePixelRatio / 62))).splits,
-        values: (u, splits) => {
-          const most = Math.max(2, Math.floor(u.bbox.width / devicePixelRatio / 62));
-          const { label } = timeTicks(u.scales.x!.min!, u.scales.x!.max!, most);
-          return splits.map(label);
-        },
-      },
-      {
-        font: axisFont,
-        stroke: t.muted,
-        size: (_u, values) => Math.max(44, ...(values ?? []).map((v) => String(v).length * 6.4 + 12)),
-        gap: 6,
-        space: 32,
-        grid: { stroke: t.line, width: 1 },
-        ticks: { show: false },
-        values: (_u, splits) => splits.map((v) => (v === 0 ? "0" : tidy(latest.current.unit(v)))),
-      },
-    ],
-    series: [
-      {},
-      ...order.map(({ s, i }): uPlot.Series => {
-        const color = colorOf(t, s, i);
-        const own = s.kind ?? kind;
-        return {
-          label: s.label,
-          stroke: own === "bar" ? undefined : color,
-          width: own === "bar" ? 0 : 1.5,
-          fill:
-            own === "bar" || (stacked && own !== "line") ? color : own === "area" ? `${color}22` : undefined,
-          paths: own === "bar" ? bars : uPlot.paths.linear!(),
-          dash: s.dashed ? [4, 3] : undefined,
-          points: { show: false },
-          spanGaps: false,
-        };
-      }),
-    ],
-    hooks: {
-      setCursor: [
-        (u) => {
-          const { idx, left } = u.cursor;
-          const shown = idx !== null && idx !== undefined && left !== undefined && left >= 0;
-          onCursor(shown ? { index: idx, left: left + u.bbox.left / devicePixelRatio } : null);
-        },
-      ],
-      setSelect: [
-        (u) => {
-          const { left, width: length } = u.select;
-          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-          // Charts that share the cursor share the selection; the one under the pointer acts.
-          if (!dragged || length < 6) return;
-          dragged = false;
-          const a = u.posToVal(left, "x");
-          const b = u.posToVal(left + length, "x");
-          (latest.current.onZoom ?? zoomTo)(a, b);
-        },
-      ],
-      draw: [(u) => drawMarkers(u, latest.current.markers ?? [])],
-      ready: [
-        (u) => {
-          u.over.addEventListener("mousedown", () => {
-            dragged = true;
-            document.addEventListener(
-              "mouseup",
-              () =>
-                setTimeout(() => {
-                  dragged = false;
-                }),
-              { once: true },
-            );
-          });
-          u.over.addEventListener("click", () => {
-            const p = latest.current;
-            const i = u.cursor.idx;
-            if (p.onPick && i !== null && i !== undefined && p.times[i] !== undefined) p.onPick(p.times[i]!);
-          });
-        },
-      ],
-    },
-  };
-}
-
-function drawMarkers(u: uPlot, markers: readonly Marker[]): void {
-  const t = colors.peek();
-  const { ctx, bbox } = u;
-  ctx.save();
-  for (const m of markers) {
-    const x = Math.round(u.valToPos(m.time, "x", true));
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    const color = t[m.tone ?? "info"];
-    ctx.strokeStyle = color;
-    ctx.fillStyle = color;
-    ctx.lineWidth = devicePixelRatio;
-    ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    ctx.setLineDash([]);
-    ctx.font = `${10 * devicePixelRatio}px system-ui, sans-serif`;
-    const right = x + 60 * devicePixelRatio > bbox.left + bbox.width;
-    ctx.textAlign = right ? "right" : "left";
-    ctx.strokeStyle = t.surface;
-    ctx.lineWidth = 3 * devicePixelRatio;
-    ctx.strokeText(m.label, x + (right ? -4 : 4) * devicePixelRatio, bbox.top + 8 * devicePixelRatio);
-    ctx.fillText(m.label, x + (right ? -4 : 4) * devicePixelRatio, bbox.top + 8 * devicePixelRatio);
-  }
-  ctx.restore();
-}
-
-/** Axis labels without idle zeros: `2 s`, not `2.00 s`. */
-export function tidy(label: string): string {
-  return label.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
 }

@@ -8,14 +8,15 @@ import {
   duration,
   full,
   kindName,
-  middle,
   plural,
   rate,
   ratio,
+  tidy,
   timestamp,
 } from "../format";
 import { Breakdown, BreakdownLegend } from "../parts/breakdown";
 import { ChangeMark } from "../parts/change";
+import { Name } from "../parts/name";
 import { ServiceName } from "../parts/servicename";
 import { Sparkline } from "../parts/sparkline";
 import { type Column, Table } from "../parts/table";
@@ -59,7 +60,7 @@ export function Operations({ data, dim }: PartProps) {
       value: (o) => o.name,
       render: (o) => (
         <span class="operation" title={`${o.name} (${kindName(o.kind)})`}>
-          <span class="ellipsis">{middle(o.name, 64)}</span>
+          <Name text={o.name} />
           {o.kind !== 2 && <span class="muted small">{kindName(o.kind)}</span>}
         </span>
       ),
@@ -206,7 +207,7 @@ export function Statements({ data, dim }: PartProps) {
       value: (s) => s.calls_per_request,
       render: (s) => (
         <span class={(s.calls_per_request ?? 0) >= loopCalls ? "warn" : ""}>
-          {s.calls_per_request === null ? "–" : `${digits(s.calls_per_request).replace(/\.0+$/, "")}×`}
+          {s.calls_per_request === null ? "–" : `${tidy(digits(s.calls_per_request))}×`}
         </span>
       ),
     },
@@ -265,11 +266,12 @@ export function Dependencies({ data, dim }: PartProps) {
           </span>
           <span class="sr">{d.direction === "out" ? "calls" : "called by"}</span>
           {d.type === "service" ? (
-            <ServiceName name={d.name} max={26} href={href(`/services/${segment(d.name)}`)} />
+            <ServiceName name={d.name} href={href(`/services/${segment(d.name)}`)} />
           ) : (
-            <span class="ellipsis" title={d.name}>
-              {middle(d.name, 26)} <span class="muted small">{d.system || d.type}</span>
-            </span>
+            <>
+              <Name text={d.name} />
+              <span class="muted small">{d.system || d.type}</span>
+            </>
           )}
         </span>
       ),
@@ -330,11 +332,7 @@ export function ErrorTypes({ data, dim }: PartProps) {
       width: 140,
       grow: true,
       value: (e) => e.type,
-      render: (e) => (
-        <span class="ellipsis" title={e.type}>
-          {middle(e.type, 40)}
-        </span>
-      ),
+      render: (e) => <Name text={e.type} tail={16} />,
     },
     {
       key: "count",
@@ -399,9 +397,7 @@ export function SlowestTraces({ data, dim }: PartProps) {
           {t.root ? (
             <>
               <ServiceName name={t.root.service} max={24} />
-              <span class="ellipsis" title={t.root.name}>
-                {middle(t.root.name, 48)}
-              </span>
+              <Name text={t.root.name} />
             </>
           ) : (
             <span class="muted">root not received</span>
