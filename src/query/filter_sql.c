@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "query/filter_fields.h"
+#include "wire/json.h"
 
 #include <math.h>
 
@@ -254,6 +255,25 @@ static int compare(struct sql *s, const struct filter_key *k, enum filter_target
     return s->failed;
 }
 
+/* The values as one parameter, a JSON array: the number of parameters of a query is limited. */
+static void add_list(struct sql *s, const struct filter *f) {
+    struct buffer list;
+
+    buffer_init(&list, 8 * FILTER_BYTES_MAX);
+    struct json_writer w = json_writer(&list);
+    json_begin_array(&w);
+    for (size_t i = 0; i < f->n_values; i++)
+        json_put_string(&w, f->values[i].text);
+    json_end_array(&w);
+    sql_add(s, " IN JSONExtract(");
+    if (list.failed)
+        s->failed = list.failed;
+    else
+        sql_string(s, buffer_slice(&list));
+    sql_add(s, ", 'Array(String)')");
+    buffer_done(&list);
+}
+
 /* Plain texts of a column or attribute go into one IN. */
 static int compile_in(const struct filter *f, enum filter_target target, struct sql *s) {
     const struct filter_field *field = f->key.field;
@@ -274,13 +294,9 @@ static int compile_in(const struct filter *f, enum filter_target target, struct 
             sql_add(s, filter_field_sql(field, target));
         else
             add_attribute(s, f->key.name);
-        sql_add(s, " IN (");
-        for (size_t i = 0; i < f->n_values; i++) {
-            if (i)
-                sql_add(s, ", ");
-            sql_string(s, f->values[i].text);
-        }
-        sql_add(s, f->key.kind == KEY_RESOURCE ? "))" : ")");
+        add_list(s, f);
+        if (f->key.kind == KEY_RESOURCE)
+            sql_add(s, ")");
     } else {
         for (size_t i = 0; i < f->n_values && r == 0; i++) {
             sql_add(s, i ? " OR (" : "(");

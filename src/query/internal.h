@@ -106,9 +106,6 @@ int query_slowest(struct query *q, unsigned limit, struct trace_hit *ret, size_t
 /* {"times", "step_ns", "levels", "total"} fields, without the braces. */
 int json_logs_by_level(struct query *q);
 
-/* Lines with a number above `seq` in q's range, newest first, with the columns json_log() reads. */
-int query_logs_since(struct query *q, uint64_t seq, size_t most, struct rows *ret);
 void json_log(struct json_writer *w, const struct rows *r, size_t row);
-uint64_t log_row_seq(const struct rows *r, size_t row);
 
 #endif

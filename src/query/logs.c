@@ -352,7 +352,11 @@ int query_logs_context(struct query *q, uint64_t seq, int64_t time_ns, unsigned 
 
 /* ---- Live tail ---- */
 
-int query_logs_since(struct query *q, uint64_t seq, size_t most, struct rows *ret) {
+int query_logs_newer(struct query *q, uint64_t seq, unsigned most,
+                     void (*each)(void *ctx, uint64_t seq, struct slice json), void *ctx,
+                     uint64_t *ret_newest) {
+    struct buffer line;
+    struct rows rows;
     struct sql s;
 
     sql_init(&s, q->arena);
@@ -360,13 +364,62 @@ int query_logs_since(struct query *q, uint64_t seq, size_t most, struct rows *re
     sql_range(&s, q->from_ns, q->to_ns);
     sql_addf(&s, " AND seq > %" PRIu64, seq);
     int r = sql_filter(&s, q, TARGET_LOGS);
-    sql_addf(&s, " ORDER BY seq DESC LIMIT %zu", most);
+    sql_addf(&s, " ORDER BY seq DESC LIMIT %u", most);
     if (r == 0)
-        r = query_run(q, &s, ret);
+        r = query_run(q, &s, &rows);
     sql_done(&s);
-    return r;
+    if (r < 0)
+        return r;
+    buffer_init(&line, QUERY_ANSWER_BYTES);
+    for (size_t i = rows.n; i > 0; i--) {
+        struct json_writer w = json_writer(&line);
+        uint64_t own = row_u64(&rows, i - 1, C_SEQ);
+        buffer_clear(&line);
+        json_log(&w, &rows, i - 1);
+        if (own > *ret_newest)
+            *ret_newest = own;
+        if (!line.failed)
+            each(ctx, own, buffer_slice(&line));
+    }
+    buffer_done(&line);
+    rows_done(&rows);
+    return 0;
 }
 
-uint64_t log_row_seq(const struct rows *r, size_t row) {
-    return row_u64(r, row, C_SEQ);
+int query_logs_count_newer(struct query *q, uint64_t seq, uint64_t *ret_count,
+                           uint64_t *ret_newest) {
+    struct rows rows;
+    struct sql s;
+
+    sql_init(&s, q->arena);
+    sql_add(&s, "SELECT count(), max(seq) FROM logs WHERE ");
+    sql_range(&s, q->from_ns, q->to_ns);
+    sql_addf(&s, " AND seq > %" PRIu64, seq);
+    int r = sql_filter(&s, q, TARGET_LOGS);
+    if (r == 0)
+        r = query_run(q, &s, &rows);
+    sql_done(&s);
+    if (r < 0)
+        return r;
+    *ret_count = rows.n ? row_u64(&rows, 0, 0) : 0;
+    *ret_newest = rows.n ? row_u64(&rows, 0, 1) : 0;
+    rows_done(&rows);
+    return 0;
+}
+
+int query_has_data(struct query *q, bool ret[3]) {
+    struct rows rows;
+    struct sql s;
+
+    sql_init(&s, q->arena);
+    sql_add(&s, "SELECT (SELECT count() FROM spans), (SELECT count() FROM logs), "
+                "(SELECT count() FROM samples)");
+    int r = query_run(q, &s, &rows);
+    sql_done(&s);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < 3; i++)
+        ret[i] = rows.n && row_u64(&rows, 0, i) > 0;
+    rows_done(&rows);
+    return 0;
 }

@@ -66,6 +66,19 @@ int query_log(struct query *q, uint64_t seq, int64_t time_ns);
 int query_attribute_keys(struct query *q, struct slice prefix);
 int query_attribute_values(struct query *q, struct slice key, struct slice prefix);
 
+/* Lines that came after the line numbered `seq` (see tail in api/): `each` is given the newest
+ * `most`, oldest first, as JSON objects. `*ret_newest` is raised to the highest number seen. */
+int query_logs_newer(struct query *q, uint64_t seq, unsigned most,
+                     void (*each)(void *ctx, uint64_t seq, struct slice json), void *ctx,
+                     uint64_t *ret_newest);
+/* How many lines of q's range and filter have a number above `seq`, and the highest one. */
+int query_logs_count_newer(struct query *q, uint64_t seq, uint64_t *ret_count,
+                           uint64_t *ret_newest);
+
+/* The numbers of /status that the store's tables know: whether there are spans, log lines, samples.
+ */
+int query_has_data(struct query *q, bool ret[3]);
+
 /* Read-only SQL of a person: the answer in `format` is appended to `ret`. -EPERM when the statement
  * is not a plain SELECT over Varan's own tables. */
 int query_sql(struct query *q, struct slice sql, const char *format, struct buffer *ret);

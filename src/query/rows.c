@@ -22,11 +22,11 @@ int query_run_limit(struct query *q, struct sql *s, size_t rows_max, struct rows
         return r;
     if (!text)
         return error_set(q->error, s->failed, "the query is too large: %s", error_name(s->failed));
-    struct store_limits limits = {.timeout_ns = q->deadline_ns - clock_monotonic_ns(),
+    /* Whole seconds, so that the engine's settings seldom change. */
+    int64_t left = q->deadline_ns - clock_monotonic_ns();
+    struct store_limits limits = {.timeout_ns = (left / NS_PER_S + 1) * NS_PER_S,
                                   .rows_max = rows_max,
                                   .result_bytes_max = QUERY_ANSWER_BYTES};
-    if (limits.timeout_ns < NS_PER_MS)
-        limits.timeout_ns = NS_PER_MS;
     *ret = (struct rows){0};
     buffer_init(&ret->bytes, QUERY_ANSWER_BYTES);
     r = store_query(q->store, text, s->params, s->n_params, "Native", &limits, &ret->bytes,

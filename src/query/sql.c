@@ -43,21 +43,14 @@ void sql_addf(struct sql *s, const char *format, ...) {
 static void add_param(struct sql *s, const char *type, struct slice value) {
     if (s->failed)
         return;
+    for (size_t i = 0; i < s->n_params; i++) /* a filter may stand in one statement several times */
+        if (s->types[i] == type && slice_equal(s->params[i].value, value)) {
+            buffer_printf(&s->text, "{%s:%s}", s->params[i].name, type);
+            return;
+        }
     if (s->n_params == SQL_PARAMS_MAX) {
         s->failed = -ENOBUFS;
         return;
-    }
-    if (s->n_params == s->params_allocated) {
-        size_t more = s->params_allocated ? s->params_allocated * 2 : 16;
-        struct store_param *items = arena_array(s->arena, struct store_param, more);
-        if (!items) {
-            s->failed = -ENOMEM;
-            return;
-        }
-        if (s->n_params)
-            memcpy(items, s->params, s->n_params * sizeof(*items));
-        s->params = items;
-        s->params_allocated = more;
     }
     char *name = arena_printf(s->arena, "p%zu", s->n_params);
     struct slice copy = arena_dup(s->arena, value);
@@ -66,6 +59,7 @@ static void add_param(struct sql *s, const char *type, struct slice value) {
         return;
     }
     buffer_printf(&s->text, "{%s:%s}", name, type);
+    s->types[s->n_params] = type;
     s->params[s->n_params++] = (struct store_param){name, copy};
 }
 

@@ -9,13 +9,14 @@
 #include "store/store.h"
 
 #define SQL_BYTES_MAX (256u << 10)
-#define SQL_PARAMS_MAX 1024u
+#define SQL_PARAMS_MAX 64u /* what the store takes */
 
 struct sql {
     struct arena *arena;
     struct buffer text;
-    struct store_param *params;
-    size_t n_params, params_allocated;
+    struct store_param params[SQL_PARAMS_MAX];
+    const char *types[SQL_PARAMS_MAX];
+    size_t n_params;
     int failed; /* first error; later calls do nothing */
 };
 
