@@ -63,6 +63,7 @@ struct grpc_session {
     nghttp2_session *h2;
     int fd;
     bool writable_wanted, closing;
+    bool heard; /* the peer has sent something */
     bool dirty; /* on the worker's list: replies wait to be sent */
     struct grpc_session *next_dirty;
     struct buffer out;

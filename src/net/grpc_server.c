@@ -146,7 +146,6 @@ static void adopt(struct grpc_worker *w, int fd) {
     if (getpeername(fd, (struct sockaddr *) &address, &size) == 0)
         peer_format((struct sockaddr *) &address, s->peer);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
-    /* Our SETTINGS wait for the client's first bytes: they tell whether it speaks HTTP/2 at all. */
     if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
         end_session(s);
 }
@@ -190,6 +189,11 @@ static void adopt_accepted(struct grpc_worker *w) {
     }
 }
 
+/* Our SETTINGS wait for the client's first bytes: they tell whether it speaks HTTP/2 at all. */
+static bool may_speak(const struct grpc_session *s) {
+    return s->heard || s->closing;
+}
+
 /* Sends the replies that were submitted, several of one connection together. */
 static void flush_dirty(struct grpc_worker *w) {
     while (w->dirty) {
@@ -204,7 +208,7 @@ static void flush_dirty(struct grpc_worker *w) {
 static void flush_all(struct grpc_worker *w) {
     for (struct grpc_session *s = w->sessions, *next; s; s = next) {
         next = s->next;
-        if (!s->writable_wanted)
+        if (!s->writable_wanted && may_speak(s))
             flush(s, false);
     }
 }
@@ -214,7 +218,7 @@ static void sweep(struct grpc_worker *w, int64_t now) {
         next = s->next;
         if (grpc_session_sweep(s, now) < 0)
             end_session(s);
-        else if (!s->writable_wanted)
+        else if (!s->writable_wanted && may_speak(s))
             flush(s, false);
     }
 }

@@ -205,6 +205,7 @@ static void tell_http1(struct grpc_session *s) {
 }
 
 int grpc_session_receive(struct grpc_session *s, struct slice data) {
+    s->heard = true;
     ssize_t n = nghttp2_session_mem_recv(s->h2, data.data, data.size);
 
     if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
