@@ -8,7 +8,6 @@ import { useState } from "preact/hooks";
 import type { Resource } from "../api";
 import type { FacetList } from "../api-types";
 import { count, full, middle, ratio } from "../format";
-import { ErrorState } from "./errorstate";
 import { chosen, dropTerm, excluded, toggleTerm } from "./facets.filter";
 import { Icon } from "./icon";
 import { serviceColor } from "./servicename";
@@ -34,10 +33,19 @@ export function Facets({ resource, filter, onFilter, label }: FacetsProps) {
   const { data } = resource;
   if (!data) {
     if (resource.error) {
-      return <ErrorState small error={resource.error} what="the facets" onRetry={resource.reload} />;
+      return (
+        <div class="facets">
+          <p class="facets-note muted">
+            The facets could not be loaded: {resource.error.message}{" "}
+            <button type="button" class="link" onClick={resource.reload}>
+              Try again
+            </button>
+          </p>
+        </div>
+      );
     }
     return (
-      <div class="facets" aria-busy="true">
+      <div class="facets facets-loading" aria-busy="true">
         <Skeleton lines={14} rowHeight={26} shown={resource.slow} />
       </div>
     );

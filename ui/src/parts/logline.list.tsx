@@ -6,8 +6,9 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { LogRecord } from "../api-types";
 import { useKeys } from "../keys";
-import { LogLine } from "./logline";
-import { bodyText, wrappedLines } from "./logline.text";
+import { Icon } from "./icon";
+import { type LogColumn, LogLine } from "./logline";
+import { bodyText, fieldText, wrappedLines } from "./logline.text";
 
 export const LINE_HEIGHT = 20;
 const LINE_PAD = 2;
@@ -18,6 +19,8 @@ export interface LogListProps {
   records: readonly LogRecord[];
   label: string;
   columns?: readonly string[];
+  /** The head of a column was pressed: it is not wanted any more. */
+  onColumn?: (key: string) => void;
   wrap?: boolean;
   words?: readonly string[];
   selected?: string | null;
@@ -32,7 +35,6 @@ export interface LogListProps {
   /** Raised to scroll back to the top. */
   toTop?: number;
   foot?: ComponentChildren;
-  head?: ComponentChildren;
   dim?: boolean;
 }
 
@@ -67,8 +69,30 @@ function monoWidth(): number {
   return charWidth;
 }
 
+const COLUMN_LEAST = 8;
+const COLUMN_MOST = 28;
+const SAMPLED = 300;
+
+/** Columns as wide as what they hold, within reason. They do not shrink while lines come in. */
+function useColumns(records: readonly LogRecord[], keys: readonly string[] = []): LogColumn[] {
+  const widest = useRef(new Map<string, number>()).current;
+  return useMemo(
+    () =>
+      keys.map((key) => {
+        let width = Math.max(COLUMN_LEAST, Math.min(key.length + 3, 20), widest.get(key) ?? 0);
+        for (const r of records.slice(0, SAMPLED)) width = Math.max(width, fieldText(r, key).length);
+        width = Math.min(width, COLUMN_MOST);
+        widest.set(key, width);
+        return { key, width };
+      }),
+    [records, keys, widest],
+  );
+}
+
 export function LogList(props: LogListProps) {
-  const { records, columns = [], wrap } = props;
+  const { records, wrap } = props;
+  const columns = useColumns(records, props.columns);
+  const columnChars = columns.reduce((n, c) => n + c.width, 0);
   const scroller = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLDivElement>(null);
   const [frame, setFrame] = useState({ top: 0, height: 600, width: 800 });
@@ -81,9 +105,9 @@ export function LogList(props: LogListProps) {
     const service = props.bare || frame.width <= 620 ? 0 : 18 * 7.3 + 12;
     const fixed = narrow
       ? 14 + 8 + 12 * 7.3 + 5 * 7.3 + 16
-      : 26 + (12 + 5 + columns.length * 20) * 7.3 + (2 + columns.length) * 12 + service;
+      : 26 + (17 + columnChars) * 7.3 + (2 + columns.length) * 12 + service;
     return Math.max(120, frame.width - fixed);
-  }, [frame.width, columns.length, props.bare]);
+  }, [frame.width, columnChars, columns.length, props.bare]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: measured heights belong to one width
   useMemo(() => measured.clear(), [bodyWidth, wrap]);
@@ -207,7 +231,27 @@ export function LogList(props: LogListProps) {
       aria-label={props.label}
       aria-busy={props.dim}
     >
-      {props.head}
+      {columns.length > 0 && (
+        <div class="loglist-head">
+          <span class="log-time">time</span>
+          <span class="log-level">level</span>
+          {!props.bare && <span class="log-service">service</span>}
+          {columns.map((c) => (
+            <button
+              type="button"
+              class="log-field"
+              key={c.key}
+              style={{ "--w": `${c.width}ch` }}
+              title={`${c.key}: remove the column`}
+              onClick={() => props.onColumn?.(c.key)}
+            >
+              <span class="ellipsis">{c.key}</span>
+              <Icon name="close" size={10} />
+            </button>
+          ))}
+          <span class="log-body">message</span>
+        </div>
+      )}
       <div class="loglist-body" ref={body} style={{ height: `${total}px` }}>
         <div style={{ transform: `translateY(${offsets[first] ?? 0}px)` }}>
           {shown.map((record, i) => (

@@ -10,10 +10,17 @@ import { bodyText, clean, fieldText, oneLine, pieces } from "./logline.text";
 import { serviceColor } from "./servicename";
 import "./logline.css";
 
+/** A field shown on every line. */
+export interface LogColumn {
+  key: string;
+  /** In characters. */
+  width: number;
+}
+
 export interface LogLineProps {
   record: LogRecord;
   /** Fields between time and body. */
-  columns?: readonly string[];
+  columns?: readonly LogColumn[];
   /** All lines of the body instead of one. */
   wrap?: boolean;
   /** Searched words, marked. */
@@ -52,10 +59,10 @@ export function LogLine(props: LogLineProps) {
           {middle(record.service, 18)}
         </span>
       )}
-      {columns.map((key) => {
+      {columns.map(({ key, width }) => {
         const value = fieldText(record, key);
         return (
-          <span class="log-field" key={key} title={`${key}: ${value}`}>
+          <span class="log-field" key={key} title={`${key}: ${value}`} style={{ "--w": `${width}ch` }}>
             {value || <span class="muted">–</span>}
           </span>
         );

@@ -102,6 +102,14 @@ export default function Logs() {
 
   const error = list.first.error ?? histogram.error;
   if (error?.isFilter) return <ErrorState error={error} what="the logs" />;
+  if (list.first.error && !first && !histogram.data) {
+    const retry = () => {
+      list.first.reload();
+      histogram.reload();
+      facets.reload();
+    };
+    return <ErrorState error={list.first.error} what="the logs" onRetry={retry} />;
+  }
   if (status.data?.has_data.logs === false && first && !records.length)
     return <NoLogs status={status.data} />;
 
@@ -162,7 +170,6 @@ export default function Logs() {
           </button>
           <Download />
         </div>
-        {columns.length > 0 && <Columns columns={columns} onRemove={toggleColumn} />}
         <div class="logs-list">
           {known > 0 && (
             <button type="button" class="button new-lines" onClick={showNew}>
@@ -173,7 +180,9 @@ export default function Logs() {
           {!first && list.first.error ? (
             <ErrorState error={list.first.error} what="the logs" onRetry={list.first.reload} />
           ) : !first ? (
-            <Skeleton lines={24} rowHeight={22} shown={list.first.slow} />
+            <div class="loglist-loading">
+              <Skeleton lines={24} rowHeight={22} shown={list.first.slow} />
+            </div>
           ) : !records.length ? (
             <Nothing />
           ) : (
@@ -181,6 +190,7 @@ export default function Logs() {
               label="Log lines"
               records={records}
               columns={columns}
+              onColumn={toggleColumn}
               wrap={wrap}
               words={words}
               selected={current?.id ?? null}
@@ -191,7 +201,7 @@ export default function Logs() {
               toTop={toTop}
               dim={list.first.stale}
               foot={
-                <p class="table-foot">
+                <p class="loglist-foot">
                   {list.moreError ? (
                     <button type="button" class="link" onClick={list.loadMore}>
                       Could not load more: {list.moreError.message} Try again
@@ -271,27 +281,6 @@ function TailState({ tail, on, hold }: { tail: ReturnType<typeof useTail>[0]; on
         </span>
       )}
     </span>
-  );
-}
-
-function Columns({ columns, onRemove }: { columns: readonly string[]; onRemove: (key: string) => void }) {
-  return (
-    <div class="log-columns">
-      <span class="muted small">Columns</span>
-      {columns.map((key) => (
-        <button
-          type="button"
-          class="chip"
-          key={key}
-          onClick={() => onRemove(key)}
-          title={`Remove ${key}`}
-          aria-label={`Remove the column ${key}`}
-        >
-          {key}
-          <Icon name="close" size={10} />
-        </button>
-      ))}
-    </div>
   );
 }
 

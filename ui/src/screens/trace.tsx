@@ -56,7 +56,9 @@ export default function TraceScreen({ params }: ScreenProps) {
       <div class="trace-head">
         <Skeleton lines={3} rowHeight={28} shown={trace.slow} />
       </div>
-      <Skeleton height={480} shown={trace.slow} />
+      <div class="trace-head">
+        <Skeleton lines={18} rowHeight={24} shown={trace.slow} />
+      </div>
     </div>
   );
 }
@@ -144,9 +146,13 @@ function TraceView({ trace }: { trace: Trace }) {
         {tab === "logs" ? (
           <TraceLogs trace={trace} selected={selected} />
         ) : tab === "services" ? (
-          <ByService rows={services} />
+          <div class="trace-table">
+            <ByService rows={services} />
+          </div>
         ) : tab === "spans" ? (
-          <SpanTable tree={tree} selected={selected} onSelect={select} />
+          <div class="trace-table">
+            <SpanTable tree={tree} selected={selected} onSelect={select} />
+          </div>
         ) : (
           <Waterfall
             tree={tree}
@@ -234,7 +240,9 @@ function TraceLogs({ trace, selected }: { trace: Trace; selected: SpanNode | nul
     return logs.error ? (
       <ErrorState error={logs.error} what="the logs of the trace" onRetry={logs.reload} />
     ) : (
-      <Skeleton lines={12} rowHeight={22} shown={logs.slow} />
+      <div class="loglist-loading">
+        <Skeleton lines={12} rowHeight={22} shown={logs.slow} />
+      </div>
     );
   }
   if (!logs.data.logs.length) {
@@ -260,7 +268,7 @@ function TraceLogs({ trace, selected }: { trace: Trace; selected: SpanNode | nul
       onOpen={open}
       foot={
         logs.data.next_cursor && (
-          <p class="table-foot">
+          <p class="loglist-foot">
             The first {full(logs.data.logs.length)} lines.{" "}
             <a class="link" href={href("/logs", { ...logRange(trace), live: "0", filter })}>
               All of them in Logs

@@ -75,6 +75,14 @@ export default function Traces() {
   const never = status.data?.has_data.spans === false;
 
   if (error?.isFilter) return <ErrorState error={error} what="the traces" />;
+  if (list.first.error && !first && !histogram.data) {
+    const retry = () => {
+      list.first.reload();
+      histogram.reload();
+      facets.reload();
+    };
+    return <ErrorState error={list.first.error} what="the traces" onRetry={retry} />;
+  }
   if (never && first && !first.traces.length) return <NoSpans status={status.data} />;
   const nothing = first && !list.rows.length && !list.first.stale;
   return (
@@ -202,7 +210,7 @@ function BoxBar({
       <button
         type="button"
         class="button"
-        onClick={() => setFilter(boxFilter(filter.value, box))}
+        onClick={() => setParams({ filter: boxFilter(filter.value, box), box: null }, { push: true })}
         title="Adds these durations to the filter"
       >
         <Icon name="filter" size={12} /> Filter to these durations

@@ -87,8 +87,10 @@ function Body({
   const text = clean(bodyText(record));
   const structured = typeof record.body === "object" && record.body !== null;
   const stack = attribute(record.attributes, "exception.stacktrace");
-  const ownStack = !stack && parseTraceback(text) !== null;
-  const message = ownStack ? text.slice(0, text.indexOf("Traceback (most recent call last)")).trim() : text;
+  const traceback = parseTraceback(text) !== null;
+  const ownStack = !stack && traceback;
+  // The stack is shown as one; the message is what stands before it.
+  const message = traceback ? text.slice(0, text.indexOf("Traceback (most recent call last)")).trim() : text;
   const filterHref = (key: string, value: string | number | boolean, exclude: boolean) =>
     hrefHere({ filter: andFilter(filter.value, condition(key, exclude ? "!=" : "=", value)), log: null });
   const fields = [
