@@ -93,6 +93,16 @@ describe("map of calls", () => {
     expect(map.edges.length + map.hidden).toBe(500);
     expect(map.edges.length).toBeLessThanOrEqual(60);
   });
+  test("a queue before its consumer is no service", () => {
+    const map = layoutCallMap(
+      [{ name: "mailer", rate: 1 }],
+      [{ ...edge("mails", "mailer"), system: "rabbitmq" }],
+    );
+    expect(map.nodes.map((n) => [n.name, n.type])).toEqual([
+      ["mailer", "service"],
+      ["mails", "messaging"],
+    ]);
+  });
   test("a database and a service of one name are two", () => {
     expect(layoutCallMap([], [edge("a", "x"), edge("a", "x", 3, "database")]).nodes).toHaveLength(3);
   });

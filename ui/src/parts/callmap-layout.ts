@@ -55,9 +55,13 @@ export function layoutCallMap(
     }
     return n;
   };
+  const known = new Set(services.map((s) => s.name));
+  for (const e of used) if (e.server_type === "service") known.add(e.server);
   for (const s of services) node(s.name, s.name, "service", "").rate = s.rate;
   for (const e of used) {
-    node(e.client, e.client, "service", "");
+    // A queue that hands messages to a consumer stands as its client, and is no service.
+    const queue = e.system !== "" && !known.has(e.client);
+    node(e.client, e.client, queue ? "messaging" : "service", queue ? e.system : "");
     const n = node(serverKey(e), e.server, e.server_type, e.system);
     if (e.server_type !== "service") n.rate += e.rate;
   }

@@ -30,8 +30,8 @@ export function snippets(http: string, grpc: string): Snippet[] {
           code: `${to}varan run -- python app.py`,
         },
         {
-          title: "The same for a server of workers",
-          code: `${to}varan run -- gunicorn --workers 4 shop.wsgi`,
+          title: "The same for a server of workers, with a name of its own",
+          code: `${to}varan run --service shop -- gunicorn --workers 4 shop.wsgi`,
         },
         {
           title: "Or from the code, first thing",
