@@ -76,20 +76,28 @@ static void reachable_host(const char *address, char *to, size_t room) {
     snprintf(to, room, "%.*s", SLICE_ARG(host));
 }
 
-static void print_banner(const struct serve *s) {
+static void format_urls(struct serve *s) {
     char host[280];
 
-    printf("Varan " VARAN_VERSION ", ready in %.0f ms\n", s->ready_s * 1000);
     reachable_host(s->settings->listen, host, sizeof(host));
-    printf("  page       http://%s:%d\n", host, http_server_port(s->page));
-    if (s->otlp_http) {
-        reachable_host(s->settings->otlp_http, host, sizeof(host));
-        printf("  OTLP/HTTP  http://%s:%d\n", host, http_server_port(s->otlp_http));
-    }
-    if (s->otlp_grpc) {
-        reachable_host(s->settings->otlp_grpc, host, sizeof(host));
-        printf("  OTLP/gRPC  %s:%d\n", host, grpc_server_port(s->otlp_grpc));
-    }
+    snprintf(s->page_url, sizeof(s->page_url), "http://%s:%d", host, http_server_port(s->page));
+    reachable_host(s->settings->otlp_http, host, sizeof(host));
+    if (s->otlp_http)
+        snprintf(s->otlp_http_url, sizeof(s->otlp_http_url), "http://%s:%d", host,
+                 http_server_port(s->otlp_http));
+    reachable_host(s->settings->otlp_grpc, host, sizeof(host));
+    if (s->otlp_grpc)
+        snprintf(s->otlp_grpc_url, sizeof(s->otlp_grpc_url), "http://%s:%d", host,
+                 grpc_server_port(s->otlp_grpc));
+}
+
+static void print_banner(const struct serve *s) {
+    printf("Varan " VARAN_VERSION ", ready in %.0f ms\n  page       %s\n", s->ready_s * 1000,
+           s->page_url);
+    if (*s->otlp_http_url)
+        printf("  OTLP/HTTP  %s\n", s->otlp_http_url);
+    if (*s->otlp_grpc_url)
+        printf("  OTLP/gRPC  %s\n", s->otlp_grpc_url);
     printf("  data       %s\n", s->settings->data_dir);
     fflush(stdout);
 }
@@ -213,8 +221,10 @@ static int serve(const struct settings *settings, int argc, char **argv) {
     struct error e = ERROR_NONE;
 
     int r = start_listeners(&s, &e);
-    if (r == 0)
+    if (r == 0) {
+        format_urls(&s);
         r = write_port_file(&s, &e);
+    }
     if (r == 0)
         r = serve_open_parts(&s, &e);
     if (r == 0) {

@@ -19,9 +19,11 @@ struct serve {
     struct store *_Atomic store; /* NULL until it is open */
     struct ingest *_Atomic ingest;
     struct otlp *otlp;
-    _Atomic int state;  /* enum serve_state */
-    int64_t started_ns; /* clock_monotonic_ns() */
-    double ready_s;     /* from start to ready */
+    struct api *api;
+    char page_url[300], otlp_http_url[300], otlp_grpc_url[300]; /* empty: switched off */
+    _Atomic int state;                                          /* enum serve_state */
+    int64_t started_ns;                                         /* clock_monotonic_ns() */
+    double ready_s;                                             /* from start to ready */
 };
 
 /* ---- serve_parts.c: what stands behind the listeners ---- */

@@ -2,6 +2,7 @@
  * What stands behind the listeners of `varan serve`: storage, ingest, receivers, API, page. Opened
  * and closed by the main thread.
  */
+#include "api/api.h"
 #include "api/page.h"
 #include "base/log.h"
 #include "base/vector.h"
@@ -68,6 +69,23 @@ static int open_receivers(struct serve *s, struct error *e) {
     return r < 0 ? error_set(e, r, "out of memory") : 0;
 }
 
+static const char *or_null(const char *text) {
+    return *text ? text : NULL;
+}
+
+static int open_api(struct serve *s, struct error *e) {
+    struct api_options o = {.store = atomic_load(&s->store),
+                            .ingest = atomic_load(&s->ingest),
+                            .version = VARAN_VERSION,
+                            .page_url = or_null(s->page_url),
+                            .otlp_http_url = or_null(s->otlp_http_url),
+                            .otlp_grpc_url = or_null(s->otlp_grpc_url),
+                            .retention_days = (unsigned) s->settings->retention_days};
+    int r = api_new(&o, &s->api);
+
+    return r < 0 ? error_set(e, r, "cannot start the API: %s", error_name(r)) : 0;
+}
+
 static int set_routes(struct serve *s, struct error *e) {
     struct http_routes tables[ROUTE_TABLES_MAX];
     struct http_routes otlp_http = otlp_http_routes(s->otlp), otlp_grpc = otlp_grpc_routes(s->otlp);
@@ -76,6 +94,7 @@ static int set_routes(struct serve *s, struct error *e) {
 
     tables[n++] = serve_operation_routes(s);
     tables[n++] = otlp_http;
+    tables[n++] = api_routes(s->api);
     tables[n++] = page_routes();
     if (s->otlp_http)
         r = http_server_set_routes(s->otlp_http, &otlp_http, 1);
@@ -93,6 +112,8 @@ int serve_open_parts(struct serve *s, struct error *e) {
         r = open_ingest(s, e);
     if (r == 0)
         r = open_receivers(s, e);
+    if (r == 0)
+        r = open_api(s, e);
     return r < 0 ? r : set_routes(s, e);
 }
 
@@ -102,6 +123,8 @@ void serve_close_parts(struct serve *s) {
     struct ingest *ingest = atomic_load(&s->ingest);
     struct store *store = atomic_load(&s->store);
 
+    if (s->api)
+        api_free(s->api);
     if (ingest)
         ingest_stop(ingest);
     if (store)

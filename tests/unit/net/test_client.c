@@ -21,7 +21,7 @@ static void large(struct http_request *q, void *ctx) {
     http_respond(q, 200, "application/octet-stream", slice_new(much, 1 << 20), NULL, 0);
 }
 
-static struct http_request *held;
+static struct http_request *_Atomic held;
 
 static void hold(struct http_request *q, void *ctx) {
     held = q;

@@ -298,17 +298,21 @@ static void unpacks_gzip(void **state) {
     assert_string_equal(c->calls[0].status, "0");
     assert_true(slice_equal(slice_skip(buffer_slice(&c->calls[0].reply), 5), buffer_slice(&plain)));
     client_free(c);
+    buffer_done(&b);
     /* The same is a bomb for a method that takes 1,000 bytes. */
     c = one_call("/t.T/Race", framed(&b, 1, slice_take(buffer_slice(&zipped), 990)),
                  "grpc-encoding", "gzip");
     assert_string_not_equal(c->calls[0].status, "0");
     client_free(c);
+    buffer_done(&b);
     c = one_call("/t.T/Echo", framed(&b, 1, SLICE("no gzip")), "grpc-encoding", "gzip");
     assert_string_equal(c->calls[0].status, "3");
     client_free(c);
+    buffer_done(&b);
     c = one_call("/t.T/Echo", framed(&b, 1, SLICE("x")), "grpc-encoding", "lzma");
     assert_string_equal(c->calls[0].status, "12");
     client_free(c);
+    buffer_done(&b);
     c = one_call("/t.T/Echo", framed(&b, 1, SLICE("x")), NULL, NULL);
     assert_string_equal(c->calls[0].status, "13");
     client_free(c);
