@@ -12,7 +12,7 @@ from . import _core, _report
 EXIT_TIMEOUT_MS = 2000
 
 
-def _flush_at_exit() -> None:
+def flush_at_exit() -> None:
     try:
         _core.flush(EXIT_TIMEOUT_MS)
     except Exception:
@@ -30,7 +30,7 @@ def _wrap_os_exit() -> None:
     leave = os._exit
 
     def _exit(status: int) -> Any:
-        _flush_at_exit()
+        flush_at_exit()
         leave(status)
 
     os._exit = _exit  # type: ignore[assignment]
@@ -68,6 +68,6 @@ def wrap_thread_excepthook(threading: Any) -> None:
 def install(settings: Any) -> None:
     if settings.debug:
         atexit.register(_tell_at_exit)
-    atexit.register(_flush_at_exit)
+    atexit.register(flush_at_exit)
     _wrap_os_exit()
     _wrap_excepthooks()

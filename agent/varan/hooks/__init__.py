@@ -14,6 +14,7 @@ HOOKS = (
     ("gunicorn.workers.gasgi", "gunicorn_asgi"),
     ("waitress.server", "waitress"),
     ("uvicorn.config", "uvicorn"),
+    ("uvicorn.server", "uvicorn_server"),
     ("hypercorn.app_wrappers", "hypercorn"),
     ("sqlite3", "sqlite3"),
     ("sqlite3.dbapi2", "sqlite3"),
