@@ -96,6 +96,8 @@ static int entry_add(struct dictionary *d, struct slice s, uint32_t hash, uint32
 
 /* The entry of `s`, added when new. */
 static int entry_find(struct dictionary *d, struct slice s, size_t room, uint32_t *ret) {
+    if (s.size > room)
+        return -ENOBUFS;
     if ((uint64_t) d->n * 4 >= (uint64_t) d->slots_n * 3) {
         int r = slots_grow(d);
         if (r < 0)
@@ -109,8 +111,7 @@ static int entry_find(struct dictionary *d, struct slice s, size_t room, uint32_
             return 0;
         }
     }
-    if (s.size > room || s.size > UINT32_MAX - NATIVE_LEB128_MAX - d->strings.size ||
-        d->n >= ENTRIES_MAX)
+    if (s.size > UINT32_MAX - NATIVE_LEB128_MAX - d->strings.size || d->n >= ENTRIES_MAX)
         return -ENOBUFS;
     *ret = d->n;
     return entry_add(d, s, hash, at);
