@@ -98,13 +98,12 @@ static struct slice key_before(const struct scan *s, const uint8_t *p) {
 
 /* What stands for "no secret here". */
 static bool is_placeholder(struct slice v) {
-    static const char *const words[] = {"null", "none", "true", "false", "?", "%s", "undefined", "nil",
-                                        SCRUB_MARK};
+    static const char *const words[] = {"null", "none", "true", "false", "?", "%s", "undefined", "nil"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (slice_equal_nocase(v, slice_from(words[i])))
             return true;
-    return v.size == 0;
+    return v.size == 0 || slice_starts(v, SLICE("[scrubbed")); /* "]" ends a value */
 }
 
 static struct range pair(const struct scan *s, const uint8_t *p) {

@@ -314,7 +314,7 @@ static bool is_plain(struct slice key) {
 static int sanitise_document(struct slice text, size_t most, struct buffer *out) {
     const uint8_t *p = text.data, *end = p + text.size;
     size_t begin = out->size;
-    bool operand = false; /* behind a colon: bare words are values there */
+    unsigned depth = 0; /* bare words are names outside of brackets, as in "find {…}", values within */
 
     while (p < end && out->failed == 0 && out->size - begin < most) {
         const uint8_t *from = p;
@@ -328,10 +328,9 @@ static int sanitise_document(struct slice text, size_t most, struct buffer *out)
                 buffer_append(out, from, (size_t) (p - from));
             else
                 buffer_append_u8(out, '?');
-            operand = false;
         } else if (*p == '{' || *p == '}' || *p == '[' || *p == ']' || *p == ',' || *p == ':' ||
                    *p == '(' || *p == ')') {
-            operand = *p == ':' || *p == '[' || (operand && *p == ',');
+            depth += *p == '{' || *p == '[' || *p == '(';
             buffer_append_u8(out, *p++);
         } else if (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r') {
             buffer_append_u8(out, ' ');
@@ -342,7 +341,7 @@ static int sanitise_document(struct slice text, size_t most, struct buffer *out)
                 p++;
             struct slice bare = slice_new(from, (size_t) (p - from));
             bool letter = (*from | 0x20) >= 'a' && (*from | 0x20) <= 'z';
-            if (!operand && letter && is_plain(bare))
+            if (depth == 0 && letter && is_plain(bare))
                 buffer_append_slice(out, bare);
             else
                 buffer_append_u8(out, '?');
@@ -373,12 +372,17 @@ static int sanitise_command(struct slice text, size_t most, struct buffer *out) 
     return out->failed;
 }
 
+/* A document, in place of SQL, for a system that is not known. */
+static bool looks_like_document(struct slice text) {
+    return text.size >= 2 && (text.data[0] == '{' || (text.data[0] == '[' && text.data[1] == '{'));
+}
+
 int sql_fingerprint(enum sql_dialect dialect, struct slice text, struct buffer *out) {
     size_t begin = out->size;
     int r;
 
     text = slice_trim(text);
-    if (dialect == SQL_GENERIC && text.size && (text.data[0] == '{' || text.data[0] == '['))
+    if (dialect == SQL_GENERIC && looks_like_document(text))
         dialect = SQL_DOCUMENT;
     if (dialect == SQL_DOCUMENT)
         r = sanitise_document(text, SQL_FINGERPRINT_BYTES_MAX, out);
@@ -399,7 +403,7 @@ int sql_fingerprint(enum sql_dialect dialect, struct slice text, struct buffer *
 }
 
 int sql_sanitise(enum sql_dialect dialect, struct slice text, struct buffer *out) {
-    if (dialect == SQL_GENERIC && text.size && (text.data[0] == '{' || text.data[0] == '['))
+    if (dialect == SQL_GENERIC && looks_like_document(text))
         dialect = SQL_DOCUMENT;
     if (dialect == SQL_DOCUMENT)
         return sanitise_document(text, SIZE_MAX, out);
