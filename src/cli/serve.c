@@ -34,6 +34,9 @@ static struct http_server_options listener_options(const struct settings *settin
             .connections_max =
                     settings->connections > 65536 ? 65536 : (unsigned) settings->connections,
             .body_bytes_total = settings->body_bytes,
+            .request_ns_max = settings->request_timeout_ns,
+            .idle_ns_max = settings->idle_timeout_ns,
+            .answer_ns_max = settings->answer_timeout_ns,
     };
 }
 

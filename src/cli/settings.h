@@ -15,7 +15,7 @@ struct settings {
             *clickhouse_database, *port_file, *log_level, *scrub_keys;
     uint64_t retention_days, retention_bytes, free_bytes_min, queue_bytes, body_bytes, threads,
             connections;
-    int64_t commit_interval_ns;
+    int64_t commit_interval_ns, request_timeout_ns, idle_timeout_ns, answer_timeout_ns;
     bool scrub, durable;
 };
 
