@@ -9,6 +9,7 @@
 
 #define LOG_BYTES_MAX (128u << 10)
 #define LOG_ATTRIBUTES_MAX 128
+#define LOGGERS_MAX (SCOPES_MAX / 2) /* that have a scope of their own */
 
 enum field {
     NAME, MSG, ARGS, LEVELNAME, LEVELNO, PATHNAME, LINENO, FUNCNAME, CREATED, EXC_INFO, EXC_TEXT, MESSAGE, THREADNAME,
@@ -79,7 +80,7 @@ static uint16_t scope_of(PyObject *name) {
     if (known)
         return (uint16_t) PyLong_AsLong(known);
     PyErr_Clear();
-    if (PyDict_GET_SIZE(scopes) >= SCOPES_MAX || text_view(name, &text, &n, &hold) < 0)
+    if (PyDict_GET_SIZE(scopes) >= LOGGERS_MAX || text_view(name, &text, &n, &hold) < 0)
         return 0;
     buf_init(&b, storage, sizeof(storage), sizeof(storage));
     pb_put_bytes(&b, SCOPE_NAME, text, text_cut(text, n, KEY_BYTES_MAX));

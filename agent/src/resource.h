@@ -5,7 +5,7 @@
 
 #include "buf.h"
 
-#define SCOPES_MAX 256
+#define SCOPES_MAX 2048
 #define RESOURCE_BYTES_MAX (32u << 10)
 
 struct scope {

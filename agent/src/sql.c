@@ -231,8 +231,11 @@ void sql_sanitize(const char *text, size_t n, bool mysql, struct buf *out, struc
     memset(ret, 0, sizeof(*ret));
     while (l.at < l.end && out->used < out->cap)
         lex_one(&l);
-    /* Do not cut a character in two. */
-    if (out->used == out->cap)
+    /* Do not cut a character in two: the last one goes, when it is more than a byte. */
+    if (out->used == out->cap) {
         while (out->used && ((unsigned char) out->data[out->used - 1] & 0xc0) == 0x80)
             out->used--;
+        if (out->used && (unsigned char) out->data[out->used - 1] >= 0xc0)
+            out->used--;
+    }
 }

@@ -80,13 +80,14 @@ def test_fork_while_exporting(program: Program, collector: Collector) -> None:
     """Forks at any moment of the export thread's work neither hang nor duplicate."""
     program.run(
         """
-        import os, threading, varan
+        import os, threading, time, varan
         stop = False
         def load():
             n = 0
             while not stop:
                 with varan.span("load", n=n):
                     n += 1
+                time.sleep(0.0005)
         threads = [threading.Thread(target=load) for _ in range(3)]
         for t in threads:
             t.start()

@@ -1,0 +1,256 @@
+"""Outgoing calls: one client span per request that goes out, its ids in the headers; databases; never doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import sqlite3
+import threading
+from typing import Any, Iterator
+
+import httpx
+import pytest
+import requests
+import sqlalchemy
+import urllib3
+from sqlalchemy import orm
+
+import varan
+from conftest import Sent
+from varan import _core
+
+
+class Target:
+    """A server that remembers the headers it saw."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, str]] = []
+        target = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                target.seen.append({k.lower(): v for k, v in self.headers.items()})
+                code = int(self.path.split("/")[1].split("?")[0])
+                self.send_response(code)
+                if code == 302:
+                    self.send_header("Location", "/200")
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            do_POST = do_GET
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture(scope="module")
+def _target() -> Iterator[Target]:
+    target = Target()
+    yield target
+    target.server.shutdown()
+    target.server.server_close()
+
+
+@pytest.fixture
+def target(_target: Target) -> Target:
+    _target.seen.clear()
+    return _target
+
+
+def by_httpx_async(method: str, url: str) -> None:
+    async def get() -> None:
+        async with httpx.AsyncClient(follow_redirects=True) as client:
+            await client.request(method, url)
+
+    asyncio.run(get())
+
+
+WAYS = {
+    "requests": lambda method, url: requests.request(method, url),
+    "urllib3": lambda method, url: urllib3.PoolManager().request(method, url, retries=urllib3.Retry(2, connect=0)),
+    "httpx": lambda method, url: httpx.request(method, url, follow_redirects=True),
+    "httpx-async": by_httpx_async,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_http(sent: Sent, target: Target, way: str, status: int) -> None:
+    with varan.span("outer") as outer:
+        WAYS[way]("POST", f"{target.url}/{status}?q=1")
+    (span,) = [s for s in sent.spans() if s.kind == 3]
+    assert span.name == "POST" and span.parent_id == outer.span_id
+    assert target.seen[0]["traceparent"] == f"00-{span.trace_id}-{span.span_id}-01"
+    bad = {"error.type": str(status)} if status >= 400 else {}
+    assert span.status == (2 if bad else 0) and span.attributes == {
+        "http.request.method": "POST", "server.address": "127.0.0.1", "server.port": target.port,
+        "url.full": f"{target.url}/{status}?q=1", "http.response.status_code": status, **bad,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_redirects(sent: Sent, target: Target, way: str) -> None:
+    WAYS[way]("GET", f"{target.url}/302")
+    assert len(target.seen) == 2
+    assert len([s for s in sent.spans() if s.kind == 3]) == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_refused(sent: Sent, way: str) -> None:
+    with pytest.raises(Exception) as caught:
+        WAYS[way]("GET", "http://127.0.0.1:1/")
+    (span,) = [s for s in sent.spans() if s.kind == 3]
+    assert span.status == 2 and span.events[0][1]["exception.type"].endswith(type(caught.value).__name__)
+    assert span.attributes["server.port"] == 1
+
+
+@pytest.mark.parametrize(
+    "url, full, address, port",
+    [
+        ("http://user:secret@h:81/x?y", "http://h:81/x?y", "h", 81), ("https://h/", "https://h/", "h", 443),
+        ("http://[::1]:5/", "http://[::1]:5/", "::1", 5), ("https://a@b@h", "https://h", "h", 443), ("odd", "odd", None, None),
+        ("http://user:p@h/" + "x" * 5000, None, "h", 80), ("http://", "http://", None, 80),
+    ],
+)  # fmt: skip
+def test_urls(sent: Sent, url: str, full: str | None, address: str | None, port: int | None) -> None:
+    _core.start_client(_core.Tracer("t"), "GET", url).end()
+    found = sent.spans()[0].attributes
+    assert "secret" not in str(found) and (full is None or found["url.full"] == full)
+    assert found.get("server.address") == address and found.get("server.port") == port
+
+
+SQL = [
+    ("SELECT * FROM t WHERE a = 'x' AND b = 12", "SELECT * FROM t WHERE a = ? AND b = ?"),
+    ("select 'it''s', E'a\\'b', -1.5e+10, .5, 0xFF", "select ?, ?, -?, ?, ?"),
+    ("SELECT 1 -- secret\n, 2 /* secret /* nested */ secret */ + 3", "SELECT ? , ? + ?"),
+    ("SELECT $$secret$$, $tag$ secret $$ $tag$, $1, :name, @p, %s, %(key)s, ?", "SELECT ?, ?, $1, :name, @p, %s, %(key)s, ?"),
+    ('SELECT "Name", `x`, [y z] FROM "T1" WHERE c = "secret"', 'SELECT "Name", `x`, [y z] FROM "T1" WHERE c = ?'),
+    ("SELECT t1.c2 FROM a1b2 t1 WHERE x1 IN (1, 2,3)", "SELECT t1.c2 FROM a1b2 t1 WHERE x1 IN (?, ?,?)"),
+    ("SELECT 'unterminated secret", "SELECT ?"), ("", ""), ("  \n ", ""), ("\0\x01", "\0\x01"),
+    ("INSERT INTO ünï VALUES (N'x', x'ff', true, null)", "INSERT INTO ünï VALUES (?, ?, true, null)"),
+    ("SELECT 'C:\\' || 'secret'", "SELECT ? || ?"), ("SELECT a#>>'{x}' , b->>'y'", "SELECT a#>>? , b->>?"),
+    ('SELECT 1 WHERE "a"."b"="c"."d"', 'SELECT ? WHERE "a"."b"="c"."d"'),
+]
+
+
+@pytest.mark.parametrize("text, wanted", SQL, ids=range(len(SQL)))
+def test_sql(text: str, wanted: str) -> None:
+    assert _core.sanitize_sql(text) == wanted
+
+
+def test_sql_of_mysql() -> None:
+    assert _core.sanitize_sql("SELECT 'it\\'s secret', \"secret\" # secret", "mysql") == "SELECT ?, ?"
+
+
+def test_sql_is_bounded() -> None:
+    assert len(_core.sanitize_sql("SELECT " + "ü, " * 100_000).encode()) <= 8192
+    for text in ("(" * 100_000, "/*" * 100_000, "'" * 99_999, "$" * 100_000, '"' * 100_001, "-" * 100_000, "[a" * 50_000):
+        _core.sanitize_sql(text)
+
+
+def here() -> int:
+    import sys
+
+    return sys._getframe(1).f_lineno
+
+
+def test_sqlite3(sent: Sent) -> None:
+    db = sqlite3.connect(":memory:")
+    assert isinstance(db, sqlite3.Connection) and type(db).__name__ == "Connection"
+    db.execute("CREATE TABLE t (a, b)")
+    with db:
+        db.executemany("INSERT INTO t VALUES (?, 'secret')", [(1,), (2,)])
+    cursor = db.cursor()
+    assert isinstance(cursor, sqlite3.Cursor)
+    assert cursor.execute("SELECT a FROM t WHERE a = 2").fetchall() == [(2,)]; line = here()  # noqa: E702
+    with pytest.raises(sqlite3.OperationalError):
+        db.execute("SELECT nothing FROM t")
+    db.commit()  # nothing open: no span
+    db.executescript("DELETE FROM t; DELETE FROM t;")
+    db.close()
+    spans = sent.spans()
+    assert [s.name for s in spans] == ["CREATE t", "INSERT t", "COMMIT", "SELECT t", "SELECT t", "DELETE t"]
+    assert all(s.kind == 3 and s.scope == "varan.sqlite3" for s in spans) and "secret" not in str(spans)
+    assert spans[3].attributes == {
+        "db.system.name": "sqlite", "db.namespace": ":memory:", "db.query.text": "SELECT a FROM t WHERE a = ?",
+        "db.operation.name": "SELECT", "db.collection.name": "t", "code.file.path": __file__,
+        "code.line.number": line, "code.function.name": "test_sqlite3",
+    }  # fmt: skip
+    assert spans[4].status == 2 and spans[4].attributes["error.type"] == "sqlite3.OperationalError"
+
+
+def test_sqlite3_keeps_the_applications_classes(sent: Sent, tmp_path: Any) -> None:
+    class Connection(sqlite3.Connection):
+        mark = 1
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, *args: Any) -> Any:
+            return super().execute(*args)
+
+    path = tmp_path / "shop.db"
+    db = sqlite3.connect(path, factory=Connection)
+    assert isinstance(db, Connection) and db.mark == 1
+    cursor = db.cursor(Cursor)
+    assert isinstance(cursor, Cursor)
+    cursor.execute("SELECT 1")
+    db.row_factory = sqlite3.Row
+    assert db.execute("SELECT 5 AS five").fetchone()["five"] == 5
+    db.backup(sqlite3.connect(":memory:"))
+    db.close()
+    assert [s.attributes["db.namespace"] for s in sent.spans()] == ["shop.db", "shop.db"]
+    with pytest.raises(sqlite3.OperationalError):
+        sqlite3.connect(str(tmp_path / "no" / "where"))
+    with pytest.raises(TypeError):
+        sqlite3.connect()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("wrong", [(5,), (), ("SELECT ?", 1, 2), (None,), (b"SELECT 1",)])
+def test_sqlite3_wrong_calls_fail_as_ever(sent: Sent, wrong: tuple[Any, ...]) -> None:
+    db = sqlite3.connect(":memory:")
+    with pytest.raises((TypeError, sqlite3.Error, ValueError)):
+        db.cursor().execute(*wrong)
+    db.close()
+
+
+def test_sqlalchemy(sent: Sent) -> None:
+    """One span per statement, on the line of the application, none by the driver below."""
+    engine = sqlalchemy.create_engine("sqlite://")
+    base = orm.declarative_base()
+
+    class Item(base):  # type: ignore[misc, valid-type]
+        __tablename__ = "items"
+        id = sqlalchemy.Column(sqlalchemy.Integer, primary_key=True)
+        name = sqlalchemy.Column(sqlalchemy.String)
+
+    base.metadata.create_all(engine)
+    varan.flush(10)
+    sent.collector.spans.clear()
+    with orm.Session(engine) as session:
+        session.add_all([Item(name="secret"), Item(name="b")])
+        session.commit()
+        found = session.query(Item).filter_by(name="b").all(); line = here()  # noqa: E702
+        assert len(found) == 1
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            session.execute(sqlalchemy.text("SELECT * FROM nowhere WHERE x = 'secret'"))
+    spans = sent.spans()
+    spans = [s for i, s in enumerate(spans) if i == 0 or s.name != "INSERT items"]  # one or two, by version
+    assert [s.name for s in spans] == ["INSERT items", "COMMIT", "SELECT items", "SELECT nowhere"]
+    assert all(s.scope == "varan.sqlalchemy" and s.kind == 3 for s in spans)
+    assert spans[2].attributes["code.line.number"] == line and spans[2].attributes["code.file.path"] == __file__
+    assert spans[2].attributes["db.namespace"] == ":memory:" and spans[3].status == 2
+    assert "secret" not in str([s.attributes for s in spans])
+
+
+def test_many_statements_are_not_kept(sent: Sent) -> None:
+    statements = _core.Statements(_core.Tracer("t"), "sqlite", "x")
+    for i in range(3000):
+        statements.start(f"SELECT {'a' * (i % 300)} FROM t{i}").end()
+    for odd in (None, 5, b"bytes", "\ud800", object()):
+        statements.start(odd).end()
+    assert len(sent.spans()) == 3005

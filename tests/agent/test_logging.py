@@ -1,0 +1,172 @@
+"""Log records: they leave with the ids of the span, and logging works as before, whatever happens."""
+
+from __future__ import annotations
+
+import io
+import logging
+import logging.config
+import threading
+from typing import Any, Iterator
+
+import pytest
+
+import varan
+from conftest import Program, Sent
+from collector import Collector
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    logger = logging.getLogger("shop.orders")
+    logger.setLevel(logging.DEBUG)
+    yield logger
+    logger.handlers.clear()
+    logger.filters.clear()
+    logger.propagate = True
+
+
+def test_record(sent: Sent, logger: logging.Logger) -> None:
+    with varan.span("work") as span:
+        logger.info("order %d of %s", 5, "you", extra={"order": 5, "tags": ["a"], "none": None})
+    (log,) = sent.logs()
+    assert log.body == "order 5 of you" and (log.severity, log.severity_text) == (9, "INFO")
+    assert (log.trace_id, log.span_id) == (span.trace_id, span.span_id) and log.raw.flags == 1
+    assert log.scope == "shop.orders" and log.resource["service.name"] == "tests"
+    code = {k: log.attributes.pop(k) for k in list(log.attributes) if k.startswith("code.")}
+    assert code["code.file.path"] == __file__ and code["code.function.name"] == "test_record"
+    assert isinstance(code["code.line.number"], int)
+    assert log.attributes == {"order": 5, "tags": ["a"], "thread.name": "MainThread"}
+    assert abs(log.raw.time_unix_nano - log.raw.observed_time_unix_nano) < 10**9
+
+
+def test_levels(sent: Sent, logger: logging.Logger) -> None:
+    for level in (5, 10, 20, 25, 30, 40, 50, 60):
+        logger.setLevel(1)
+        logger.log(level, "x")
+    found = [(x.severity, x.severity_text) for x in sent.logs()]
+    assert found == [(1, "TRACE"), (5, "DEBUG"), (9, "INFO"), (9, "INFO"), (13, "WARN"), (17, "ERROR"), (21, "FATAL"),
+                     (21, "FATAL")]  # fmt: skip
+
+
+def test_exception(sent: Sent, logger: logging.Logger) -> None:
+    try:
+        {}["x"]
+    except KeyError:
+        logger.exception("failed")
+    (log,) = sent.logs()
+    assert log.attributes["exception.type"] == "KeyError" and log.attributes["exception.message"] == "'x'"
+    assert log.attributes["exception.stacktrace"].endswith("KeyError: 'x'")
+
+
+def test_outside_a_span(sent: Sent, logger: logging.Logger) -> None:
+    logger.warning("alone")
+    (log,) = sent.logs()
+    assert log.trace_id == "" and log.span_id == ""
+
+
+def test_filters_and_levels_are_the_applications(sent: Sent, logger: logging.Logger) -> None:
+    logger.setLevel(logging.WARNING)
+    logger.info("not enabled")
+    logger.addFilter(lambda record: "secret" not in record.getMessage())
+    logger.warning("secret")
+    logger.warning("told")
+    assert [x.body for x in sent.logs()] == ["told"]
+
+
+def test_output_is_unchanged(sent: Sent, logger: logging.Logger) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(funcName)s %(message)s"))
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.warning("hello")
+    logging.config.dictConfig(
+        {"version": 1, "disable_existing_loggers": False, "handlers": {"null": {"class": "logging.NullHandler"}},
+         "root": {"handlers": ["null"], "level": "INFO"}}
+    )  # fmt: skip
+    logger.warning("again")
+    assert stream.getvalue() == "test_output_is_unchanged hello\ntest_output_is_unchanged again\n"
+    assert len(sent.logs()) == 2
+
+
+def test_hostile_records(sent: Sent, logger: logging.Logger, capfd: Any) -> None:
+    class Bad:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    class Logs:
+        def __str__(self) -> str:
+            logger.warning("from within")
+            return "logs"
+
+    logging.raiseExceptions = False
+    logger.propagate = False
+    logger.addHandler(logging.StreamHandler(io.StringIO()))
+    try:
+        logger.warning("too few %s %s", 1)
+        logger.warning(Bad())
+        logger.warning(Logs())
+        logger.warning("☃ \ud800 \0", extra={"bad": Bad(), "logs": Logs(), "big": 2**70})
+        logger.warning("x" * 1_000_000)
+        logger.warning({"a": 1})
+    finally:
+        logging.raiseExceptions = True
+    bodies = [x.body for x in sent.logs()]
+    assert "too few %s %s" in bodies and "☃ \\ud800 \0" in bodies and "{'a': 1}" in bodies and "logs" in bodies
+    assert max(map(len, bodies)) == 16384
+
+
+def test_handler_that_logs_does_not_recurse(sent: Sent, logger: logging.Logger) -> None:
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name != "inner":
+                logging.getLogger("inner").warning("from the handler")
+                varan.flush(5)
+
+    logger.addHandler(Handler())
+    logger.warning("outer")
+    assert sorted(x.body for x in sent.logs()) == ["from the handler", "outer"]
+
+
+def test_handler_that_raises(sent: Sent, logger: logging.Logger) -> None:
+    class Handler(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            raise ZeroDivisionError
+
+    logger.addHandler(Handler())
+    with pytest.raises(ZeroDivisionError):
+        logger.warning("kept")
+    assert [x.body for x in sent.logs()] == ["kept"]
+
+
+def test_threads(sent: Sent, logger: logging.Logger) -> None:
+    def work(i: int) -> None:
+        for k in range(100):
+            logger.warning("%d %d", i, k)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len({x.body for x in sent.logs()}) == 800
+
+
+def test_many_loggers(sent: Sent) -> None:
+    """The table of scopes is full at some point: records still arrive."""
+    for i in range(1500):
+        logging.getLogger(f"many.{i}").warning("%d", i)
+    assert sorted(int(x.body) for x in sent.logs()) == list(range(1500))
+
+
+def test_exception_in_a_thread(program: Program, collector: Collector) -> None:
+    done = program.run(
+        """
+        import threading
+        t = threading.Thread(target=lambda: 1/0, name="worker-7")
+        t.start(); t.join()
+        """
+    )
+    assert "ZeroDivisionError" in done.stderr
+    (log,) = collector.logs
+    assert "worker-7" in log.body and log.attributes["exception.type"] == "ZeroDivisionError" and log.severity == 21
