@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "signal/columns.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <time.h>
@@ -31,6 +32,37 @@ const char *fixture_dir(void) {
     return dir;
 }
 
+bool fixture_over_http(void) {
+    return getenv("VARAN_TEST_CHHTTP") != NULL;
+}
+
+/* The engine behind HTTP: started once, ends with this process (its standard input closes). */
+static const char *http_url(void) {
+    static char url[64], data[300];
+    int in[2], out[2], port = 0;
+
+    if (*url)
+        return url;
+    snprintf(data, sizeof(data), "%s/clickhouse", fixture_dir());
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(in[0], STDIN_FILENO);
+        dup2(out[1], STDOUT_FILENO);
+        execl(getenv("VARAN_TEST_CHHTTP"), "chhttp", data, "tester", "p@ss:word", (char *) NULL);
+        _exit(127);
+    }
+    close(out[1]);
+    FILE *f = fdopen(out[0], "r");
+    if (!f || fscanf(f, "port %d", &port) != 1)
+        fail_msg("chhttp did not start");
+    fclose(f);
+    snprintf(url, sizeof(url), "http://tester:p%%40ss%%3Aword@127.0.0.1:%d", port);
+    return url;
+}
+
 struct store_options fixture_options(void) {
     struct store_options o;
     const char *lib = getenv("VARAN_TEST_ENGINE_LIB");
@@ -40,6 +72,8 @@ struct store_options fixture_options(void) {
     o.engine_lib = lib && access(lib, R_OK) == 0 ? lib : NULL;
     o.durable = false;
     o.free_bytes_min = 1;
+    if (fixture_over_http())
+        o.clickhouse_url = http_url();
     return o;
 }
 

@@ -11,6 +11,9 @@
 
 /* A new private folder, removed at exit. */
 const char *fixture_dir(void);
+/* Whether the tests run against ClickHouse's HTTP interface (tests/chhttp) instead of the embedded
+ * engine. */
+bool fixture_over_http(void);
 /* Default options on that folder, without fsync (tests of durability set it). */
 struct store_options fixture_options(void);
 /* Opens or fails the test with the engine's sentence. */
