@@ -124,7 +124,7 @@ export function PanelSection(props: {
 }) {
   const head = (
     <>
-      <h3>{props.title}</h3>
+      <h2>{props.title}</h2>
       {props.count !== undefined && <span class="tab-count">{props.count}</span>}
     </>
   );

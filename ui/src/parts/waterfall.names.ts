@@ -59,9 +59,8 @@ export function drawName(
   const dim = s.marked && !isMarked(row, s.marked);
   ctx.globalAlpha = dim ? 0.5 : 1;
   let end = right;
-  if (open !== true && row.kind === "span" && row.node.size > 1) {
-    end = tailText(ctx, `+${row.node.size - 1}`, end, cy, p);
-  }
+  const hidden = row.kind === "span" ? row.node.size - 1 : row.group.size - row.group.nodes.length;
+  if (open !== true && hidden > 0) end = tailText(ctx, `+${hidden}`, end, cy, p);
   if (errors && (open !== true || span.status === 2)) {
     ctx.fillStyle = p.bad;
     diamond(ctx, end - 5, cy, 4.5);

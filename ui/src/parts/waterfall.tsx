@@ -159,9 +159,11 @@ export function Waterfall(props: WaterfallProps) {
     if (!now.frame) now.frame = requestAnimationFrame(() => paintNow.current());
   };
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = scroller.current;
     if (!element) return;
+    // Measured before the first paint, so that nothing moves after it.
+    setSize({ width: element.clientWidth, height: element.clientHeight });
     const observer = new ResizeObserver(() => {
       setSize({ width: element.clientWidth, height: element.clientHeight });
     });

@@ -65,7 +65,9 @@ export function TraceHead({ trace, tree, finding, onFinding, onService }: HeadPr
           {start} <span class="muted">{zoneLabel()}</span>
           {/ago|now/.test(ago(trace.start_ns)) && <span class="muted"> · {ago(trace.start_ns)}</span>}
         </span>
-        <span title={full(trace.spans.length)}>{plural(trace.spans.length, "span")}</span>
+        <span>
+          {full(trace.spans.length)} {trace.spans.length === 1 ? "span" : "spans"}
+        </span>
         <span>{plural(trace.services.length, "service")}</span>
         <span class={errors ? "bad" : "muted"}>{errors ? plural(errors, "error") : "no errors"}</span>
         {root && (

@@ -9,7 +9,7 @@ import { Skeleton } from "../../parts/skeleton";
 import { filter, range, setFilter } from "../../state";
 
 const SHOWN = 6;
-const VALUES = 3;
+const VALUES = 2;
 
 export function boxParams(box: Box): Record<string, string> {
   return {
@@ -45,7 +45,7 @@ export function Compare({ box }: { box: Box }) {
         {compared.error ? (
           <ErrorState small error={compared.error} what="the comparison" onRetry={compared.reload} />
         ) : (
-          <Skeleton lines={5} rowHeight={22} shown={compared.slow} />
+          <Skeleton lines={8} rowHeight={24} shown={compared.slow} />
         )}
       </div>
     );
@@ -58,7 +58,7 @@ export function Compare({ box }: { box: Box }) {
       <div class="compare-facets">
         {facets.map((f) => (
           <section key={f.key}>
-            <h3 title={f.key}>{middle(f.key, 36)}</h3>
+            <h2 title={f.key}>{middle(f.key, 36)}</h2>
             <ul>
               {f.values.slice(0, VALUES).map((v) => (
                 <li key={v.value}>
