@@ -30,7 +30,7 @@ static int split(struct arena *a, struct slice path, struct segments *ret) {
     return 0;
 }
 
-/* Whether the pattern fits; fills the captures. -ENOMEM, 0 or 1. */
+/* Whether the pattern fits; fills the captures. 1, 0, -EINVAL or -ENOMEM. */
 static int fits(const char *pattern, const struct segments *path, struct arena *a,
                 struct slice captures[ROUTE_CAPTURES_MAX], unsigned *ret_n) {
     struct slice rest = slice_skip(slice_from(pattern), 1);
@@ -45,7 +45,7 @@ static int fits(const char *pattern, const struct segments *path, struct arena *
             struct slice tail;
             int r = url_decode(a, path->raw_rest[i], false, &tail);
             if (r < 0)
-                return r == -EINVAL ? 0 : r;
+                return r;
             captures[n++] = tail;
             *ret_n = n;
             return 1;
