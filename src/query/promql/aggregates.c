@@ -1,6 +1,6 @@
 /*
- * Aggregation: sum, avg, count, min, max, group, stddev, stdvar, quantile. Series by series over all steps,
- * into one accumulator column per group.
+ * Aggregation: sum, avg, count, min, max, group, stddev, stdvar, quantile. Series by series over
+ * all steps, into one accumulator column per group.
  */
 #include "query/promql/engine.h"
 
@@ -12,7 +12,8 @@ struct accumulator {
     double *a, *a_rest;
     double *b, *b_rest; /* mean, when the sum overflowed (avg); squares (stddev) */
     struct histogram_mean *h;
-    bool *broken; /* histograms that do not fit together */
+    bool *broken;   /* histograms that do not fit together */
+    uint8_t *hints; /* counter reset hints met, a bit each */
     bool *incremental;
     bool drop_name;
 };
@@ -132,7 +133,8 @@ static int add_histograms(struct aggregation *a, struct accumulator *x, const st
     if (!x->h) {
         x->h = arena_array(&e->arena, struct histogram_mean, a->g->n);
         x->broken = arena_array(&e->arena, bool, a->g->n);
-        if (!x->h || !x->broken)
+        x->hints = arena_array(&e->arena, uint8_t, a->g->n);
+        if (!x->h || !x->broken || !x->hints)
             return eval_memory(e);
     }
     for (size_t k = 0; k < a->g->n; k++) {
@@ -142,18 +144,18 @@ static int add_histograms(struct aggregation *a, struct accumulator *x, const st
         if (!s->h[k])
             continue;
         x->n_h[k]++;
+        x->hints[k] |= (uint8_t) (1u << s->h[k]->hint);
         if (x->broken[k])
             continue;
-        r = a->op == AGG_AVG
-                    ? histogram_mean_add(&e->arena, &x->h[k], s->h[k], &flags)
-                    : histogram_sum_add(&e->arena, &x->h[k].sum, s->h[k], &flags);
+        r = a->op == AGG_AVG ? histogram_mean_add(&e->arena, &x->h[k], s->h[k], &flags)
+                             : histogram_sum_add(&e->arena, &x->h[k].sum, s->h[k], &flags);
         if (eval_is_mismatch(r)) {
             x->broken[k] = true;
             annotate_mixed_schemas(e, a->n->aggregate.expr, metric_name(s->labels));
         } else if (r < 0) {
             return eval_memory(e);
         }
-        annotate_flags(e, a->n->aggregate.expr, flags, "aggregation");
+        annotate_flags(e, a->n->aggregate.expr, flags & HISTOGRAM_RECONCILED, "aggregation");
         r = eval_tick(e, 16);
         if (r < 0)
             return r;
@@ -224,6 +226,10 @@ static int finish(struct aggregation *a, struct accumulator *x, const struct pro
             continue;
         }
         if (x->n_h[k]) {
+            const unsigned both = 1u << PROMQL_RESET | 1u << PROMQL_NOT_RESET;
+
+            if ((x->hints[k] & both) == both)
+                annotate_flags(a->e, a->n->aggregate.expr, HISTOGRAM_COLLISION, "aggregation");
             if (x->broken[k])
                 continue;
             p.h = a->op == AGG_AVG ? histogram_mean_finish(&x->h[k])

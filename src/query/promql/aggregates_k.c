@@ -96,7 +96,7 @@ static int step_top(struct selection *s, double param, size_t n_groups, size_t s
         if (x->h && x->h[step])
             annotate_ignored_aggregation(s->e, s->n->aggregate.expr, aggregate_names[s->op]);
         else if (!is_absent(x->v[step]))
-            heap_offer(s, s->group[i], (struct choice) {i, x->v[step]}, k);
+            heap_offer(s, s->group[i], (struct choice){i, x->v[step]}, k);
     }
     for (size_t j = 0; r == 0 && j < n_groups; j++)
         for (size_t i = 0; r == 0 && i < s->n_heap[j]; i++)
@@ -176,7 +176,8 @@ static void order_by_value(struct selection *s, struct vector *out) {
         size_t k = i;
 
         for (; k > 0; k--) {
-            struct choice a = {(uint32_t) (k - 1), out->items[k - 1].v[0]}, b = {(uint32_t) k, x.v[0]};
+            struct choice a = {(uint32_t) (k - 1), out->items[k - 1].v[0]},
+                          b = {(uint32_t) k, x.v[0]};
 
             if (!worse(s, &a, &b))
                 break;

@@ -1,4 +1,5 @@
-/* Annotations: warnings and infos in Prometheus' wording, each once. They live in the evaluation's arena. */
+/* Annotations: warnings and infos in Prometheus' wording, each once. They live in the evaluation's
+ * arena. */
 #include "query/promql/engine.h"
 
 #include <stdarg.h>
@@ -6,11 +7,12 @@
 
 #define TEXT_MAX 600u
 
-static bool seen_lately(struct eval *e, const char *format, const struct node *at, const void *name) {
+static bool seen_lately(struct eval *e, const char *format, const struct node *at,
+                        const void *name) {
     for (size_t i = 0; i < 8; i++)
         if (e->seen[i].format == format && e->seen[i].node == at && e->seen[i].name == name)
             return true;
-    e->seen[e->seen_at++ % 8] = (struct annotation_key) {format, at, name};
+    e->seen[e->seen_at++ % 8] = (struct annotation_key){format, at, name};
     return false;
 }
 
@@ -33,8 +35,7 @@ void annotate(struct eval *e, bool info, const struct node *at, struct slice nam
             return;
     struct slice copy = arena_dup(&e->arena, slice_from(full));
     if (copy.data)
-        e->annotations[e->n_annotations++] =
-                (struct annotation) {info, (const char *) copy.data};
+        e->annotations[e->n_annotations++] = (struct annotation){info, (const char *) copy.data};
 }
 
 void annotate_mixed(struct eval *e, const struct node *at, struct slice name) {

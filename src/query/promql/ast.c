@@ -44,7 +44,7 @@ int query_own_regexes(struct promql_query *q, const struct promql_matcher *m, si
     for (size_t i = 0; i < n; i++) {
         if (!m[i].regex)
             continue;
-        links[i] = (struct regex_link) {q->regexes, (struct promql_regex *) m[i].regex};
+        links[i] = (struct regex_link){q->regexes, (struct promql_regex *) m[i].regex};
         q->regexes = &links[i];
     }
     return 0;
@@ -60,7 +60,8 @@ void promql_query_free(struct promql_query *q) {
 }
 
 const char *promql_type_name(enum promql_type type) {
-    static const char *const names[] = {"none", "scalar", "instant vector", "range vector", "string"};
+    static const char *const names[] = {"none", "scalar", "instant vector", "range vector",
+                                        "string"};
 
     return names[type];
 }

@@ -1,6 +1,6 @@
 /*
- * The syntax tree. Nodes live in the arena of their query and are not changed after parsing, so that
- * several evaluations may share them.
+ * The syntax tree. Nodes live in the arena of their query and are not changed after parsing, so
+ * that several evaluations may share them.
  */
 #ifndef VARAN_PROMQL_AST_H
 #define VARAN_PROMQL_AST_H
@@ -95,7 +95,7 @@ struct at {
 };
 
 struct selector {
-    struct slice name; /* the metric name before the braces, maybe empty */
+    struct slice name;               /* the metric name before the braces, maybe empty */
     struct promql_matcher *matchers; /* the name among them */
     size_t n_matchers;
     const struct duration *offset; /* NULL: none */
@@ -200,7 +200,8 @@ void text_position(struct slice text, uint32_t at, uint32_t *ret_line, uint32_t 
 /* Calls fn for each child. */
 void node_children(const struct node *n, void (*fn)(void *ctx, struct node *child), void *ctx);
 
-/* types.c: checks `n` and all below, sets their types. 0 or -EINVAL with `e` filled (no line yet). */
+/* types.c: checks `n` and all below, sets their types. 0 or -EINVAL with `e` filled (no line yet).
+ */
 int check_types(struct node *n, struct promql_error *e);
 
 /* number.c: numbers as text. */

@@ -1,4 +1,5 @@
-/* Binary operators: on scalars, on a vector and a scalar, on two samples. Vectors meet in match.c. */
+/* Binary operators: on scalars, on a vector and a scalar, on two samples. Vectors meet in match.c.
+ */
 #include "query/promql/engine.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ static int combine_two_histograms(struct eval *e, const struct node *n, struct p
     if (op == OP_EQ || op == OP_NE) {
         bool holds = histogram_equal(l.h, r.h) == (op == OP_EQ);
 
-        *ret = n->binary.return_bool ? (struct point) {holds, NULL} : l;
+        *ret = n->binary.return_bool ? (struct point){holds, NULL} : l;
         return holds || n->binary.return_bool;
     }
     if (op != OP_ADD && op != OP_SUB)
@@ -59,7 +60,7 @@ static int combine_two_histograms(struct eval *e, const struct node *n, struct p
     if (op == OP_SUB)
         h->hint = PROMQL_GAUGE;
     histogram_compact(h);
-    *ret = (struct point) {0, h};
+    *ret = (struct point){0, h};
     return 1;
 }
 
@@ -81,7 +82,7 @@ static int combine_with_float(struct eval *e, const struct node *n, struct point
     }
     if (!h)
         return eval_memory(e);
-    *ret = (struct point) {0, h};
+    *ret = (struct point){0, h};
     return 1;
 }
 
@@ -97,7 +98,7 @@ int combine_points(struct eval *e, const struct node *n, struct point l, struct 
         return incompatible(e, n, l, r);
     double v = combine_floats(op, l.v, r.v);
     if (!op_is_comparison(op) || n->binary.return_bool) {
-        *ret = (struct point) {v, NULL};
+        *ret = (struct point){v, NULL};
         return 1;
     }
     *ret = l;

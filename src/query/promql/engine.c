@@ -20,10 +20,11 @@ int eval_fail(struct eval *e, enum promql_failure kind, const char *format, ...)
 }
 
 int eval_memory(struct eval *e) {
-    eval_fail(e, PROMQL_LIMIT,
-              "query would use more than %zu bytes of memory; ask for fewer series, a shorter range "
-              "or a longer step",
-              e->options.memory_bytes_max);
+    eval_fail(
+            e, PROMQL_LIMIT,
+            "query would use more than %zu bytes of memory; ask for fewer series, a shorter range "
+            "or a longer step",
+            e->options.memory_bytes_max);
     return -ENOMEM;
 }
 
@@ -42,9 +43,10 @@ int eval_tick(struct eval *e, size_t work) {
 int eval_hold(struct eval *e, uint64_t n) {
     e->held += n;
     if (e->held > e->options.samples_max)
-        return eval_fail(e, PROMQL_LIMIT,
-                         "query processing would load too many samples into memory (more than %llu)",
-                         (unsigned long long) e->options.samples_max);
+        return eval_fail(
+                e, PROMQL_LIMIT,
+                "query processing would load too many samples into memory (more than %llu)",
+                (unsigned long long) e->options.samples_max);
     return 0;
 }
 
@@ -93,7 +95,7 @@ struct series *vector_add(struct eval *e, struct vector *v, const struct grid *g
     if (!column || eval_hold(e, g->n) < 0)
         return NULL;
     struct series *s = &v->items[v->n++];
-    *s = (struct series) {labels, drop_name, column, NULL};
+    *s = (struct series){labels, drop_name, column, NULL};
     return s;
 }
 
@@ -372,7 +374,7 @@ static int eval_kind(struct eval *e, const struct node *n, const struct grid *g,
 int eval_node(struct eval *e, const struct node *n, const struct grid *g, struct value *ret) {
     struct grid one = {g->start, g->step, 1};
 
-    *ret = (struct value) {.type = n->type};
+    *ret = (struct value){.type = n->type};
     int r = eval_tick(e, 64);
     if (r < 0)
         return r;

@@ -1,6 +1,6 @@
 /*
- * The evaluator's own types. A value is a set of columns over the steps of a grid; each node of the tree
- * makes a fresh one in the evaluation's arena, so that its consumer may overwrite the columns.
+ * The evaluator's own types. A value is a set of columns over the steps of a grid; each node of the
+ * tree makes a fresh one in the evaluation's arena, so that its consumer may overwrite the columns.
  * One evaluation belongs to one thread.
  */
 #ifndef VARAN_PROMQL_ENGINE_H
@@ -71,7 +71,8 @@ struct point {
     const struct promql_histogram *h;
 };
 
-/* The samples of one series in one window (start, end]; with anchored and smoothed also around it. */
+/* The samples of one series in one window (start, end]; with anchored and smoothed also around it.
+ */
 struct window {
     const struct promql_labels *labels;
     const struct node *node; /* the matrix or subquery: where annotations point */
@@ -82,8 +83,8 @@ struct window {
     const int64_t *t, *t_h;
     const double *v;
     const struct promql_histogram *const *h;
-    const int64_t *st, *st_h;  /* start times, or NULL */
-    const uint32_t *resets;    /* how often v fell so far, or NULL */
+    const int64_t *st, *st_h; /* start times, or NULL */
+    const uint32_t *resets;   /* how often v fell so far, or NULL */
 };
 
 struct range_series {
@@ -171,7 +172,7 @@ struct series *vector_add(struct eval *e, struct vector *v, const struct grid *g
 /* Sets a sample; 0 or negative. */
 int series_set(struct eval *e, struct series *s, const struct grid *g, size_t i, struct point p);
 static inline struct point series_point(const struct series *s, size_t i) {
-    return (struct point) {s->v[i], s->h ? s->h[i] : NULL};
+    return (struct point){s->v[i], s->h ? s->h[i] : NULL};
 }
 void series_clear(struct series *s, size_t i);
 /* Removes series without any sample. */

@@ -1,6 +1,6 @@
 /*
- * The functions of PromQL as a table of rows: what the parser checks against, what the engine calls, and
- * what documentation and completion are printed from.
+ * The functions of PromQL as a table of rows: what the parser checks against, what the engine
+ * calls, and what documentation and completion are printed from.
  */
 #ifndef VARAN_PROMQL_FUNCTIONS_H
 #define VARAN_PROMQL_FUNCTIONS_H
@@ -24,8 +24,8 @@ enum function_kind {
     FUNCTION_NODE    /* the call itself, unevaluated */
 };
 
-/* Range functions get their scalar arguments for the step in `args`, in the order of the call. Returns 1
- * (ret is set), 0 (no sample), negative. */
+/* Range functions get their scalar arguments for the step in `args`, in the order of the call.
+ * Returns 1 (ret is set), 0 (no sample), negative. */
 typedef int range_fn(struct eval *e, const struct node *call, const struct window *w,
                      const double *args, struct point *ret);
 
@@ -34,19 +34,20 @@ struct function {
     enum function_kind kind;
     enum promql_type result;
     enum promql_type args[FUNCTION_ARGS_MAX];
-    /* 0: exactly the args; n > 0: the last n may be missing; -1: the last may be repeated or missing. */
+    /* 0: exactly the args; n > 0: the last n may be missing; -1: the last may be repeated or
+     * missing. */
     int variadic;
     bool experimental;
-    bool at_unsafe;      /* the result depends on the evaluation time though the arguments do not */
-    bool keeps_name;     /* of the metric */
+    bool at_unsafe;  /* the result depends on the evaluation time though the arguments do not */
+    bool keeps_name; /* of the metric */
     bool anchored_safe, smoothed_safe;
     bool stats;   /* looks at count and sum of histograms only */
     bool buckets; /* looks at their buckets, whatever is around it */
     const char *help;
     double (*map)(double v);
     range_fn *range;
-    int (*values)(struct eval *e, const struct node *call, const struct grid *g,
-                  struct value *args, size_t n_args, struct value *ret);
+    int (*values)(struct eval *e, const struct node *call, const struct grid *g, struct value *args,
+                  size_t n_args, struct value *ret);
     int (*node)(struct eval *e, const struct node *call, const struct grid *g, struct value *ret);
 };
 

@@ -1,6 +1,7 @@
 /*
- * histogram_… functions. Series are put into groups by their labels without `le`: a group is a classic
- * histogram (one series per bucket), a native one, or by mistake both, which is told and answered by nothing.
+ * histogram_… functions. Series are put into groups by their labels without `le`: a group is a
+ * classic histogram (one series per bucket), a native one, or by mistake both, which is told and
+ * answered by nothing.
  */
 #include "query/promql/functions_impl.h"
 
@@ -112,9 +113,10 @@ static void tell(struct job *j, const struct promql_labels *l, unsigned flags, b
                  "input to histogram_quantile has NaN observations, result is NaN%s%.*s%s", of,
                  SLICE_ARG(name), end);
     if (flags & HISTOGRAM_NAN_SKEW)
-        annotate(j->e, true, j->arg, name,
-                 "input to histogram_quantile has NaN observations, result is skewed higher%s%.*s%s",
-                 of, SLICE_ARG(name), end);
+        annotate(
+                j->e, true, j->arg, name,
+                "input to histogram_quantile has NaN observations, result is skewed higher%s%.*s%s",
+                of, SLICE_ARG(name), end);
 }
 
 static int native_step(struct job *j, const struct series *s, size_t step) {
@@ -124,10 +126,11 @@ static int native_step(struct job *j, const struct series *s, size_t step) {
 
     if (j->fraction) {
         if (isnan(h->sum))
-            annotate(j->e, true, j->arg, name,
-                     "input to histogram_fraction has NaN observations, which are excluded from all "
-                     "fractions for metric name \"%.*s\"",
-                     SLICE_ARG(name));
+            annotate(
+                    j->e, true, j->arg, name,
+                    "input to histogram_fraction has NaN observations, which are excluded from all "
+                    "fractions for metric name \"%.*s\"",
+                    SLICE_ARG(name));
         return put(j, s->labels, 0, step,
                    histogram_fraction(h, j->columns[0][step], j->columns[1][step]));
     }
@@ -170,20 +173,24 @@ static int run_group(struct job *j, const struct promql_labels *labels, const st
             if (s->h && s->h[step])
                 n_native++;
             else if (!is_absent(s->v[step]) && m[i].has_bound)
-                j->buckets[n_buckets++] = (struct classic_bucket) {m[i].upper, s->v[step]};
+                j->buckets[n_buckets++] = (struct classic_bucket){m[i].upper, s->v[step]};
             else if (!is_absent(s->v[step]))
-                annotate(j->e, false, j->arg, s->labels->items ? s->labels->items->value : labels->items->value,
-                         "bucket label \"le\" is missing or has a malformed value of \"%.*s\"%s%.*s%s",
+                annotate(j->e, false, j->arg,
+                         s->labels->items ? s->labels->items->value : labels->items->value,
+                         "bucket label \"le\" is missing or has a malformed value of "
+                         "\"%.*s\"%s%.*s%s",
                          SLICE_ARG(promql_labels_get(s->labels, PROMQL_BUCKET_LABEL)),
                          metric_name(s->labels).size ? " for metric name \"" : "",
-                         SLICE_ARG(metric_name(s->labels)), metric_name(s->labels).size ? "\"" : "");
+                         SLICE_ARG(metric_name(s->labels)),
+                         metric_name(s->labels).size ? "\"" : "");
         }
         if (n_native && n_buckets) {
             struct slice name = metric_name(labels);
 
             annotate(j->e, false, j->arg, name,
                      "vector contains a mix of classic and native histograms%s%.*s%s",
-                     name.size ? " for metric name \"" : "", SLICE_ARG(name), name.size ? "\"" : "");
+                     name.size ? " for metric name \"" : "", SLICE_ARG(name),
+                     name.size ? "\"" : "");
             continue;
         }
         for (size_t i = 0; r == 0 && n_native && i < n; i++)
@@ -197,7 +204,8 @@ static int run_group(struct job *j, const struct promql_labels *labels, const st
     return 0;
 }
 
-/* Sorts the series into groups: members of group i are ret_members[ret_from[i] … ret_from[i + 1]). */
+/* Sorts the series into groups: members of group i are ret_members[ret_from[i] … ret_from[i + 1]).
+ */
 static int make_groups(struct job *j, const struct vector *v, struct labels_table *groups,
                        struct member **ret_members, size_t **ret_from) {
     struct eval *e = j->e;
@@ -226,8 +234,8 @@ static int make_groups(struct job *j, const struct vector *v, struct labels_tabl
         struct member *m = &members[from[id[i] + 1]++];
 
         m->series = &v->items[i];
-        m->has_bound = parse_bound(promql_labels_get(v->items[i].labels, PROMQL_BUCKET_LABEL),
-                                   &m->upper);
+        m->has_bound =
+                parse_bound(promql_labels_get(v->items[i].labels, PROMQL_BUCKET_LABEL), &m->upper);
     }
     j->buckets = arena_array(&e->arena, struct classic_bucket, largest + 1);
     *ret_members = members;
@@ -257,8 +265,12 @@ static void check_quantile(struct job *j, const struct node *arg, const double *
 
 VALUES_FUNCTION(values_histogram_quantile) {
     double *columns[1] = {args[0].scalar};
-    struct job j = {.e = e, .g = g, .arg = call->call.args[1], .columns = columns,
-                    .n_quantiles = 1, .out = &ret->vector};
+    struct job j = {.e = e,
+                    .g = g,
+                    .arg = call->call.args[1],
+                    .columns = columns,
+                    .n_quantiles = 1,
+                    .out = &ret->vector};
 
     check_quantile(&j, call->call.args[0], columns[0]);
     return run_job(&j, &args[1].vector);
@@ -266,8 +278,13 @@ VALUES_FUNCTION(values_histogram_quantile) {
 
 VALUES_FUNCTION(values_histogram_quantiles) {
     double **columns = arena_array(&e->arena, double *, n_args);
-    struct job j = {.e = e, .g = g, .arg = call->call.args[0], .columns = columns,
-                    .n_quantiles = n_args - 2, .label = args[1].string, .out = &ret->vector};
+    struct job j = {.e = e,
+                    .g = g,
+                    .arg = call->call.args[0],
+                    .columns = columns,
+                    .n_quantiles = n_args - 2,
+                    .label = args[1].string,
+                    .out = &ret->vector};
 
     if (!columns)
         return eval_memory(e);
@@ -283,8 +300,12 @@ VALUES_FUNCTION(values_histogram_quantiles) {
 
 VALUES_FUNCTION(values_histogram_fraction) {
     double *columns[2] = {args[0].scalar, args[1].scalar};
-    struct job j = {.e = e, .g = g, .arg = call->call.args[2], .fraction = true,
-                    .columns = columns, .out = &ret->vector};
+    struct job j = {.e = e,
+                    .g = g,
+                    .arg = call->call.args[2],
+                    .fraction = true,
+                    .columns = columns,
+                    .out = &ret->vector};
 
     return run_job(&j, &args[2].vector);
 }

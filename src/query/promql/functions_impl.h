@@ -30,7 +30,8 @@ static inline bool start_time_reset(int64_t prev_st, int64_t prev_t, int64_t st,
         return false;
     if (st > prev_t)
         return true;
-    /* It began at the sample before: a delta, unless that one's own start is unknown or nonsense. */
+    /* It began at the sample before: a delta, unless that one's own start is unknown or nonsense.
+     */
     return prev_st != 0 && prev_st < prev_t;
 }
 

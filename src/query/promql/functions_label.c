@@ -33,8 +33,7 @@ VALUES_FUNCTION(values_label_replace) {
     int r = promql_regex_compile(args[4].string, &regex, &why);
 
     if (r < 0)
-        return eval_fail(e, PROMQL_EXECUTION,
-                         "invalid regular expression in label_replace(): %.*s",
+        return eval_fail(e, PROMQL_EXECUTION, "invalid regular expression in label_replace(): %.*s",
                          SLICE_ARG(args[4].string));
     if (!valid_label(name)) {
         promql_regex_unref(regex);
@@ -170,7 +169,7 @@ static int sort_vector(struct eval *e, struct vector *v, const struct slice *nam
     if (!keys || !sorted)
         return eval_memory(e);
     for (size_t i = 0; i < v->n; i++)
-        keys[i] = (struct sort_key) {&v->items[i], names, n_names, descending, i};
+        keys[i] = (struct sort_key){&v->items[i], names, n_names, descending, i};
     qsort(keys, v->n, sizeof(*keys), compare);
     for (size_t i = 0; i < v->n; i++)
         sorted[i] = *keys[i].series;

@@ -144,12 +144,13 @@ const struct promql_labels *absent_labels(struct eval *e, const struct node *arg
         const struct promql_matcher *m = &s->matchers[i];
         bool only = m->type == PROMQL_EQUAL && !slice_equal(m->name, PROMQL_METRIC_NAME);
 
-        /* As Prometheus reads it: the last matcher of a label decides, and only a first equality. */
+        /* As Prometheus reads it: the last matcher of a label decides, and only a first equality.
+         */
         for (size_t k = 0; only && k < s->n_matchers; k++)
             only = k == i || !slice_equal(s->matchers[k].name, m->name) ||
                    (k < i && s->matchers[k].type != PROMQL_EQUAL);
         if (only)
-            items[n++] = (struct promql_label) {m->name, m->value};
+            items[n++] = (struct promql_label){m->name, m->value};
     }
     return labels_make(&e->arena, items, n);
 }

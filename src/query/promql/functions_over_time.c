@@ -331,8 +331,8 @@ RANGE_FUNCTION(range_smoothing) {
         return eval_fail(e, PROMQL_EXECUTION,
                          "invalid smoothing factor. Expected: 0 < sf < 1, got: %f", factor);
     if (!(trend_factor > 0 && trend_factor < 1))
-        return eval_fail(e, PROMQL_EXECUTION,
-                         "invalid trend factor. Expected: 0 < tf < 1, got: %f", trend_factor);
+        return eval_fail(e, PROMQL_EXECUTION, "invalid trend factor. Expected: 0 < tf < 1, got: %f",
+                         trend_factor);
     if (!floats_only(e, w, 2))
         return 0;
     double before = 0, level = w->v[0], trend = w->v[1] - w->v[0];

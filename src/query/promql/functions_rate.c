@@ -11,14 +11,15 @@ static int cannot(struct eval *e, const struct window *w, int r) {
     return 0;
 }
 
-static void warn_overlap(struct eval *e, const struct window *w, const int64_t *t, const int64_t *st,
-                         size_t n) {
+static void warn_overlap(struct eval *e, const struct window *w, const int64_t *t,
+                         const int64_t *st, size_t n) {
     for (size_t i = 1; st && i < n; i++)
         if (st[i] != 0 && st[i] < t[i - 1] && st[i] != st[i - 1]) {
-            annotate(e, false, w->node, metric_name(w->labels),
-                     "sample has start time that overlaps with previous sample timestamp for metric "
-                     "\"%.*s\"",
-                     SLICE_ARG(metric_name(w->labels)));
+            annotate(
+                    e, false, w->node, metric_name(w->labels),
+                    "sample has start time that overlaps with previous sample timestamp for metric "
+                    "\"%.*s\"",
+                    SLICE_ARG(metric_name(w->labels)));
             return;
         }
 }
@@ -65,8 +66,7 @@ static bool histograms_fit(struct eval *e, const struct window *w, bool counter,
     }
     if (counter && gauge)
         annotate_not_counter(e, w->node, name);
-    if (!counter &&
-        (w->h[0]->hint != PROMQL_GAUGE || w->h[w->n_h - 1]->hint != PROMQL_GAUGE))
+    if (!counter && (w->h[0]->hint != PROMQL_GAUGE || w->h[w->n_h - 1]->hint != PROMQL_GAUGE))
         annotate_not_gauge(e, w->node, name);
     return true;
 }
@@ -114,8 +114,8 @@ static int histogram_increase(struct eval *e, const struct window *w, bool count
     return 1;
 }
 
-/* How far a series reaches beyond its first and last sample: to the window's ends when those are near,
- * else half a sample interval; a counter never below its zero. Seconds. */
+/* How far a series reaches beyond its first and last sample: to the window's ends when those are
+ * near, else half a sample interval; a counter never below its zero. Seconds. */
 static double extrapolated(const struct window *w, double sampled, double average, double to_start,
                            double to_end, bool counter, double first, double increase) {
     double threshold = average * 1.1;
@@ -158,7 +158,8 @@ static int extrapolated_rate(struct eval *e, const struct window *w, bool counte
         if (r != 1)
             return r;
     }
-    double to_start = (double) (t[0] - w->start) / 1000, to_end = (double) (w->end - t[n - 1]) / 1000;
+    double to_start = (double) (t[0] - w->start) / 1000,
+           to_end = (double) (w->end - t[n - 1]) / 1000;
     double sampled = (double) (t[n - 1] - t[0]) / 1000;
     double average = n > 1 ? sampled / (double) (n - 1) : 0;
     if (began) {
@@ -191,7 +192,7 @@ static int extrapolated_rate(struct eval *e, const struct window *w, bool counte
         factor /= (double) w->range_ms / 1000;
     if (h)
         histogram_scale(h, factor);
-    *ret = (struct point) {rise * factor, h};
+    *ret = (struct point){rise * factor, h};
     return 1;
 }
 
@@ -223,10 +224,10 @@ static size_t newest_two(const struct window *w, struct timed two[2]) {
 
         if (k == 0 || (i && w->t[i - 1] > w->t_h[k - 1])) {
             i--;
-            *s = (struct timed) {w->t[i], w->st ? w->st[i] : 0, {w->v[i], NULL}};
+            *s = (struct timed){w->t[i], w->st ? w->st[i] : 0, {w->v[i], NULL}};
         } else {
             k--;
-            *s = (struct timed) {w->t_h[k], w->st_h ? w->st_h[k] : 0, {0, w->h[k]}};
+            *s = (struct timed){w->t_h[k], w->st_h ? w->st_h[k] : 0, {0, w->h[k]}};
         }
     }
     return n;
@@ -292,8 +293,8 @@ RANGE_FUNCTION(range_idelta) {
 
 /* ---- resets, changes. ---- */
 
-/* Skips what lies before the anchor: the newest sample at or before the window's start. 0: nothing is in
- * the window. */
+/* Skips what lies before the anchor: the newest sample at or before the window's start. 0: nothing
+ * is in the window. */
 static int skip_to_anchor(const struct window *w, size_t *ret_i, size_t *ret_k) {
     size_t i = 0, k = 0;
 
@@ -343,10 +344,10 @@ static int count_events(struct eval *e, const struct window *w, bool resets, str
         struct timed cur;
 
         if (k == w->n_h || (i < w->n && w->t[i] < w->t_h[k])) {
-            cur = (struct timed) {w->t[i], w->st ? w->st[i] : 0, {w->v[i], NULL}};
+            cur = (struct timed){w->t[i], w->st ? w->st[i] : 0, {w->v[i], NULL}};
             i++;
         } else {
-            cur = (struct timed) {w->t_h[k], w->st_h ? w->st_h[k] : 0, {0, w->h[k]}};
+            cur = (struct timed){w->t_h[k], w->st_h ? w->st_h[k] : 0, {0, w->h[k]}};
             k++;
         }
         if (!first)

@@ -1,12 +1,13 @@
 /*
- * rate, increase and delta over anchored and smoothed windows: no extrapolation; the value at each end of
- * the window is the nearest sample (anchored), or interpolated (smoothed).
+ * rate, increase and delta over anchored and smoothed windows: no extrapolation; the value at each
+ * end of the window is the nearest sample (anchored), or interpolated (smoothed).
  */
 #include "query/promql/functions_impl.h"
 
 #include <errno.h>
 
-/* The samples first … last that matter: `first` is the last one at or before the window's start (or 0). */
+/* The samples first … last that matter: `first` is the last one at or before the window's start (or
+ * 0). */
 static bool bounds(const struct window *w, const int64_t *t, size_t n, size_t *ret_first,
                    size_t *ret_last) {
     size_t first = 0, last = n - 1;

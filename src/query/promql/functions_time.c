@@ -1,9 +1,11 @@
-/* Functions of time: calendar fields, time(), timestamp(), and the query's own start, end, step, range. */
+/* Functions of time: calendar fields, time(), timestamp(), and the query's own start, end, step,
+ * range. */
 #include "query/promql/functions_impl.h"
 
 #include <errno.h>
 
-/* Days since 1970 → civil date, proleptic Gregorian (days_from_civil's inverse, by eras of 400 years). */
+/* Days since 1970 → civil date, proleptic Gregorian (days_from_civil's inverse, by eras of 400
+ * years). */
 static void civil(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day) {
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;

@@ -1,4 +1,5 @@
-/* Native histograms: bounds, alignment of layouts, addition, resets. See histogram.h for the memory. */
+/* Native histograms: bounds, alignment of layouts, addition, resets. See histogram.h for the
+ * memory. */
 #include "query/promql/histogram.h"
 
 #include <float.h>
@@ -46,19 +47,19 @@ struct promql_bucket histogram_bucket(const struct promql_histogram *h, size_t i
     if (i < b->n) {
         size_t k = b->n - 1 - i;
 
-        return (struct promql_bucket) {-histogram_bound(h, b->index[k]),
-                                       -histogram_bound(h, b->index[k] - 1), b->count[k], true,
-                                       false};
+        return (struct promql_bucket){-histogram_bound(h, b->index[k]),
+                                      -histogram_bound(h, b->index[k] - 1), b->count[k], true,
+                                      false};
     }
     i -= b->n;
     if (i == 0)
-        return (struct promql_bucket) {-h->zero_threshold, h->zero_threshold, h->zero_count, true,
-                                       true};
+        return (struct promql_bucket){-h->zero_threshold, h->zero_threshold, h->zero_count, true,
+                                      true};
     b = &h->positive;
     i--;
-    return (struct promql_bucket) {histogram_bound(h, b->index[i] - 1),
-                                   histogram_bound(h, b->index[i]), b->count[i],
-                                   histogram_custom(h) && b->index[i] == 0, true};
+    return (struct promql_bucket){histogram_bound(h, b->index[i] - 1),
+                                  histogram_bound(h, b->index[i]), b->count[i],
+                                  histogram_custom(h) && b->index[i] == 0, true};
 }
 
 size_t promql_histogram_buckets(const struct promql_histogram *h, struct promql_bucket *ret,
@@ -163,8 +164,8 @@ int histogram_to_schema(struct arena *a, struct promql_histogram *h, int32_t sch
     return r;
 }
 
-/* The zero threshold that `h` would need to be at least `want`, grown to the end of a populated bucket that
- * `want` would cut. */
+/* The zero threshold that `h` would need to be at least `want`, grown to the end of a populated
+ * bucket that `want` would cut. */
 static double reachable_threshold(const struct promql_histogram *h, double want) {
     for (bool again = true; again;) {
         again = false;
@@ -277,8 +278,8 @@ static int align_bounds(struct arena *a, struct promql_histogram *x, struct prom
     return r < 0 ? r : map_to_bounds(a, y, common, n);
 }
 
-/* Makes x (with its rest, maybe NULL) and y alike in schema, bounds and zero bucket. Their bucket arrays
- * are replaced, not changed. */
+/* Makes x (with its rest, maybe NULL) and y alike in schema, bounds and zero bucket. Their bucket
+ * arrays are replaced, not changed. */
 static int align(struct arena *a, struct promql_histogram *x, struct promql_histogram *rest,
                  struct promql_histogram *y, unsigned *flags) {
     int r = 0;
@@ -332,7 +333,7 @@ static int merge(struct arena *a, const struct promql_buckets *x, const struct p
         i += take_x;
         k += take_y;
     }
-    *ret = (struct promql_buckets) {n, index, count};
+    *ret = (struct promql_buckets){n, index, count};
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
- * Arithmetic on native histograms. Histograms handed in are never changed; results are new, in the arena
- * given. One owner of an arena at a time.
- * Formulas: Prometheus' specification of native histograms (prometheus.io/docs/specs/native_histograms).
+ * Arithmetic on native histograms. Histograms handed in are never changed; results are new, in the
+ * arena given. One owner of an arena at a time. Formulas: Prometheus' specification of native
+ * histograms (prometheus.io/docs/specs/native_histograms).
  */
 #ifndef VARAN_PROMQL_HISTOGRAM_H
 #define VARAN_PROMQL_HISTOGRAM_H
@@ -24,7 +24,8 @@ bool histogram_is_stale(const struct promql_histogram *h);
 
 /* Upper bound of bucket `index` (positive side). */
 double histogram_bound(const struct promql_histogram *h, int32_t index);
-/* Bucket i of histogram_bucket_count(), ascending: negative ones, the zero bucket, positive ones. */
+/* Bucket i of histogram_bucket_count(), ascending: negative ones, the zero bucket, positive ones.
+ */
 size_t histogram_bucket_count(const struct promql_histogram *h);
 struct promql_bucket histogram_bucket(const struct promql_histogram *h, size_t i);
 
@@ -47,8 +48,8 @@ bool histogram_reset_between(struct arena *a, const struct promql_histogram *pre
                              const struct promql_histogram *cur);
 bool histogram_overflows(const struct promql_histogram *h);
 /* The observations below `at` (upper) or above it. NULL without memory. */
-struct promql_histogram *histogram_trim(struct arena *a, const struct promql_histogram *h, double at,
-                                        bool upper);
+struct promql_histogram *histogram_trim(struct arena *a, const struct promql_histogram *h,
+                                        double at, bool upper);
 
 /* ---- Sums with compensation (Neumaier). ---- */
 

@@ -1,4 +1,5 @@
-/* Quantiles, fractions and spread of native and classic histograms; trimming; text. Pure functions. */
+/* Quantiles, fractions and spread of native and classic histograms; trimming; text. Pure functions.
+ */
 #include "query/promql/histogram.h"
 
 #include "query/promql/ast.h"
@@ -166,22 +167,22 @@ static struct kept trim_endless(const struct promql_bucket *b, double at, bool u
 
         if (upper) {
             if (at >= b->upper)
-                return (struct kept) {b->count, 0};
+                return (struct kept){b->count, 0};
             if (at > 0 && b->upper > 0 && ends)
-                return (struct kept) {b->count * at / b->upper, at / 2};
+                return (struct kept){b->count * at / b->upper, at / 2};
             if (b->upper <= 0)
-                return (struct kept) {b->count, at};
-            return (struct kept) {0, finite_or_zero(b->upper)};
+                return (struct kept){b->count, at};
+            return (struct kept){0, finite_or_zero(b->upper)};
         }
         if (at <= b->lower)
-            return (struct kept) {b->count, 0};
+            return (struct kept){b->count, 0};
         if (at >= 0 && b->upper > at && ends)
-            return (struct kept) {b->count * (1 - at / b->upper), (at + b->upper) / 2};
-        return (struct kept) {0, finite_or_zero(b->upper)};
+            return (struct kept){b->count * (1 - at / b->upper), (at + b->upper) / 2};
+        return (struct kept){0, finite_or_zero(b->upper)};
     }
     if (!upper && at >= b->lower)
-        return (struct kept) {b->count, at};
-    return (struct kept) {0, finite_or_zero(b->lower)};
+        return (struct kept){b->count, at};
+    return (struct kept){0, finite_or_zero(b->lower)};
 }
 
 /* The part of b's observations at or below `at`, which lies inside b. */
@@ -197,15 +198,15 @@ static double part_below(const struct promql_bucket *b, double at, bool positive
 static struct kept trim_bucket(const struct promql_bucket *b, double at, bool upper, bool positive,
                                bool linear) {
     if (upper ? b->upper <= at : b->lower >= at)
-        return (struct kept) {b->count, midpoint(b->lower, b->upper, positive, linear)};
+        return (struct kept){b->count, midpoint(b->lower, b->upper, positive, linear)};
     if (upper ? b->lower >= at : b->upper <= at)
-        return (struct kept) {0, 0};
+        return (struct kept){0, 0};
     if (isinf(b->lower) || isinf(b->upper))
         return trim_endless(b, at, upper);
     double below = part_below(b, at, positive, linear);
 
-    return upper ? (struct kept) {below, midpoint(b->lower, at, positive, linear)}
-                 : (struct kept) {b->count - below, midpoint(at, b->upper, positive, linear)};
+    return upper ? (struct kept){below, midpoint(b->lower, at, positive, linear)}
+                 : (struct kept){b->count - below, midpoint(at, b->upper, positive, linear)};
 }
 
 static struct kept trim_zero(const struct promql_histogram *h, double at, bool upper, bool negative,
@@ -214,16 +215,16 @@ static struct kept trim_zero(const struct promql_histogram *h, double at, bool u
     double high = positive || !negative ? h->zero_threshold : 0;
 
     if (upper ? at <= low : at >= high)
-        return (struct kept) {0, 0};
+        return (struct kept){0, 0};
     if (upper ? at >= high : at <= low)
-        return (struct kept) {h->zero_count, (low + high) / 2};
+        return (struct kept){h->zero_count, (low + high) / 2};
     if (upper)
-        return (struct kept) {h->zero_count * (at - low) / (high - low), (low + at) / 2};
-    return (struct kept) {h->zero_count * (high - at) / (high - low), (at + high) / 2};
+        return (struct kept){h->zero_count * (at - low) / (high - low), (low + at) / 2};
+    return (struct kept){h->zero_count * (high - at) / (high - low), (at + high) / 2};
 }
 
-struct promql_histogram *histogram_trim(struct arena *a, const struct promql_histogram *h, double at,
-                                        bool upper) {
+struct promql_histogram *histogram_trim(struct arena *a, const struct promql_histogram *h,
+                                        double at, bool upper) {
     struct promql_histogram *t = histogram_copy(a, h);
     bool changed = false, populated[2] = {false, false};
     double count = 0, sum = 0;

@@ -1,6 +1,6 @@
 /*
- * info(v, {…}): adds to each series the labels of the info series (target_info by default) that has the
- * same instance and job. Info series are read as of the time the samples of v are read.
+ * info(v, {…}): adds to each series the labels of the info series (target_info by default) that has
+ * the same instance and job. Info series are read as of the time the samples of v are read.
  */
 #include "query/promql/functions_impl.h"
 
@@ -24,8 +24,8 @@ struct info {
     uint32_t *first, *next; /* info series by signature: chains of index + 1 */
 };
 
-/* When the samples below `n` are read: the outermost @ and the sum of the offsets inside it, along the
- * path to the first selector. */
+/* When the samples below `n` are read: the outermost @ and the sum of the offsets inside it, along
+ * the path to the first selector. */
 static bool reference_time(struct info *in, const struct node *n);
 
 struct first_child {
@@ -79,8 +79,10 @@ static int names_match(struct info *in, struct slice name) {
 }
 
 static int split_matchers(struct info *in, const struct node *call) {
-    static const struct promql_matcher target = {
-            PROMQL_EQUAL, {(const uint8_t *) "__name__", 8}, {(const uint8_t *) "target_info", 11}, NULL};
+    static const struct promql_matcher target = {PROMQL_EQUAL,
+                                                 {(const uint8_t *) "__name__", 8},
+                                                 {(const uint8_t *) "target_info", 11},
+                                                 NULL};
     const struct selector *s = call->call.n_args > 1 ? &call->call.args[1]->selector : NULL;
     size_t n = s ? s->n_matchers : 0;
     struct promql_matcher *names = arena_array(&in->e->arena, struct promql_matcher, n);
@@ -134,8 +136,8 @@ static int fetch(struct info *in) {
         memcpy(all + n, in->data, in->n_data * sizeof(*all));
     n += in->n_data;
     if (in->some_info)
-        all[n++] = (struct promql_matcher) {PROMQL_REGEX, PROMQL_METRIC_NAME, SLICE(".+_info"),
-                                            in->some_info};
+        all[n++] = (struct promql_matcher){PROMQL_REGEX, PROMQL_METRIC_NAME, SLICE(".+_info"),
+                                           in->some_info};
     r = select_series(e, NULL, all, n, first - e->options.lookback_ms + 1, last, &hints, true,
                       &in->series);
     labels_table_init(&in->signatures, &e->arena);
@@ -158,7 +160,8 @@ static int fetch(struct info *in) {
     return r;
 }
 
-/* The time of the newest sample an info series has at a step; INT64_MIN: none. -1 in *ret_r: a histogram. */
+/* The time of the newest sample an info series has at a step; INT64_MIN: none. -1 in *ret_r: a
+ * histogram. */
 static int64_t newest(struct info *in, const struct promql_samples *s, size_t step, int *ret_r) {
     int64_t ref = (in->fixed ? in->fixed_ms : grid_at(in->g, step)) - in->offset_ms;
     int64_t oldest = ref - in->e->options.lookback_ms;
@@ -210,13 +213,13 @@ static int choose(struct info *in, int64_t id, size_t step, struct choice *c) {
             return eval_fail(in->e, PROMQL_LIMIT, "info(): more than %u info metrics match",
                              INFO_METRICS_MAX);
         if (k == n)
-            c[n++] = (struct choice) {name, s->labels, t};
+            c[n++] = (struct choice){name, s->labels, t};
         else if (c[k].t == t)
             return eval_fail(in->e, PROMQL_EXECUTION,
                              "found duplicate series for info metric \"%.*s\" at %lld",
                              SLICE_ARG(name), (long long) t);
         else if (c[k].t < t)
-            c[k] = (struct choice) {name, s->labels, t};
+            c[k] = (struct choice){name, s->labels, t};
     }
     return (int) n;
 }
@@ -243,12 +246,11 @@ static const struct promql_labels *enrich(struct info *in, const struct promql_l
 
             if (!wanted(in, x->name))
                 continue;
-            vector_each(&added, y)
-                if (slice_equal(y->name, x->name) && !slice_equal(y->value, x->value) && ok) {
-                    eval_fail(in->e, PROMQL_EXECUTION, "conflicting label: %.*s",
-                              SLICE_ARG(x->name));
-                    ok = false;
-                }
+            vector_each(&added, y) if (slice_equal(y->name, x->name) &&
+                                       !slice_equal(y->value, x->value) && ok) {
+                eval_fail(in->e, PROMQL_EXECUTION, "conflicting label: %.*s", SLICE_ARG(x->name));
+                ok = false;
+            }
             if (ok && !promql_labels_get(base, x->name).size &&
                 vector_push(&added, *x, PROMQL_LABELS_MAX) < 0) {
                 eval_memory(in->e);

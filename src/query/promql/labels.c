@@ -6,10 +6,11 @@
 
 const struct promql_labels promql_no_labels = {0};
 
-
 uint64_t promql_labels_hash(const struct promql_label *items, uint32_t n) {
     uint64_t h = 0x9e3779b97f4a7c15u + n;
 
+    if (n == 0)
+        return 0; /* as promql_no_labels has it */
     for (uint32_t i = 0; i < n; i++) {
         h = (h ^ slice_hash(items[i].name)) * UINT64_C(0xff51afd7ed558ccd);
         h = (h ^ (h >> 32) ^ slice_hash(items[i].value)) * UINT64_C(0xc4ceb9fe1a85ec53);
@@ -23,7 +24,7 @@ static const struct promql_labels *labels_finish(struct arena *a, struct promql_
 
     if (!l)
         return NULL;
-    *l = (struct promql_labels) {n, promql_labels_hash(items, n), items};
+    *l = (struct promql_labels){n, promql_labels_hash(items, n), items};
     return l;
 }
 
@@ -71,7 +72,7 @@ const struct promql_labels *labels_set(struct arena *a, const struct promql_labe
     while (i < l->n && slice_compare(l->items[i].name, name) < 0)
         items[n++] = l->items[i++];
     if (value.size)
-        items[n++] = (struct promql_label) {name, value};
+        items[n++] = (struct promql_label){name, value};
     if (i < l->n && slice_equal(l->items[i].name, name))
         i++;
     while (i < l->n)
@@ -239,7 +240,7 @@ void promql_labels_print(const struct promql_labels *l, struct buffer *out) {
 /* ---- Table. ---- */
 
 void labels_table_init(struct labels_table *t, struct arena *a) {
-    *t = (struct labels_table) {.arena = a};
+    *t = (struct labels_table){.arena = a};
 }
 
 static uint32_t *find_slot(const struct labels_table *t, const struct promql_labels *l) {

@@ -1,6 +1,6 @@
 /*
- * Label sets inside the engine: building, deriving, comparing, and a table that gives equal sets the same
- * number. All sets live in the arena they were made in. One owner at a time.
+ * Label sets inside the engine: building, deriving, comparing, and a table that gives equal sets
+ * the same number. All sets live in the arena they were made in. One owner at a time.
  */
 #ifndef VARAN_PROMQL_LABELS_H
 #define VARAN_PROMQL_LABELS_H
@@ -13,7 +13,8 @@
 
 extern const struct promql_labels promql_no_labels;
 
-/* Sorts a copy of `items`, drops empty values; of equal names the last wins. NULL without memory. */
+/* Sorts a copy of `items`, drops empty values; of equal names the last wins. NULL without memory.
+ */
 const struct promql_labels *labels_make(struct arena *a, const struct promql_label *items,
                                         uint32_t n);
 /* `l` with `name` set to `value`; an empty value removes it. */

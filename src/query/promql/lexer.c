@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 void lexer_init(struct lexer *l, struct slice text) {
-    *l = (struct lexer) {.text = text};
+    *l = (struct lexer){.text = text};
 }
 
 static int peek(const struct lexer *l, uint32_t ahead) {
@@ -25,7 +25,7 @@ static bool is_hex(int c) {
 }
 
 static struct token make(const struct lexer *l, enum token_kind kind, uint32_t start) {
-    return (struct token) {kind, start, l->at, slice_new(l->text.data + start, l->at - start)};
+    return (struct token){kind, start, l->at, slice_new(l->text.data + start, l->at - start)};
 }
 
 static struct token fail(struct lexer *l, uint32_t start, const char *why) {
@@ -135,15 +135,32 @@ static struct token lex_punctuation(struct lexer *l) {
         enum token_kind kind;
     } table[] = {
             /* The longer ones first. */
-            {"==", TOKEN_EQ},        {"=~", TOKEN_REGEX},      {"!=", TOKEN_NE},
-            {"!~", TOKEN_NOT_REGEX}, {"</", TOKEN_TRIM_UPPER}, {">/", TOKEN_TRIM_LOWER},
-            {"<=", TOKEN_LE},        {">=", TOKEN_GE},         {"<", TOKEN_LT},
-            {">", TOKEN_GT},         {"=", TOKEN_ASSIGN},      {"(", TOKEN_LEFT_PAREN},
-            {")", TOKEN_RIGHT_PAREN}, {"{", TOKEN_LEFT_BRACE}, {"}", TOKEN_RIGHT_BRACE},
-            {"[", TOKEN_LEFT_BRACKET}, {"]", TOKEN_RIGHT_BRACKET}, {",", TOKEN_COMMA},
-            {":", TOKEN_COLON},      {"@", TOKEN_AT},          {"+", TOKEN_ADD},
-            {"-", TOKEN_SUB},        {"*", TOKEN_MUL},         {"/", TOKEN_DIV},
-            {"%", TOKEN_MOD},        {"^", TOKEN_POW},
+            {"==", TOKEN_EQ},
+            {"=~", TOKEN_REGEX},
+            {"!=", TOKEN_NE},
+            {"!~", TOKEN_NOT_REGEX},
+            {"</", TOKEN_TRIM_UPPER},
+            {">/", TOKEN_TRIM_LOWER},
+            {"<=", TOKEN_LE},
+            {">=", TOKEN_GE},
+            {"<", TOKEN_LT},
+            {">", TOKEN_GT},
+            {"=", TOKEN_ASSIGN},
+            {"(", TOKEN_LEFT_PAREN},
+            {")", TOKEN_RIGHT_PAREN},
+            {"{", TOKEN_LEFT_BRACE},
+            {"}", TOKEN_RIGHT_BRACE},
+            {"[", TOKEN_LEFT_BRACKET},
+            {"]", TOKEN_RIGHT_BRACKET},
+            {",", TOKEN_COMMA},
+            {":", TOKEN_COLON},
+            {"@", TOKEN_AT},
+            {"+", TOKEN_ADD},
+            {"-", TOKEN_SUB},
+            {"*", TOKEN_MUL},
+            {"/", TOKEN_DIV},
+            {"%", TOKEN_MOD},
+            {"^", TOKEN_POW},
     };
     uint32_t start = l->at;
 
@@ -170,7 +187,8 @@ struct token lexer_next(struct lexer *l) {
         return lex_number(l);
     if (c == '"' || c == '\'' || c == '`')
         return lex_string(l);
-    if (is_letter(c) || (c == ':' && !l->brackets && (is_letter(peek(l, 1)) || peek(l, 1) == ':'))) {
+    if (is_letter(c) ||
+        (c == ':' && !l->brackets && (is_letter(peek(l, 1)) || peek(l, 1) == ':'))) {
         while (is_letter(peek(l, 0)) || is_digit(peek(l, 0)) || (peek(l, 0) == ':' && !l->brackets))
             l->at++;
         return make(l, TOKEN_NAME, start);

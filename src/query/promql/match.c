@@ -1,6 +1,6 @@
 /*
- * Binary operators on two vectors: series meet that share their matching labels. Groups of one series on
- * each side, the usual case, are combined column by column; others step by step.
+ * Binary operators on two vectors: series meet that share their matching labels. Groups of one
+ * series on each side, the usual case, are combined column by column; others step by step.
  */
 #include "query/promql/engine.h"
 
@@ -35,8 +35,7 @@ static int number_side(struct eval *e, const struct node *n, struct labels_table
     if (!s->id || !s->order)
         return eval_memory(e);
     for (size_t i = 0; i < s->v->n; i++) {
-        const struct promql_labels *l =
-                match_labels(e, &n->binary.matching, s->v->items[i].labels);
+        const struct promql_labels *l = match_labels(e, &n->binary.matching, s->v->items[i].labels);
         int64_t id = l ? labels_table_put(groups, l) : -ENOMEM;
 
         if (id < 0)
@@ -119,7 +118,7 @@ int match_sets(struct eval *e, const struct node *n, const struct grid *g, struc
         memcpy(all, left->items, left->n * sizeof(*all));
     if (right->n)
         memcpy(all + left->n, right->items, right->n * sizeof(*all));
-    ret->vector = (struct vector) {all, left->n + right->n, left->n + right->n};
+    ret->vector = (struct vector){all, left->n + right->n, left->n + right->n};
     /* Series of equal labels may come from both sides at different steps. */
     return vector_merge(e, &ret->vector, g);
 }
@@ -155,23 +154,21 @@ static const struct promql_labels *result_labels(struct matcher *m,
     return l;
 }
 
-static int duplicate(struct matcher *m, size_t group, const struct side *s, uint32_t a, uint32_t b) {
+static int duplicate(struct matcher *m, uint32_t a, uint32_t b) {
+    const struct vector *v = m->one.v;
+    const struct promql_labels *l = match_labels(m->e, m->m, v->items[a].labels);
     struct buffer out;
 
-    buffer_init(&out, 900);
+    buffer_init(&out, 900); /* what does not fit is left out: a message, not data */
     buffer_append_text(&out, "found duplicate series for the match group ");
-    promql_labels_print(m->results.n ? m->results.sets[0] : &promql_no_labels, &out);
-    buffer_truncate(&out, strlen("found duplicate series for the match group "));
-    const struct promql_labels *l = match_labels(m->e, m->m, s->v->items[a].labels);
-    if (l)
-        promql_labels_print(l, &out);
-    buffer_printf(&out, " on the %s hand-side of the operation: [",
-                  m->swapped ? "left" : "right");
-    promql_labels_print(s->v->items[a].labels, &out);
+    promql_labels_print(l ? l : &promql_no_labels, &out);
+    buffer_printf(&out, " on the %s hand-side of the operation: [", m->swapped ? "left" : "right");
+    promql_labels_print(v->items[a].labels, &out);
     buffer_append_text(&out, ", ");
-    promql_labels_print(s->v->items[b].labels, &out);
-    buffer_append_text(&out, "];many-to-many matching not allowed: matching labels must be unique on "
-                             "one side");
+    promql_labels_print(v->items[b].labels, &out);
+    buffer_append_text(&out,
+                       "];many-to-many matching not allowed: matching labels must be unique on "
+                       "one side");
     int r = eval_fail(m->e, PROMQL_EXECUTION, "%.*s", (int) out.size,
                       out.data ? (const char *) out.data : "");
     buffer_done(&out);
@@ -210,12 +207,13 @@ static int emit(struct matcher *m, const struct promql_labels *many_labels,
         return (int) id;
     struct series *s = &m->out->items[id];
     if (series_has(s, step))
-        return eval_fail(m->e, PROMQL_EXECUTION, "%s",
-                         m->m->card == CARD_ONE_TO_ONE
-                                 ? "multiple matches for labels: many-to-one matching must be "
-                                   "explicit (group_left/group_right)"
-                                 : "multiple matches for labels: grouping labels must ensure unique "
-                                   "matches");
+        return eval_fail(
+                m->e, PROMQL_EXECUTION, "%s",
+                m->m->card == CARD_ONE_TO_ONE
+                        ? "multiple matches for labels: many-to-one matching must be "
+                          "explicit (group_left/group_right)"
+                        : "multiple matches for labels: grouping labels must ensure unique "
+                          "matches");
     return series_set(m->e, s, m->g, step, out);
 }
 
@@ -228,7 +226,7 @@ static int find_one(struct matcher *m, size_t group, size_t step, int64_t *ret) 
         if (!series_has(&m->one.v->items[s], step))
             continue;
         if (*ret >= 0)
-            return duplicate(m, group, &m->one, (uint32_t) *ret, s);
+            return duplicate(m, (uint32_t) *ret, s);
         *ret = s;
     }
     return 0;
@@ -236,10 +234,9 @@ static int find_one(struct matcher *m, size_t group, size_t step, int64_t *ret) 
 
 static int group_step(struct matcher *m, size_t group, const struct promql_labels *labels,
                       size_t step) {
-    bool fill_one = m->swapped ? m->m->fill_left : m->m->fill_right;
-    bool fill_many = m->swapped ? m->m->fill_right : m->m->fill_left;
-    double one_value = m->swapped ? m->m->fill_left_value : m->m->fill_right_value;
-    double many_value = m->swapped ? m->m->fill_right_value : m->m->fill_left_value;
+    /* As in Prometheus, fill_left means the side of the many, also with group_right. */
+    bool fill_many = m->m->fill_left, fill_one = m->m->fill_right;
+    double many_value = m->m->fill_left_value, one_value = m->m->fill_right_value;
     size_t seen = 0;
     int64_t one;
     int r = find_one(m, group, step, &one);
@@ -259,13 +256,13 @@ static int group_step(struct matcher *m, size_t group, const struct promql_label
                              "multiple matches for labels: many-to-one matching must be explicit "
                              "(group_left/group_right)");
         r = emit(m, s->labels, o ? o->labels : NULL, s->drop_name, series_point(s, step),
-                 o ? series_point(o, step) : (struct point) {one_value, NULL}, step);
+                 o ? series_point(o, step) : (struct point){one_value, NULL}, step);
         if (r < 0)
             return r;
     }
     if (seen || !o || !fill_many)
         return 0;
-    return emit(m, labels, o->labels, false, (struct point) {many_value, NULL},
+    return emit(m, labels, o->labels, false, (struct point){many_value, NULL},
                 series_point(o, step), step);
 }
 
@@ -311,9 +308,15 @@ int match_vectors(struct eval *e, const struct node *n, const struct grid *g, st
                   struct vector *right, struct value *ret) {
     const struct matching *matching = &n->binary.matching;
     bool swapped = matching->card == CARD_ONE_TO_MANY;
-    struct matcher m = {.e = e, .n = n, .g = g, .m = matching, .swapped = swapped,
-                        .many = {.v = swapped ? right : left}, .one = {.v = swapped ? left : right},
-                        .out = &ret->vector, .cached_id = -1};
+    struct matcher m = {.e = e,
+                        .n = n,
+                        .g = g,
+                        .m = matching,
+                        .swapped = swapped,
+                        .many = {.v = swapped ? right : left},
+                        .one = {.v = swapped ? left : right},
+                        .out = &ret->vector,
+                        .cached_id = -1};
     struct labels_table groups;
     int r;
 
@@ -327,7 +330,8 @@ int match_vectors(struct eval *e, const struct node *n, const struct grid *g, st
     if (r == 0)
         r = order_side(e, groups.n, &m.one);
     for (size_t i = 0; r == 0 && i < groups.n; i++) {
-        size_t n_many = m.many.from[i + 1] - m.many.from[i], n_one = m.one.from[i + 1] - m.one.from[i];
+        size_t n_many = m.many.from[i + 1] - m.many.from[i],
+               n_one = m.one.from[i + 1] - m.one.from[i];
 
         r = eval_tick(e, g->n + 16);
         if (r < 0 || (n_many == 0 && n_one < 2 && !matching->fill_left && !matching->fill_right))

@@ -1,6 +1,6 @@
 /*
- * Label matchers: shortcuts first, then PCRE2's JIT. A compiled expression owns its code; the match data
- * of one thread at a time are kept for the next. Any thread may match.
+ * Label matchers: shortcuts first, then PCRE2's JIT. A compiled expression owns its code; the match
+ * data of one thread at a time are kept for the next. Any thread may match.
  */
 #include "query/promql/matcher.h"
 
@@ -192,7 +192,7 @@ int promql_regex_compile(struct slice text, struct promql_regex **ret, struct er
 
     if (!r)
         return -ENOMEM;
-    *r = (struct promql_regex) {0};
+    *r = (struct promql_regex){0};
     arena_init(&r->arena, (size_t) REGEX_BYTES_MAX * 80);
     result = compile_code(r, text, e);
     if (result == 0)
@@ -335,9 +335,7 @@ int promql_matcher_test(const struct promql_matcher *m, struct slice value) {
     case PROMQL_EQUAL: return slice_equal(m->value, value);
     case PROMQL_NOT_EQUAL: return !slice_equal(m->value, value);
     case PROMQL_REGEX: return promql_regex_match(m->regex, value);
-    case PROMQL_NOT_REGEX:
-        r = promql_regex_match(m->regex, value);
-        return r < 0 ? r : !r;
+    case PROMQL_NOT_REGEX: r = promql_regex_match(m->regex, value); return r < 0 ? r : !r;
     }
     return 0;
 }

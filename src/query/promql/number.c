@@ -15,8 +15,8 @@ static bool print_special(struct buffer *out, double v) {
     return true;
 }
 
-/* The shortest digits that read back as v (> 0, finite): digits without point, and the power of ten of
- * the first digit. */
+/* The shortest digits that read back as v (> 0, finite): digits without point, and the power of ten
+ * of the first digit. */
 static int shortest(double v, char digits[20], int *ret_exponent) {
     char text[40];
 
@@ -98,8 +98,12 @@ static const struct {
     int64_t ms;
     bool exact; /* printed only when nothing is left over: 90d reads better than 12w6d */
 } units[] = {
-        {"y", INT64_C(31536000000), true}, {"w", 604800000, true}, {"d", 86400000, false},
-        {"h", 3600000, false},             {"m", 60000, false},    {"s", 1000, false},
+        {"y", INT64_C(31536000000), true},
+        {"w", 604800000, true},
+        {"d", 86400000, false},
+        {"h", 3600000, false},
+        {"m", 60000, false},
+        {"s", 1000, false},
         {"ms", 1, false},
 };
 #define N_UNITS (sizeof(units) / sizeof(units[0]))

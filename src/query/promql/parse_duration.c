@@ -112,8 +112,7 @@ static int parse_signed(struct parser *p, const struct duration **ret) {
         return parse_power(p, ret);
     if (++p->depth > PROMQL_NESTING_MAX)
         return parser_fail(p, p->token.start, p->token.end, "the duration is nested too deeply");
-    struct duration *d =
-            new_duration(p, minus ? DURATION_MINUS : DURATION_PLUS, p->token.start);
+    struct duration *d = new_duration(p, minus ? DURATION_MINUS : DURATION_PLUS, p->token.start);
     if (!d)
         return parser_memory(p);
     r = parser_advance(p);
@@ -181,8 +180,7 @@ int parse_offset_duration(struct parser *p, const struct duration **ret) {
 
     if (!minus && p->token.kind != TOKEN_ADD)
         return parse_atom(p, ret);
-    struct duration *d =
-            new_duration(p, minus ? DURATION_MINUS : DURATION_PLUS, p->token.start);
+    struct duration *d = new_duration(p, minus ? DURATION_MINUS : DURATION_PLUS, p->token.start);
     if (!d)
         return parser_memory(p);
     r = parser_advance(p);

@@ -123,8 +123,7 @@ int parse_selector(struct parser *p, struct node **ret) {
         r = query_own_regexes(p->query, n->selector.matchers, v.n) < 0 ? parser_memory(p) : 0;
     }
     if (r < 0)
-        vector_each(&v, m)
-            promql_regex_unref((struct promql_regex *) m->regex);
+        vector_each(&v, m) promql_regex_unref((struct promql_regex *) m->regex);
     vector_done(&v);
     *ret = n;
     return r;
@@ -183,7 +182,8 @@ static int parse_brackets(struct parser *p, struct node **n) {
     }
     p->lexer.brackets = false;
     if (r == 0)
-        r = parser_expect(p, TOKEN_RIGHT_BRACKET, "\"]\"", subquery ? "subquery selector" : "range");
+        r = parser_expect(p, TOKEN_RIGHT_BRACKET, "\"]\"",
+                          subquery ? "subquery selector" : "range");
     if (r < 0)
         return r;
     outer = parser_node(p, subquery ? NODE_SUBQUERY : NODE_MATRIX, inner->start);
@@ -199,8 +199,7 @@ static int parse_brackets(struct parser *p, struct node **n) {
         return 0;
     }
     if (inner->kind != NODE_SELECTOR)
-        return parser_fail(p, inner->start, outer->end,
-                           "ranges only allowed for vector selectors");
+        return parser_fail(p, inner->start, outer->end, "ranges only allowed for vector selectors");
     if (inner->selector.offset || inner->selector.at.kind)
         return parser_fail(p, inner->start, outer->end, "no %s modifiers allowed before range",
                            inner->selector.offset ? "offset" : "@");
@@ -271,7 +270,7 @@ static int parse_at(struct parser *p, struct node *n) {
             r = parser_fail(p, n->start, p->previous_end,
                             "timestamp out of bounds for @ modifier: %f", seconds);
         if (r == 0)
-            *at = (struct at) {AT_TIME, (int64_t) round(seconds * 1000)};
+            *at = (struct at){AT_TIME, (int64_t) round(seconds * 1000)};
     }
     n->end = p->previous_end;
     return r;
@@ -290,8 +289,7 @@ static int parse_extension(struct parser *p, struct node *n) {
         return parser_fail(p, n->start, p->token.end,
                            "anchored modifier can only be used with range vector selectors");
     if (s->selector.anchored || s->selector.smoothed)
-        return parser_fail(p, n->start, p->token.end,
-                           "anchored and smoothed may be set only once");
+        return parser_fail(p, n->start, p->token.end, "anchored and smoothed may be set only once");
     s->selector.anchored = anchored;
     s->selector.smoothed = !anchored;
     int r = parser_advance(p);

@@ -6,14 +6,15 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #define PRECEDENCE_UNARY 6u /* as ^: -a^b is -(a^b), -a*b is (-a)*b */
 #define QUERY_ARENA_MAX (64u << 20)
 
 const char *const binary_op_names[OP_COUNT] = {
-        "+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<", "<=", ">", ">=", "</", ">/",
-        "and", "or", "unless",
+        "+", "-",  "*", "/",  "%",  "^",  "atan2", "==", "!=",
+        "<", "<=", ">", ">=", "</", ">/", "and",   "or", "unless",
 };
 const char *const aggregate_names[AGG_COUNT_OF] = {
         "sum",    "avg",  "count",   "min",          "max",      "group",  "stddev",
@@ -159,7 +160,8 @@ static int parse_paren(struct parser *p, struct node **ret) {
 }
 
 /* "(" expression, expression … ")"; a comma may stand at the end of nothing. */
-static int parse_arguments(struct parser *p, struct node *owner, struct node ***ret, size_t *ret_n) {
+static int parse_arguments(struct parser *p, struct node *owner, struct node ***ret,
+                           size_t *ret_n) {
     VECTOR(struct node *) args = {0};
     int r = parser_expect(p, TOKEN_LEFT_PAREN, "\"(\"", "function call");
 
@@ -339,17 +341,27 @@ static unsigned operator_at(const struct parser *p, enum binary_op *ret) {
         enum binary_op op;
         unsigned precedence;
     } symbols[] = {
-            {TOKEN_EQ, OP_EQ, 3},  {TOKEN_NE, OP_NE, 3},   {TOKEN_LT, OP_LT, 3},
-            {TOKEN_LE, OP_LE, 3},  {TOKEN_GT, OP_GT, 3},   {TOKEN_GE, OP_GE, 3},
-            {TOKEN_ADD, OP_ADD, 4}, {TOKEN_SUB, OP_SUB, 4}, {TOKEN_MUL, OP_MUL, 5},
-            {TOKEN_DIV, OP_DIV, 5}, {TOKEN_MOD, OP_MOD, 5}, {TOKEN_POW, OP_POW, 6},
-            {TOKEN_TRIM_UPPER, OP_TRIM_UPPER, 3}, {TOKEN_TRIM_LOWER, OP_TRIM_LOWER, 3},
+            {TOKEN_EQ, OP_EQ, 3},
+            {TOKEN_NE, OP_NE, 3},
+            {TOKEN_LT, OP_LT, 3},
+            {TOKEN_LE, OP_LE, 3},
+            {TOKEN_GT, OP_GT, 3},
+            {TOKEN_GE, OP_GE, 3},
+            {TOKEN_ADD, OP_ADD, 4},
+            {TOKEN_SUB, OP_SUB, 4},
+            {TOKEN_MUL, OP_MUL, 5},
+            {TOKEN_DIV, OP_DIV, 5},
+            {TOKEN_MOD, OP_MOD, 5},
+            {TOKEN_POW, OP_POW, 6},
+            {TOKEN_TRIM_UPPER, OP_TRIM_UPPER, 3},
+            {TOKEN_TRIM_LOWER, OP_TRIM_LOWER, 3},
     };
     static const struct {
         const char *word;
         enum binary_op op;
         unsigned precedence;
-    } words[] = {{"or", OP_OR, 1}, {"and", OP_AND, 2}, {"unless", OP_UNLESS, 2}, {"atan2", OP_ATAN2, 5}};
+    } words[] = {
+            {"or", OP_OR, 1}, {"and", OP_AND, 2}, {"unless", OP_UNLESS, 2}, {"atan2", OP_ATAN2, 5}};
 
     for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++)
         if (p->token.kind == symbols[i].token) {
@@ -364,7 +376,8 @@ static unsigned operator_at(const struct parser *p, enum binary_op *ret) {
     return 0;
 }
 
-static int parse_binary(struct parser *p, enum binary_op op, unsigned precedence, struct node **lhs) {
+static int parse_binary(struct parser *p, enum binary_op op, unsigned precedence,
+                        struct node **lhs) {
     struct node *n = parser_node(p, NODE_BINARY, (*lhs)->start);
     int r;
 
@@ -420,13 +433,13 @@ void text_position(struct slice text, uint32_t at, uint32_t *ret_line, uint32_t 
 }
 
 int parser_start(struct parser *p, struct promql_query *q, struct promql_error *e) {
-    *p = (struct parser) {.query = q, .arena = &q->arena, .e = e};
+    *p = (struct parser){.query = q, .arena = &q->arena, .e = e};
     lexer_init(&p->lexer, q->text);
     return parser_advance(p);
 }
 
 static int query_new(struct slice text, struct promql_query **ret, struct promql_error *e) {
-    *e = (struct promql_error) {0};
+    *e = (struct promql_error){0};
     if (text.size > PROMQL_QUERY_BYTES_MAX) {
         e->kind = PROMQL_BAD_QUERY;
         snprintf(e->text, sizeof(e->text), "the query has %zu bytes, at most %u are allowed",
@@ -435,7 +448,7 @@ static int query_new(struct slice text, struct promql_query **ret, struct promql
     }
     struct promql_query *q = memory_alloc(sizeof(*q));
     if (q) {
-        *q = (struct promql_query) {0};
+        *q = (struct promql_query){0};
         arena_init(&q->arena, QUERY_ARENA_MAX);
         q->text = arena_dup(&q->arena, text);
     }

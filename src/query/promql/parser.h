@@ -38,7 +38,8 @@ int parser_expect(struct parser *p, enum token_kind kind, const char *what, cons
 int parser_fail(struct parser *p, uint32_t start, uint32_t end, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 int parser_unexpected(struct parser *p, const char *context, const char *expected);
-bool parser_is_word(const struct parser *p, const char *word); /* the token is this name, any case */
+bool parser_is_word(const struct parser *p,
+                    const char *word); /* the token is this name, any case */
 /* The byte behind the present token, blanks skipped: for one more token of look-ahead. */
 int parser_peek_byte(const struct parser *p);
 struct node *parser_node(struct parser *p, enum node_kind kind, uint32_t start);

@@ -173,8 +173,8 @@ static void print_fill(const char *name, double v, struct buffer *out) {
 }
 
 static void print_matching(const struct matching *m, struct buffer *out) {
-    if (m->given && (m->n_labels || m->on || m->card == CARD_MANY_TO_ONE ||
-                     m->card == CARD_ONE_TO_MANY)) {
+    if (m->given &&
+        (m->n_labels || m->on || m->card == CARD_MANY_TO_ONE || m->card == CARD_ONE_TO_MANY)) {
         buffer_append_text(out, m->on ? " on (" : " ignoring (");
         print_list(m->labels, m->n_labels, out);
         buffer_append_u8(out, ')');
@@ -226,9 +226,7 @@ void print_node(const struct node *n, struct buffer *out) {
         return;
     case NODE_STRING: print_quoted_string(n->string, out); return;
     case NODE_SELECTOR: print_selector(&n->selector, NULL, out); return;
-    case NODE_MATRIX:
-        print_selector(&n->matrix.selector->selector, n->matrix.range, out);
-        return;
+    case NODE_MATRIX: print_selector(&n->matrix.selector->selector, n->matrix.range, out); return;
     case NODE_SUBQUERY: print_subquery(n, out); return;
     case NODE_CALL:
         buffer_printf(out, "%s(", n->call.function->name);

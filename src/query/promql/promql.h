@@ -1,10 +1,11 @@
 /*
- * PromQL: parse, check, print and evaluate queries of Prometheus' language, independent of where the
- * samples come from. Evaluation works on columns: all series of a selector over all steps at once.
+ * PromQL: parse, check, print and evaluate queries of Prometheus' language, independent of where
+ * the samples come from. Evaluation works on columns: all series of a selector over all steps at
+ * once.
  *
- * Memory: a parsed query, and a result, each own an arena; whatever they return lives as long as they do.
- * Threads: a parsed query is immutable and may be evaluated by several threads at once; one evaluation
- * belongs to one thread, except its cancel flag.
+ * Memory: a parsed query, and a result, each own an arena; whatever they return lives as long as
+ * they do. Threads: a parsed query is immutable and may be evaluated by several threads at once;
+ * one evaluation belongs to one thread, except its cancel flag.
  */
 #ifndef VARAN_QUERY_PROMQL_H
 #define VARAN_QUERY_PROMQL_H
@@ -15,8 +16,8 @@
 
 /* ---- Limits that no option raises. ---- */
 #define PROMQL_QUERY_BYTES_MAX (1u << 20)
-#define PROMQL_HEIGHT_MAX 1000u /* of the syntax tree */
-#define PROMQL_NESTING_MAX 200u /* of brackets and operators, while parsing */
+#define PROMQL_HEIGHT_MAX 1000u  /* of the syntax tree */
+#define PROMQL_NESTING_MAX 200u  /* of brackets and operators, while parsing */
 #define PROMQL_STEPS_MAX 100000u /* of one grid, of the query or of a subquery */
 
 /* ---- Labels. ---- */
@@ -47,8 +48,9 @@ uint64_t promql_labels_hash(const struct promql_label *items, uint32_t n);
 
 enum promql_reset_hint { PROMQL_RESET_UNKNOWN, PROMQL_RESET, PROMQL_NOT_RESET, PROMQL_GAUGE };
 
-/* The buckets of one sign: ascending indices with their counts (not deltas). Exponential schemas: bucket i
- * holds (base^(i-1), base^i], base = 2^(2^-schema). Custom: (custom[i-1], custom[i]], the last to +Inf. */
+/* The buckets of one sign: ascending indices with their counts (not deltas). Exponential schemas:
+ * bucket i holds (base^(i-1), base^i], base = 2^(2^-schema). Custom: (custom[i-1], custom[i]], the
+ * last to +Inf. */
 struct promql_buckets {
     uint32_t n;
     int32_t *index;
@@ -70,8 +72,8 @@ struct promql_bucket {
     bool lower_inclusive, upper_inclusive;
 };
 
-/* The buckets with a count, lowest first, the zero bucket in its place; at most `max` of them, the number
- * of all is returned. */
+/* The buckets with a count, lowest first, the zero bucket in its place; at most `max` of them, the
+ * number of all is returned. */
 size_t promql_histogram_buckets(const struct promql_histogram *h, struct promql_bucket *ret,
                                 size_t max);
 /* "{count:4, sum:5, (0.5,1]:1}", as Prometheus prints it. */
@@ -85,7 +87,7 @@ struct promql_regex;
 
 struct promql_matcher {
     enum promql_match type;
-    struct slice name, value; /* of a regular expression: its text */
+    struct slice name, value;         /* of a regular expression: its text */
     const struct promql_regex *regex; /* REGEX and NOT_REGEX */
 };
 
@@ -96,8 +98,9 @@ int promql_matcher_test(const struct promql_matcher *m, struct slice value);
 const struct slice *promql_regex_literals(const struct promql_regex *r, size_t *ret_n);
 struct slice promql_regex_prefix(const struct promql_regex *r);
 
-/* One series with its samples, ascending by time, floats and histograms apart. A stale marker is a float
- * with the bits PROMQL_STALE_BITS, or a histogram whose sum has them. Start times: 0 when not known. */
+/* One series with its samples, ascending by time, floats and histograms apart. A stale marker is a
+ * float with the bits PROMQL_STALE_BITS, or a histogram whose sum has them. Start times: 0 when not
+ * known. */
 struct promql_samples {
     const struct promql_labels *labels;
     size_t n_floats;
@@ -121,9 +124,9 @@ struct promql_error;
 
 /*
  * Calls `add(add_ctx, samples)` for each series that all matchers match and that has samples in
- * [from_ms, to_ms]; more samples around them do no harm. Everything handed over must stay valid until the
- * evaluation ends; `arena` (capped by the query's memory limit) may be used for it. A negative return of
- * `add` must be returned at once; so must an error of its own, with `e` filled.
+ * [from_ms, to_ms]; more samples around them do no harm. Everything handed over must stay valid
+ * until the evaluation ends; `arena` (capped by the query's memory limit) may be used for it. A
+ * negative return of `add` must be returned at once; so must an error of its own, with `e` filled.
  */
 typedef int promql_add_fn(void *add_ctx, const struct promql_samples *samples);
 struct promql_source {
@@ -147,18 +150,12 @@ enum promql_failure {
 
 struct promql_error {
     enum promql_failure kind;
-    uint32_t start, end; /* bytes of the query; BAD_QUERY only */
+    uint32_t start, end;   /* bytes of the query; BAD_QUERY only */
     uint32_t line, column; /* of start, from 1 */
     char text[1000];
 };
 
-enum promql_type {
-    PROMQL_NONE,
-    PROMQL_SCALAR,
-    PROMQL_VECTOR,
-    PROMQL_MATRIX,
-    PROMQL_STRING
-};
+enum promql_type { PROMQL_NONE, PROMQL_SCALAR, PROMQL_VECTOR, PROMQL_MATRIX, PROMQL_STRING };
 /* "scalar", "instant vector", "range vector", "string". */
 const char *promql_type_name(enum promql_type type);
 
@@ -182,33 +179,34 @@ int promql_parse_selector(struct slice text, struct promql_query **ret,
 /* ---- Evaluation. ---- */
 
 struct promql_options {
-    int64_t lookback_ms;         /* 0: 5 min */
-    int64_t subquery_step_ms;    /* of subqueries without one; 0: 1 min */
-    int64_t timeout_ms;          /* 0: 2 min */
-    size_t memory_bytes_max;     /* 0: 512 MiB */
-    uint64_t samples_max;        /* held at once in columns and windows; 0: 50 million */
-    size_t steps_max;            /* 0: 11,000 */
-    bool no_experimental;        /* refuse experimental functions */
-    const atomic_bool *cancel;   /* may be NULL */
+    int64_t lookback_ms;       /* 0: 5 min */
+    int64_t subquery_step_ms;  /* of subqueries without one; 0: 1 min */
+    int64_t timeout_ms;        /* 0: 2 min */
+    size_t memory_bytes_max;   /* 0: 512 MiB */
+    uint64_t samples_max;      /* held at once in columns and windows; 0: 50 million */
+    size_t steps_max;          /* 0: 11,000 */
+    bool no_experimental;      /* refuse experimental functions */
+    const atomic_bool *cancel; /* may be NULL */
 };
 
 struct promql_column {
     const struct promql_labels *labels;
     size_t n;
     const int64_t *times_ms;
-    const double *values;                         /* meaningless where there is a histogram */
+    const double *values;                             /* meaningless where there is a histogram */
     const struct promql_histogram *const *histograms; /* NULL, or n entries, NULL for floats */
 };
 
 struct promql_annotation {
-    bool info; /* else a warning */
+    bool info;        /* else a warning */
     const char *text; /* with "PromQL warning: " and the position */
 };
 
 struct promql_result {
     enum promql_type type; /* a range query gives a matrix */
     size_t n_columns;
-    const struct promql_column *columns; /* VECTOR: one sample each; SCALAR: one column, no labels */
+    const struct promql_column
+            *columns; /* VECTOR: one sample each; SCALAR: one column, no labels */
     struct slice string;
     size_t n_annotations;
     const struct promql_annotation *annotations;

@@ -1,6 +1,7 @@
 /*
- * RE2's regular expression syntax (https://github.com/google/re2/wiki/Syntax, as Go implements it): one
- * pass that refuses what RE2 refuses and rewrites what PCRE2 would read differently. Pure: any thread.
+ * RE2's regular expression syntax (https://github.com/google/re2/wiki/Syntax, as Go implements it):
+ * one pass that refuses what RE2 refuses and rewrites what PCRE2 would read differently. Pure: any
+ * thread.
  */
 #include "query/promql/matcher.h"
 
@@ -184,8 +185,9 @@ static int class_escape(struct translator *t, bool *ret_single) {
 
 /* [:alpha:] and its like. 1: copied, 0: not one, negative. */
 static int posix_class(struct translator *t) {
-    static const char *const names[] = {"alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph",
-                                        "lower", "print", "punct", "space", "upper", "word", "xdigit"};
+    static const char *const names[] = {"alnum", "alpha", "ascii", "blank", "cntrl",
+                                        "digit", "graph", "lower", "print", "punct",
+                                        "space", "upper", "word",  "xdigit"};
     struct slice rest = slice_skip(t->in, t->at);
     ptrdiff_t end = slice_find(rest, SLICE(":]"));
 

@@ -1,6 +1,6 @@
 /*
- * Selectors: samples from the source, instant vectors by lookback (or, smoothed, by interpolation), and
- * the windows of range vectors. Arrays of the source are used where they lie.
+ * Selectors: samples from the source, instant vectors by lookback (or, smoothed, by interpolation),
+ * and the windows of range vectors. Arrays of the source are used where they lie.
  */
 #include "query/promql/engine.h"
 
@@ -126,7 +126,7 @@ static int collect(void *ctx, const struct promql_samples *samples) {
         out->items = items;
         out->allocated = want;
     }
-    out->items[out->n++] = (struct range_series) {s, false};
+    out->items[out->n++] = (struct range_series){s, false};
     return 0;
 }
 
@@ -203,7 +203,7 @@ static int fill_latest(struct eval *e, const struct instant *in, const struct gr
         } else if (in->mode == SELECT_START_TIMES) {
             const int64_t *st = h ? s->histogram_start_ms : s->float_start_ms;
             out->v[k] = st ? (double) st[h ? k_h - 1 : i - 1] / 1000 : 0;
-        } else if (series_set(e, out, g, k, (struct point) {h ? 0 : s->floats[i - 1], h}) < 0) {
+        } else if (series_set(e, out, g, k, (struct point){h ? 0 : s->floats[i - 1], h}) < 0) {
             return -ENOMEM;
         }
     }
@@ -211,8 +211,9 @@ static int fill_latest(struct eval *e, const struct instant *in, const struct gr
 }
 
 /* Histogram at `ref` between two others. 1, 0 (cannot), negative. */
-static int interpolate_histograms(struct eval *e, const struct node *n, const struct promql_samples *s,
-                                  size_t i, int64_t ref, struct point *ret) {
+static int interpolate_histograms(struct eval *e, const struct node *n,
+                                  const struct promql_samples *s, size_t i, int64_t ref,
+                                  struct point *ret) {
     const struct promql_histogram *a = s->histograms[i], *b = s->histograms[i + 1];
     double part = (double) (ref - s->histogram_ms[i]) /
                   (double) (s->histogram_ms[i + 1] - s->histogram_ms[i]);
@@ -246,7 +247,8 @@ static int interpolate_histograms(struct eval *e, const struct node *n, const st
     return 1;
 }
 
-/* Interpolates between the samples around ref, both within the lookback; behind the last one it stays. */
+/* Interpolates between the samples around ref, both within the lookback; behind the last one it
+ * stays. */
 static int fill_smoothed(struct eval *e, const struct node *n, const struct instant *in,
                          const struct grid *g, const struct promql_samples *s, struct series *out) {
     for (size_t k = 0; k < g->n; k++) {
@@ -304,8 +306,7 @@ int eval_selector(struct eval *e, const struct node *n, const struct grid *g,
         return r;
     in.fixed = s->at.kind != AT_NONE;
     in.fixed_ms = at_ms(e, &s->at);
-    r = select_series(e, n, s->matchers, s->n_matchers,
-                      reference(&in, g, 0) - in.lookback_ms + 1,
+    r = select_series(e, n, s->matchers, s->n_matchers, reference(&in, g, 0) - in.lookback_ms + 1,
                       reference(&in, g, g->n - 1) + (s->smoothed ? in.lookback_ms : 0), &hints,
                       !s->smoothed, &input);
     ret->type = PROMQL_VECTOR;
@@ -343,7 +344,7 @@ static int check_extension(struct eval *e, const struct selector *s, struct slic
 int eval_range_input(struct eval *e, const struct node *n, const struct grid *g,
                      struct slice function, struct range_input *ret) {
     n = node_strip(n);
-    *ret = (struct range_input) {.node = n};
+    *ret = (struct range_input){.node = n};
     if (n->kind == NODE_SUBQUERY)
         return eval_subquery(e, n, g, ret);
     const struct selector *s = &n->matrix.selector->selector;
@@ -479,8 +480,8 @@ int eval_range_function(struct eval *e, const struct node *call, const struct gr
     ret->type = PROMQL_VECTOR;
     for (size_t i = 0; r == 0 && i < in.n; i++) {
         const struct range_series *s = &in.items[i];
-        struct series *out = vector_add(e, &ret->vector, g, s->samples.labels,
-                                        s->drop_name || !f->keeps_name);
+        struct series *out =
+                vector_add(e, &ret->vector, g, s->samples.labels, s->drop_name || !f->keeps_name);
 
         if (!out)
             return -ENOMEM;

@@ -18,7 +18,7 @@ static int inner_grid(struct eval *e, const struct range_input *in, const struct
                          "a subquery would have %llu steps, at most %u are allowed; use a longer "
                          "step or a shorter range",
                          (unsigned long long) n, PROMQL_STEPS_MAX);
-    *ret = (struct grid) {start, step, (size_t) n};
+    *ret = (struct grid){start, step, (size_t) n};
     return 0;
 }
 
@@ -45,7 +45,7 @@ static int series_to_samples(struct eval *e, const struct grid *g, const int64_t
         n += !is_absent(s->v[i]);
         n_h += s->h && s->h[i];
     }
-    *ret = (struct promql_samples) {.labels = s->labels, .n_floats = n, .n_histograms = n_h};
+    *ret = (struct promql_samples){.labels = s->labels, .n_floats = n, .n_histograms = n_h};
     if (n == g->n) {
         ret->float_ms = times;
         ret->floats = s->v;
@@ -129,8 +129,8 @@ int eval_subquery(struct eval *e, const struct node *n, const struct grid *g,
 
         if (!items)
             return eval_memory(e);
-        items[0] = (struct series) {&promql_no_labels, false, inner.scalar, NULL};
-        inner.vector = (struct vector) {items, 1, 1};
+        items[0] = (struct series){&promql_no_labels, false, inner.scalar, NULL};
+        inner.vector = (struct vector){items, 1, 1};
     }
     return vector_to_input(e, &grid, &inner.vector, ret);
 }

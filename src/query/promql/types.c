@@ -11,8 +11,8 @@ struct checker {
     int r;
 };
 
-__attribute__((format(printf, 3, 4))) static int
-bad(struct promql_error *e, const struct node *n, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static int bad(struct promql_error *e, const struct node *n,
+                                                     const char *format, ...) {
     va_list args;
 
     e->kind = PROMQL_BAD_QUERY;
@@ -124,8 +124,7 @@ static int check_matching(struct node *n, struct promql_error *e) {
         if (m->given && (m->n_labels || m->on || m->card != CARD_ONE_TO_ONE))
             return bad(e, n, "vector matching only allowed between instant vectors");
         if (m->fill_left || m->fill_right)
-            return bad(e, n,
-                       "filling in missing series only allowed between instant vectors");
+            return bad(e, n, "filling in missing series only allowed between instant vectors");
         return 0;
     }
     if (op_is_set(n->binary.op)) {
@@ -133,8 +132,7 @@ static int check_matching(struct node *n, struct promql_error *e) {
             return bad(e, n, "no grouping allowed for \"%s\" operation",
                        binary_op_names[n->binary.op]);
         if (m->fill_left || m->fill_right)
-            return bad(e, n,
-                       "filling in missing series not allowed for set operators");
+            return bad(e, n, "filling in missing series not allowed for set operators");
     }
     if (m->on)
         for (size_t i = 0; i < m->n_labels; i++)
@@ -185,8 +183,9 @@ static int check_node(struct node *n, struct promql_error *e) {
     case NODE_UNARY:
         n->type = n->unary.expr->type;
         if (n->type != PROMQL_SCALAR && n->type != PROMQL_VECTOR)
-            return bad(e, n, "unary expression only allowed on expressions of type scalar or "
-                             "instant vector, got \"%s\"",
+            return bad(e, n,
+                       "unary expression only allowed on expressions of type scalar or "
+                       "instant vector, got \"%s\"",
                        promql_type_name(n->type));
         return 0;
     case NODE_PAREN: n->type = n->paren->type; return 0;
