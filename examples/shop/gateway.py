@@ -37,7 +37,14 @@ app = FastAPI(title="shop gateway", lifespan=lifespan)
 
 async def ask(method: str, path: str, **options):
     """One call of the order service; its errors become the gateway's."""
-    answer = await app.state.orders.request(method, path, **options)
+    try:
+        answer = await app.state.orders.request(method, path, **options)
+    except httpx.TimeoutException:
+        log.error("the order service did not answer %s %s in time", method, path)
+        raise HTTPException(504, "the order service is too slow") from None
+    except httpx.TransportError as problem:
+        log.error("the order service cannot be reached: %s", problem)
+        raise HTTPException(502, "the order service cannot be reached") from None
     if answer.status_code >= 500:
         log.error("the order service answered %d to %s %s", answer.status_code, method, path)
         raise HTTPException(502, "the order service failed")

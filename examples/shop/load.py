@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 
+PRODUCTS = 1500  # as many as the shop is seeded with
 WORDS = "lamp kettle quiet steel velvet clock alpine bicycle linen mug".split()
 
 
@@ -25,7 +26,7 @@ def one_request(rng: random.Random) -> tuple[str, str, dict | None]:
         return "GET", "/", None
     if dice < 0.55:
         # one in thirty asks for a product that does not exist
-        return "GET", f"/products/{rng.randrange(1, 4130)}", None
+        return "GET", f"/products/{rng.randrange(1, PRODUCTS * 31 // 30)}", None
     if dice < 0.67:
         return "GET", f"/search?q={rng.choice(WORDS)}", None
     if dice < 0.77:
@@ -33,7 +34,7 @@ def one_request(rng: random.Random) -> tuple[str, str, dict | None]:
     if dice < 0.85:
         return "GET", f"/recommendations/{rng.randrange(1, 301)}", None
     items = [
-        {"product_id": rng.randrange(1, 4001), "quantity": rng.randrange(1, 4)}
+        {"product_id": rng.randrange(1, PRODUCTS + 1), "quantity": rng.randrange(1, 4)}
         for _ in range(rng.randrange(0 if dice > 0.98 else 1, 4))
     ]
     coupon = rng.choice([None, None, None, "WELCOME-10", "SUMMER-25", "SPRING-0"])

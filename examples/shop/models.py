@@ -75,7 +75,9 @@ def open_engine(path: str) -> Engine:
     return engine
 
 
-def seed(engine: Engine, products: int = 4000, customers: int = 300, orders: int = 6000) -> bool:
+def seed(
+    engine: Engine, products: int = PRODUCTS, customers: int = 300, orders: int = 6000
+) -> bool:
     """Creates the tables and fills them when they are empty; the same data every time. Returns whether it did."""
     Base.metadata.create_all(engine)
     rng = random.Random(8272)

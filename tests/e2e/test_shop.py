@@ -38,8 +38,12 @@ def test_slow_endpoint_leads_to_its_statement_and_its_log_line(shop):
     query = next(span for span in trace["spans"] if "LIKE" in span["db_statement"])
     fields = {one["key"]: one["value"] for one in query["attributes"]}
     assert fields["code.file.path"].endswith("orders.py") and int(fields["code.line.number"]) > 50
-    lines = shop.api("/logs", filter=f"trace_id={trace['trace_id']}")["logs"]
-    assert any(line["body"].startswith("search ") for line in lines)
+
+    def log_lines():  # logs leave the application on their own, a moment after the spans
+        lines = shop.api("/logs", filter=f"trace_id={trace['trace_id']}")["logs"]
+        return lines if any(line["body"].startswith("search ") for line in lines) else None
+
+    lines = wait_until(log_lines, 10, "the log line of the search")
     assert {line["span_id"] for line in lines} <= {span["span_id"] for span in trace["spans"]}
 
 
