@@ -61,22 +61,18 @@ for (const [name, path] of screens) {
           for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
         }).observe({ type: "layout-shift", buffered: true });
       });
+      // Requests under way; the live tail never ends and does not count.
+      let asking = 0;
+      const counts = (request) => request.url().includes("/api/") && !request.url().includes("/tail");
+      page.on("request", (request) => counts(request) && asking++);
+      page.on("requestfinished", (request) => counts(request) && asking--);
+      page.on("requestfailed", (request) => counts(request) && asking--);
       await page.goto(server + path);
-      // A live page never rests: wait until it has drawn what it asked for.
-      await page.waitForFunction(
-        () =>
-          document.querySelector("main")?.childElementCount > 0 &&
-          !document.querySelector(".skeleton-block.shown, .skeleton-row") &&
-          performance.getEntriesByType("resource").every((r) => r.responseEnd > 0),
-        undefined,
-        { timeout: 10_000 },
-      );
-      await page.evaluate(
-        () =>
-          new Promise((done) =>
-            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 300))),
-          ),
-      );
+      await page.waitForSelector("main > *", { timeout: 10_000 });
+      const end = Date.now() + 10_000;
+      for (let calm = 0; calm < 4 && Date.now() < end; calm = asking === 0 ? calm + 1 : 0) {
+        await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100))));
+      }
       const state = await page.evaluate(() => ({
         over: document.documentElement.scrollWidth - window.innerWidth,
         shifted: window.shifted,

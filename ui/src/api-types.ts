@@ -258,7 +258,7 @@ export interface LogContext {
 }
 
 export interface AttributeKeys {
-  keys: { key: string; type: string; count: number; field: boolean }[];
+  keys: { key: string; type: string; count: number; field: boolean; help?: string; example?: string }[];
 }
 
 export interface AttributeValues {

@@ -24,13 +24,13 @@ const nodeHeight = 26;
 const pad = 12;
 const mostHeight = 340;
 
-/** How high the map was the last time, for the shape that stands in for it while it loads. */
-export function mapHeight(): number {
+/** How high the map was the last time, for the shape that stands in for it while it loads; null: not known. */
+export function mapHeight(): number | null {
   try {
     const height = Number(localStorage.getItem("varan.map"));
-    return height >= 40 && height <= mostHeight + 4 ? height : 128;
+    return height >= 40 && height <= mostHeight + 4 ? height : null;
   } catch {
-    return 128;
+    return null;
   }
 }
 

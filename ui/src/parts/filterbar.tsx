@@ -24,6 +24,8 @@ interface Choice {
   /** Beside the label: a count or a type. */
   note: string;
   insert: string;
+  /** What the key means. */
+  help?: string;
   kind: "key" | "value" | "recent";
 }
 
@@ -67,8 +69,9 @@ async function choices(signal: string, spot: Spot, text: string, abort: AbortSig
   const keys = answer.keys.map(
     (k): Choice => ({
       label: k.key,
-      note: k.field ? "field" : k.type,
-      insert: filterKey(k.key) + (/duration/.test(k.key) ? ">" : "="),
+      note: k.count ? count(k.count) : k.type,
+      help: k.help,
+      insert: filterKey(k.key) + (k.type === "duration" ? ">" : k.key === "level" ? ">=" : "="),
       kind: "key",
     }),
   );
@@ -306,6 +309,7 @@ export function FilterBar({ signal }: FilterBarProps) {
               <span class="ellipsis" title={c.label}>
                 {c.label || "(empty)"}
               </span>
+              {c.help && <span class="choice-help ellipsis">{c.help}</span>}
               <span class="choice-note">{c.note}</span>
             </div>
           ))}

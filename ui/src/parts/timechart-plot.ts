@@ -33,6 +33,9 @@ export function plotOptions(
   const bars = uPlot.paths.bars!({ size: [0.86, 40], gap: 0, align: 1 });
   const stacked = !!props.stacked;
   let dragged = false;
+  const plotWidth = () => (plot ? plot.bbox.width / devicePixelRatio : width);
+  const mostTicks = () => Math.max(2, Math.floor(plotWidth() / 62));
+  let plot: uPlot | undefined;
   // Piled series are drawn from the top one down, so that each covers the part beneath it.
   const order = props.series.map((s, i) => ({ s, i }));
   if (stacked) order.reverse();
@@ -71,12 +74,17 @@ export function plotOptions(
         gap: 4,
         grid: { show: false },
         ticks: { stroke: t.line, width: 1, size: 4 },
-        splits: (u, _axis, min, max) =>
-          timeTicks(min, max, Math.max(2, Math.floor(u.bbox.width / devicePixelRatio / 62))).splits,
+        splits: (_u, _axis, min, max) => timeTicks(min, max, mostTicks()).splits,
         values: (u, splits) => {
-          const most = Math.max(2, Math.floor(u.bbox.width / devicePixelRatio / 62));
-          const { label } = timeTicks(u.scales.x!.min!, u.scales.x!.max!, most);
-          return splits.map(label);
+          const min = u.scales.x!.min ?? 0;
+          const max = u.scales.x!.max ?? 1;
+          const { label } = timeTicks(min, max, mostTicks());
+          // A label that would be cut at the right edge is left out; its tick stays.
+          const width = plotWidth();
+          return splits.map((t) => {
+            const right = ((max - t) / (max - min)) * width;
+            return right < label(t).length * 3.2 - 4 ? "" : label(t);
+          });
         },
       },
       {
@@ -129,6 +137,11 @@ export function plotOptions(
         },
       ],
       draw: [(u) => drawMarkers(u, latest.current.markers ?? [])],
+      init: [
+        (u) => {
+          plot = u;
+        },
+      ],
       ready: [
         (u) => {
           u.over.addEventListener("mousedown", () => {

@@ -16,6 +16,7 @@ import { Stat } from "../parts/stat";
 import { type Marker, type Series, TimeChart } from "../parts/timechart";
 import { href } from "../router";
 import { condition } from "../state";
+import { wholeSteps } from "./service-steps";
 
 interface SignalsProps {
   data: ServiceDetail;
@@ -53,7 +54,7 @@ export function Signals({ data, markers, dim }: SignalsProps) {
       rate: [
         {
           label: "requests",
-          values: data.rate.points,
+          values: wholeSteps(data.rate.points, data),
           color: 2,
           kind: "area",
           totalText: rate(data.rate.value),

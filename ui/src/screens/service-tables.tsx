@@ -22,6 +22,7 @@ import { Sparkline } from "../parts/sparkline";
 import { type Column, Table } from "../parts/table";
 import { href, segment } from "../router";
 import { condition } from "../state";
+import { wholeSteps } from "./service-steps";
 
 interface PartProps {
   data: ServiceDetail;
@@ -89,7 +90,12 @@ export function Operations({ data, dim }: PartProps) {
       value: (o) => o.rate.value,
       render: (o) => (
         <span class="figure-cell" title={plural(o.requests, "request")}>
-          <Sparkline points={o.rate.points} label="requests over time" width={40} color="var(--muted)" />
+          <Sparkline
+            points={wholeSteps(o.rate.points, data)}
+            label="requests over time"
+            width={40}
+            color="var(--muted)"
+          />
           <span>{rate(o.rate.value)}</span>
         </span>
       ),
@@ -207,7 +213,9 @@ export function Statements({ data, dim }: PartProps) {
       value: (s) => s.calls_per_request,
       render: (s) => (
         <span class={(s.calls_per_request ?? 0) >= loopCalls ? "warn" : ""}>
-          {s.calls_per_request === null ? "–" : `${tidy(digits(s.calls_per_request))}×`}
+          {s.calls_per_request === null
+            ? "–"
+            : `${tidy(s.calls_per_request < 1 ? s.calls_per_request.toFixed(2) : digits(s.calls_per_request))}×`}
         </span>
       ),
     },

@@ -15,6 +15,7 @@ import { type Column, Table } from "../parts/table";
 import { href, segment } from "../router";
 import { condition, filter, range, relative, setFilter, setRange } from "../state";
 import "./services.css";
+import { wholeSteps } from "./service-steps";
 import { answerServices } from "./services-answer";
 
 const toService = (name: string) => href(`/services/${segment(name)}`);
@@ -24,7 +25,7 @@ const columns: Column<ServiceRow>[] = [
     key: "name",
     title: "Service",
     width: 160,
-    narrow: 112,
+    narrow: 98,
     grow: true,
     value: (s) => s.name,
     render: (s) => (
@@ -43,7 +44,7 @@ const columns: Column<ServiceRow>[] = [
     title: "Requests",
     help: "Requests per second that enter the service",
     width: 132,
-    narrow: 84,
+    narrow: 80,
     align: "right",
     value: (s) => s.rate.value,
     render: (s) => (
@@ -63,7 +64,7 @@ const columns: Column<ServiceRow>[] = [
     title: "Errors",
     help: "Share of requests that failed",
     width: 124,
-    narrow: 56,
+    narrow: 60,
     align: "right",
     value: (s) => s.errors.value,
     render: (s) => (
@@ -93,7 +94,7 @@ const columns: Column<ServiceRow>[] = [
     title: "p95",
     help: "95 of 100 requests are faster; change against the period before",
     width: 184,
-    narrow: 64,
+    narrow: 60,
     align: "right",
     value: (s) => s.p95.value,
     render: (s) => (
@@ -162,7 +163,10 @@ const columns: Column<ServiceRow>[] = [
 export default function Services(_: ScreenProps) {
   const answer = useApi<ServiceList>("/services", { ...range.value, filter: filter.value });
   const { data, error, stale, slow } = answer;
-  const services = data?.services;
+  const services = useMemo(
+    () => data?.services.map((s) => ({ ...s, rate: { ...s.rate, points: wholeSteps(s.rate.points, data) } })),
+    [data],
+  );
   const before = relative.value ? "in the period before" : "in the period before it";
   const sentence = useMemo(() => services?.length && answerServices(services, before), [services, before]);
 
@@ -187,12 +191,12 @@ export default function Services(_: ScreenProps) {
       <section class="section map-section" aria-label="Map of calls">
         {data ? (
           data.edges.length > 0 ? (
-            <CallMapView services={data.services} edges={data.edges} dim={stale} />
+            <CallMapView services={services ?? []} edges={data.edges} dim={stale} />
           ) : (
             <p class="muted small">No calls between services or to databases {rangePhrase()}.</p>
           )
         ) : (
-          <Skeleton height={mapHeight()} shown={slow} />
+          <Skeleton height={mapHeight() ?? 128} shown={slow} />
         )}
       </section>
       <section class="section flush" aria-label="Services">
@@ -209,7 +213,8 @@ export default function Services(_: ScreenProps) {
             dim={stale}
           />
         ) : (
-          <Skeleton lines={6} rowHeight={44} shown={slow} />
+          // Rows under a map of unknown height would jump when it comes.
+          mapHeight() !== null && <Skeleton lines={6} rowHeight={44} shown={slow} />
         )}
       </section>
     </>
