@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, String, create_engine, event, func, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
+PRODUCTS = 1500
 ADJECTIVES = (
     "Quiet Amber Steel Coastal Nordic Velvet Copper Solar Alpine Urban Linen Walnut".split()
 )
