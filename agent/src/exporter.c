@@ -12,6 +12,7 @@
 #include "runtime.h"
 
 #define THREAD_STACK_BYTES (256u << 10)
+#define FLUSH_PAUSE_NS (50 * 1000000u)
 
 _Atomic bool exporter_is_awake;
 
@@ -19,7 +20,7 @@ static pthread_mutex_t control = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake_up, flushed;
 static bool conditions_ready, running, urgent;
-static uint64_t flush_wanted, flush_done;
+static uint64_t flush_wanted, flush_done, flush_until_ns;
 static bool flush_good;
 static struct exporter_config config = {.interval_ms = 500, .timeout_ms = 10000};
 static char last_error[160];
@@ -29,6 +30,7 @@ static struct http_client clients[SIGNAL_N];
 static struct request *pending, **pending_end = &pending;
 static _Atomic size_t pending_bytes;
 static uint64_t retry_at_ns;
+static uint64_t retry_after_ns; /* what the server asked for last */
 static unsigned backoff_ms;
 
 static void make_conditions(void) {
@@ -117,6 +119,7 @@ static void back_off(int retry_after_s) {
         backoff_ms = EXPORT_BACKOFF_MAX_MS;
     /* Spread, so that many processes do not return at the same moment. */
     wait_ms = backoff_ms / 2 + clock_monotonic_ns() / 1000 % (backoff_ms / 2 + 1);
+    retry_after_ns = retry_after_s > 0 ? (uint64_t) retry_after_s * 1000000000u : 0;
     if (retry_after_s >= 0)
         wait_ms = (uint64_t) (retry_after_s > 300 ? 300 : retry_after_s) * 1000;
     retry_at_ns = clock_monotonic_ns() + wait_ms * 1000000u;
@@ -178,6 +181,36 @@ static int send_pending(bool force) {
     return 0;
 }
 
+/* Collects and sends all there is. */
+static int work_once(bool force, bool *ret_empty) {
+    int r;
+
+    do {
+        *ret_empty = collect();
+        r = send_pending(force);
+    } while (!*ret_empty && r == 0);
+    return r;
+}
+
+/* Somebody waits for a flush: what failed for a passing reason is tried again while there is time. Where nobody
+ * listens, waiting is of no use. */
+static int work_for_flush(uint64_t until_ns, bool *ret_empty) {
+    for (;;) {
+        int r = work_once(true, ret_empty);
+        uint64_t pause_ns = FLUSH_PAUSE_NS;
+
+        if (r == 0 || r == -ECONNREFUSED || r == -ENOENT || r == -EHOSTUNREACH || r == -ENETUNREACH)
+            return r;
+        if (retry_after_ns > pause_ns)
+            pause_ns = retry_after_ns;
+        if (clock_monotonic_ns() + pause_ns >= until_ns)
+            return r;
+        nanosleep(&(struct timespec){.tv_sec = (time_t) (pause_ns / 1000000000u),
+                                     .tv_nsec = (long) (pause_ns % 1000000000u)},
+                  NULL);
+    }
+}
+
 /* Waits for records, for company, for the next try. Returns with `control` held and says what flush to serve. */
 static uint64_t wait_for_work(void) {
     uint64_t until;
@@ -201,15 +234,12 @@ static void *run(void *unused) {
     pthread_setname_np(pthread_self(), "varan-export");
     pthread_mutex_lock(&control);
     for (;;) {
-        uint64_t flush = wait_for_work();
+        uint64_t flush = wait_for_work(), until_ns = flush_until_ns;
         bool flushing = flush != flush_done, empty;
         int r;
 
         pthread_mutex_unlock(&control);
-        do {
-            empty = collect();
-            r = send_pending(flushing);
-        } while (!empty && r == 0);
+        r = flushing ? work_for_flush(until_ns, &empty) : work_once(false, &empty);
         if (r == 0 && !backoff_ms)
             loss_report();
         pthread_mutex_lock(&control);
@@ -262,8 +292,8 @@ void exporter_wake(bool now) {
 }
 
 int exporter_flush(uint32_t timeout_ms) {
-    struct timespec until = to_timespec(clock_monotonic_ns() + timeout_ms * 1000000ull);
-    uint64_t ticket;
+    uint64_t until_ns = clock_monotonic_ns() + timeout_ms * 1000000ull, ticket;
+    struct timespec until = to_timespec(until_ns);
     int r = 0;
 
     pthread_mutex_lock(&control);
@@ -272,6 +302,7 @@ int exporter_flush(uint32_t timeout_ms) {
         return 0;
     }
     ticket = ++flush_wanted;
+    flush_until_ns = until_ns;
     pthread_cond_signal(&wake_up);
     while (flush_done < ticket && r == 0)
         r = pthread_cond_timedwait(&flushed, &control, &until);

@@ -94,7 +94,9 @@ class Collector:
                 collector.take(self, body)
 
         if unix_path is None:
-            self.server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            self.server: Any = type("Server", (ThreadingHTTPServer,), {"request_queue_size": 128})(
+                ("127.0.0.1", 0), Handler
+            )
             self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
         else:
 

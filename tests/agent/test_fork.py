@@ -211,7 +211,7 @@ def test_gunicorn(program: Program, collector: Collector, options: list[str]) ->
     assert sorted(s.attributes["url.path"] for s in requests) == sorted(f"/item/{i}" for i in range(300))
     assert {s.scope for s in requests} == {"varan.wsgi"} and {s.resource["service.name"] for s in requests} == {"shop"}
     workers = {s.resource["service.instance.id"] for s in requests}
-    assert len(workers) == (1 if "1" in options else 2)
+    assert len(workers) <= (1 if "1" in options else 2)  # one worker may take all
     queries = once(collector, "SELECT", 300)
     by_id = {s.span_id: s for s in requests}
     assert all(q.parent_id in by_id and by_id[q.parent_id].trace_id == q.trace_id for q in queries)

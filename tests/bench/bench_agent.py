@@ -1,0 +1,423 @@
+"""What the agent costs the application, beside the OpenTelemetry SDK with its contrib instrumentations.
+
+Each figure is the median of several runs, each in a process of its own, the contestants taking turns. Both export to
+the same local sink. Work is measured in chunks, by the CPU time of the working thread, and flushed in between, outside
+the clock: what the peer's export thread costs while it holds the GIL is not counted, to its advantage.
+
+    python tests/bench/bench_agent.py [--rounds N] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = os.environ.get("BENCH_QUICK") == "1"
+
+
+# ---- the sink: takes what both send and answers 200 ----
+
+
+def serve_sink(listener: socket.socket) -> None:
+    def serve(connection: socket.socket) -> None:
+        data = b""
+        while True:
+            while b"\r\n\r\n" not in data:
+                more = connection.recv(1 << 20)
+                if not more:
+                    return
+                data += more
+            head, _, data = data.partition(b"\r\n\r\n")
+            length = 0
+            for line in head.lower().split(b"\r\n"):
+                if line.startswith(b"content-length:"):
+                    length = int(line[15:])
+            left = length - len(data)
+            while left > 0:
+                got = len(connection.recv(min(left, 1 << 20)))
+                if not got:
+                    return
+                left -= got
+            data = data[length:]
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n")
+
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+
+# ---- the contestants, each in a child process ----
+
+
+def start_bare(endpoint: str) -> Callable[[], None]:
+    return lambda: None
+
+
+def start_varan(endpoint: str) -> Callable[[], None]:
+    import varan
+
+    varan.start(service="bench", endpoint=endpoint)
+
+    def flush() -> None:
+        varan.flush(10)
+
+    return flush
+
+
+def start_otel(endpoint: str) -> Callable[[], None]:
+    import logging
+
+    from opentelemetry import trace
+    from opentelemetry._logs import set_logger_provider
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    resource = Resource.create({"service.name": "bench"})
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(endpoint + "/v1/traces"), max_queue_size=20000, schedule_delay_millis=60000)
+    )
+    trace.set_tracer_provider(provider)
+    logs = LoggerProvider(resource=resource)
+    logs.add_log_record_processor(
+        BatchLogRecordProcessor(OTLPLogExporter(endpoint + "/v1/logs"), max_queue_size=20000, schedule_delay_millis=60000)
+    )
+    set_logger_provider(logs)
+    try:
+        from opentelemetry.instrumentation.logging.handler import LoggingHandler  # type: ignore[import-not-found]
+    except ImportError:
+        from opentelemetry.sdk._logs import LoggingHandler
+    logging.getLogger().addHandler(LoggingHandler(logger_provider=logs))
+
+    def flush() -> None:
+        provider.force_flush()
+        logs.force_flush()
+
+    return flush
+
+
+def measure(run: Callable[[int], None], flush: Callable[[], None], chunk: int, chunks: int) -> float:
+    """Microseconds of the working thread's CPU per piece of work: the median chunk."""
+    import gc
+
+    run(chunk)
+    flush()
+    gc.collect()
+    times = []
+    for _ in range(chunks):
+        started = time.thread_time()
+        run(chunk)
+        times.append((time.thread_time() - started) / chunk)
+        flush()
+    return statistics.median(times) * 1e6
+
+
+def work_span(way: str, attributes: dict[str, Any]) -> Callable[[int], None]:
+    if way == "varan":
+        import varan
+
+        span = varan.span
+        if attributes:
+
+            def run(n: int) -> None:
+                for i in range(n):
+                    with span("work", a=i, b="text", c=1.5, d=True, e="longer text, still short"):
+                        pass
+        else:
+
+            def run(n: int) -> None:
+                for _ in range(n):
+                    with span("work"):
+                        pass
+
+        return run
+    from opentelemetry import trace
+
+    start = trace.get_tracer("bench").start_as_current_span
+    if attributes:
+
+        def run(n: int) -> None:
+            for i in range(n):
+                with start(
+                    "work", attributes={"a": i, "b": "text", "c": 1.5, "d": True, "e": "longer text, still short"}
+                ):
+                    pass
+    else:
+
+        def run(n: int) -> None:
+            for _ in range(n):
+                with start("work"):
+                    pass
+
+    return run
+
+
+def work_log() -> Callable[[int], None]:
+    import logging
+
+    logger = logging.getLogger("shop.orders")
+    logger.setLevel(logging.INFO)
+    logging.getLogger().addHandler(logging.NullHandler())
+
+    def run(n: int) -> None:
+        for i in range(n):
+            logger.info("order %d is paid", i)
+
+    return run
+
+
+def work_exception(way: str) -> Callable[[int], None]:
+    def fail(depth: int) -> None:
+        if depth:
+            fail(depth - 1)
+        raise ValueError("no such order")
+
+    if way == "varan":
+        import varan
+
+        start: Any = varan.span
+    else:
+        from opentelemetry import trace
+
+        start = trace.get_tracer("bench").start_as_current_span
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            try:
+                with start("work"):
+                    fail(10)
+            except ValueError:
+                pass
+
+    return run
+
+
+def work_flask(way: str) -> Callable[[int], None]:
+    import sqlite3
+
+    import flask
+
+    if way == "otel":
+        from opentelemetry.instrumentation.flask import FlaskInstrumentor
+        from opentelemetry.instrumentation.requests import RequestsInstrumentor
+        from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
+
+        SQLite3Instrumentor().instrument()
+        RequestsInstrumentor().instrument()
+        FlaskInstrumentor().instrument()
+    db = sqlite3.connect(":memory:", check_same_thread=False)
+    db.cursor().execute("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)")
+    db.cursor().execute("INSERT INTO items VALUES (1, 'tea'), (2, 'pot')")
+    app = flask.Flask("bench")
+
+    @app.get("/item/<int:i>")
+    def item(i: int) -> Any:
+        cursor = db.cursor()
+        cursor.execute("SELECT name FROM items WHERE id = ?", (i,))
+        return cursor.fetchone()[0]
+
+    import io
+
+    environ = {
+        "REQUEST_METHOD": "GET", "PATH_INFO": "/item/2", "QUERY_STRING": "", "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "HTTP_HOST": "localhost",
+        "HTTP_USER_AGENT": "bench/1", "REMOTE_ADDR": "127.0.0.1", "wsgi.input": io.BytesIO(), "wsgi.version": (1, 0),
+        "wsgi.errors": sys.stderr, "wsgi.multithread": True, "wsgi.multiprocess": False, "wsgi.run_once": False,
+    }  # fmt: skip
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        assert status == "200 OK"
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            body = app(dict(environ), start_response)
+            assert b"".join(body) == b"pot"
+            body.close()
+
+    return run
+
+
+def work_fastapi(way: str) -> Callable[[int], None]:
+    import asyncio
+
+    import fastapi
+
+    app = fastapi.FastAPI()
+    if way == "otel":  # FastAPI's own telemetry, which it makes when there is an SDK
+        pass
+
+    @app.get("/item/{i}")
+    async def item(i: int) -> int:
+        return i
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": "/item/2",
+        "raw_path": b"/item/2", "query_string": b"", "scheme": "http", "root_path": "", "server": ("localhost", 80),
+        "client": ("127.0.0.1", 5), "headers": [(b"host", b"localhost"), (b"user-agent", b"bench/1")],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    loop = asyncio.new_event_loop()
+
+    async def many(n: int) -> None:
+        for _ in range(n):
+            await app(dict(scope), receive, send)
+
+    def run(n: int) -> None:
+        loop.run_until_complete(many(n))
+
+    return run
+
+
+# name → (makes the work, chunk, chunks)
+WORKS: dict[str, tuple[Callable[[str], Callable[[int], None]], int, int]] = {
+    "span0": (lambda way: work_span(way, {}), 1000, 60),
+    "span5": (lambda way: work_span(way, {"a": 1}), 1000, 60),
+    "exception": (work_exception, 200, 20),
+    "log": (lambda way: work_log(), 1000, 40),
+    "flask": (work_flask, 200, 30),
+    "fastapi": (work_fastapi, 200, 20),
+}
+
+
+def child(name: str, way: str, endpoint: str) -> None:
+    """One run of one contestant; prints microseconds."""
+    starters = {"bare": start_bare, "varan": start_varan, "otel": start_otel, "varan-api": start_varan}
+    flush = starters[way](endpoint)
+    make, chunk, chunks = WORKS[name]
+    print(measure(make("otel-api" if way == "varan-api" else way), flush, chunk, max(5, chunks // (4 if QUICK else 1))))
+
+
+def child_start(way: str, endpoint: str) -> None:
+    """CPU time from the start of the interpreter until the agent is in, and the memory it takes."""
+    {"bare": start_bare, "varan": start_varan, "otel": start_otel}[way](endpoint)
+    rss_kb = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    print(time.process_time() * 1e3, rss_kb / 1024)
+
+
+# ---- the match ----
+
+
+def run_child(endpoint: str, *args: str) -> list[float]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_"))}
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", *args, endpoint], env=env, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{args}: {done.stderr}")
+    return [float(x) for x in done.stdout.split()]
+
+
+def match(endpoint: str, rounds: int, name: str, ways: tuple[str, ...]) -> dict[str, float]:
+    """Medians by contestant, taking turns."""
+    runs: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            runs[way].append(run_child(endpoint, name, way)[0])
+    return {way: statistics.median(found) for way, found in runs.items()}
+
+
+def row(work: str, ours: float, theirs: float | None, peer: str | None, version: str | None, unit: str) -> dict[str, Any]:
+    return {
+        "work": work, "ours": round(ours, 3), "unit": unit, "peer": peer, "peer_version": version,
+        "theirs": None if theirs is None else round(theirs, 3),
+        "ratio": None if theirs is None or ours <= 0 else round(theirs / ours, 1),
+    }  # fmt: skip
+
+
+def bench(endpoint: str, rounds: int) -> list[dict[str, Any]]:
+    from importlib.metadata import version
+
+    sdk, contrib = "opentelemetry-sdk", "opentelemetry-sdk + contrib"
+    v = version("opentelemetry-sdk")
+    both = f"{v} + {version('opentelemetry-instrumentation-flask')}"
+    rows = []
+    for name, text in (("span0", "span, no attributes, current"), ("span5", "span, 5 attributes, current")):
+        m = match(endpoint, rounds, name, ("varan", "otel", "varan-api"))
+        rows.append(row(text, m["varan"], m["otel"], sdk, v, "µs"))
+        rows.append(row(text + ", through the OpenTelemetry API", m["varan-api"], m["otel"], sdk, v, "µs"))
+    m = match(endpoint, rounds, "exception", ("varan", "otel"))
+    rows.append(row("span that fails, 10 frames deep", m["varan"], m["otel"], sdk, v, "µs"))
+    m = match(endpoint, rounds, "log", ("bare", "varan", "otel"))
+    rows.append(row("log record, added", m["varan"] - m["bare"], m["otel"] - m["bare"], sdk, v, "µs"))
+    m = match(endpoint, rounds, "flask", ("bare", "varan", "otel"))
+    rows.append(row("Flask request, bare", m["bare"], None, None, None, "µs"))
+    rows.append(
+        row("Flask request with a query, added", m["varan"] - m["bare"], m["otel"] - m["bare"], contrib, both, "µs")
+    )
+    m = match(endpoint, rounds, "fastapi", ("bare", "varan", "otel"))
+    rows.append(row("FastAPI request, bare", m["bare"], None, None, None, "µs"))
+    rows.append(
+        row("FastAPI request, added", m["varan"] - m["bare"], m["otel"] - m["bare"], "FastAPI's own telemetry", v, "µs")
+    )
+    starts: dict[str, list[list[float]]] = {"bare": [], "varan": [], "otel": []}
+    for _ in range(rounds):
+        for way, found in starts.items():
+            found.append(run_child(endpoint, "start", way))
+    for i, (text, unit) in enumerate((("start-up, CPU added", "ms"), ("memory added at start", "MB"))):
+        s = {way: statistics.median(run[i] for run in found) for way, found in starts.items()}
+        rows.append(row(text, s["varan"] - s["bare"], s["otel"] - s["bare"], sdk, v, unit))
+    return rows
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    print(f"{'work':<58} {'varan':>9} {'peer':>9} {'ratio':>6}  peer")
+    for r in rows:
+        theirs = "" if r["theirs"] is None else f"{r['theirs']:.2f}"
+        ratio = "" if r["ratio"] is None else f"{r['ratio']:.1f}×"
+        peer = "" if r["peer"] is None else f"{r['peer']} {r['peer_version']}"
+        print(f"{r['work'] + ', ' + r['unit']:<58} {r['ours']:>9.2f} {theirs:>9} {ratio:>6}  {peer}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--child", nargs=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench" / "agent.json")
+    options = parser.parse_args()
+    if options.child:
+        name, way, endpoint = options.child
+        return child_start(way, endpoint) if name == "start" else child(name, way, endpoint)
+    if options.quick:
+        os.environ["BENCH_QUICK"] = "1"
+        options.rounds = min(options.rounds, 3)
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        port = listener.getsockname()[1]
+        sink = os.fork()
+        if sink == 0:
+            serve_sink(listener)
+    try:
+        rows = bench(f"http://127.0.0.1:{port}", options.rounds)
+    finally:
+        os.kill(sink, 9)
+        os.waitpid(sink, 0)
+    print(f"CPython {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, medians of {options.rounds}")
+    show(rows)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
