@@ -104,6 +104,12 @@ static size_t batch_bytes(const struct store_batch *b) {
 
 static void give_back(struct store_batch *b) {
     struct store *s = b->store;
+
+    /* Nobody waits, so there is no row; what aborted requests left in dictionaries must not pile
+     * up. */
+    if (b->waiters.n == 0)
+        for (size_t t = 0; t < TABLE_COUNT; t++)
+            native_block_clear(b->blocks[t]);
     size_t bytes = batch_bytes(b);
 
     pthread_mutex_lock(&s->lock);

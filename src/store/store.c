@@ -208,6 +208,14 @@ int store_query(struct store *s, const char *sql, const struct store_param *para
     return s->engine->ops->query(s->engine, &q, ret, e);
 }
 
+void store_time_bounds(const struct store *s, int64_t *ret_oldest_ns, int64_t *ret_newest_ns) {
+    const int64_t day_ns = 86400 * NS_PER_S;
+    int64_t now = clock_now_ns(), kept = (int64_t) s->options.retention_days * day_ns;
+
+    *ret_oldest_ns = kept < now ? now - kept : 0;
+    *ret_newest_ns = now + day_ns;
+}
+
 int store_execute(struct store *s, const char *sql, struct error *e) {
     return s->engine->ops->execute(s->engine, sql, NULL, e);
 }

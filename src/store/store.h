@@ -76,6 +76,14 @@ void store_batch_abort(struct store_batch *b);
 /* Something the owner of the batch hangs on it (ingest keeps its derived state per batch). */
 void **store_batch_user(struct store_batch *b);
 
+/*
+ * Rows before *ret_oldest_ns are dropped by retention as soon as it looks; rows after
+ * *ret_newest_ns come from a clock that is wrong. Each day between becomes a part of its own in a
+ * commit, which is why ingest refuses what lies outside: one request with a thousand days would
+ * hold up everybody for seconds.
+ */
+void store_time_bounds(const struct store *s, int64_t *ret_oldest_ns, int64_t *ret_newest_ns);
+
 /* ---- Reading ---- */
 
 /*

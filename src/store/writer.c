@@ -123,6 +123,10 @@ static void commit_run(struct store *s, struct commit *c) {
     if (r < 0)
         snprintf(s->stats.last_error, sizeof(s->stats.last_error), "%.250s", e.text);
     pthread_mutex_unlock(&s->stats_lock);
+    /* Before the answers: who is answered may send again at once. */
+    pthread_mutex_lock(&s->lock);
+    s->queue_bytes -= c->bytes;
+    pthread_mutex_unlock(&s->lock);
     for (size_t i = 0; i < c->n; i++) {
         struct store_batch *b = c->batches[i];
         for (size_t j = 0; j < b->waiters.n; j++)
@@ -183,7 +187,6 @@ static void *writer_main(void *arg) {
         pthread_mutex_lock(&s->lock);
         for (size_t i = 0; i < c.n; i++)
             batch_clear(c.batches[i]);
-        s->queue_bytes -= c.bytes;
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
