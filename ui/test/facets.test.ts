@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chosen, dropTerm, excluded, toggleTerm, topTerms } from "../src/parts/facets.filter";
+import { addTerm, chosen, dropTerm, excluded, toggleTerm, topTerms } from "../src/parts/facets.filter";
 
 describe("the filter under clicks on values", () => {
   it("finds the conditions at the top", () => {
@@ -29,6 +29,11 @@ describe("the filter under clicks on values", () => {
     expect(chosen(text, "name", "GET /orders {id}")).toBe("in");
     expect(chosen('code = "500"', "code", "500")).toBe("in");
     expect(excluded('name!="a \\"b\\""', "name")).toEqual(['a "b"']);
+  });
+
+  it("joins conditions without piling up parentheses", () => {
+    expect(addTerm("(a=1 OR b=2) AND c=3", "d=4")).toBe("(a=1 OR b=2) AND c=3 AND d=4");
+    expect(addTerm("a=1", "a = 1")).toBe("a=1");
   });
 
   it("leaves a filter alone that it does not understand", () => {

@@ -2,7 +2,7 @@
  * What a click on a value does to the filter's text. Only the conditions that stand side by side at the top are
  * understood (`a=1 AND b!=2`); everything else is left as the reader wrote it.
  */
-import { andFilter, condition } from "../state";
+import { condition } from "../state";
 
 /** The conditions joined by AND at the top; null when the text joins them otherwise. */
 export function topTerms(filter: string): string[] | null {
@@ -62,12 +62,19 @@ export function dropTerm(filter: string, key: string, value: string, exclude: bo
   return terms.filter((t) => !gone.some((g) => same(t, g))).join(" AND ");
 }
 
+/** The filter with one more condition, which may itself be several joined by AND. */
+export function addTerm(filter: string, term: string): string {
+  const terms = topTerms(filter);
+  if (terms === null) return `(${filter.trim()}) AND ${term}`;
+  return terms.some((t) => same(t, term)) ? filter : [...terms, term].join(" AND ");
+}
+
 /** The filter after a click on a value: asked for once, no longer asked for on the second click. */
 export function toggleTerm(filter: string, key: string, value: string, exclude: boolean): string {
   const now = chosen(filter, key, value);
   if (now === (exclude ? "out" : "in")) return dropTerm(filter, key, value, exclude);
   const rest = now ? dropTerm(filter, key, value, now === "out") : filter;
-  return andFilter(rest, termFor(key, value, exclude));
+  return addTerm(rest, termFor(key, value, exclude));
 }
 
 /** Values of a key that the filter rules out at the top: they are in no answer, but must be seen to be freed. */

@@ -7,6 +7,7 @@ import { ago, count, duration, full, middle, plural, ratio, timestamp } from "..
 import { Empty } from "../parts/empty";
 import { ErrorState } from "../parts/errorstate";
 import { Facets } from "../parts/facets";
+import { addTerm } from "../parts/facets.filter";
 import { HEATMAP_HEIGHT, Heatmap } from "../parts/heatmap";
 import { type Box, countIn, parseBox, printBox } from "../parts/heatmap.draw";
 import { Icon } from "../parts/icon";
@@ -14,7 +15,7 @@ import { ServiceName } from "../parts/servicename";
 import { Skeleton } from "../parts/skeleton";
 import { type Column, Table } from "../parts/table";
 import { href, param, setParams } from "../router";
-import { andFilter, filter, range, setFilter, zoomTo } from "../state";
+import { filter, range, setFilter, zoomTo } from "../state";
 import { Compare } from "./traces/compare";
 import { usePages } from "./traces/pages";
 import "../parts/sidepanel.css";
@@ -33,9 +34,10 @@ export function durationSentence(h: DurationHistogram): string {
 /** The filter of the list: that of the page, and the box. */
 export function boxFilter(text: string, box: Box | null): string {
   if (!box) return text;
-  let out = andFilter(text, "entry=true");
-  if (box.min_ns > 0) out = andFilter(out, `duration>=${Math.round(box.min_ns)}ns`);
-  return box.max_ns < Number.MAX_SAFE_INTEGER ? andFilter(out, `duration<${Math.round(box.max_ns)}ns`) : out;
+  const terms = ["entry=true"];
+  if (box.min_ns > 0) terms.push(`duration>=${Math.round(box.min_ns)}ns`);
+  if (box.max_ns < Number.MAX_SAFE_INTEGER) terms.push(`duration<${Math.round(box.max_ns)}ns`);
+  return terms.reduce(addTerm, text);
 }
 
 export default function Traces() {

@@ -5,6 +5,7 @@ import type { LogContext, LogRecord } from "../../api-types";
 import { ago, timestamp, zoneLabel } from "../../format";
 import { CopyButton } from "../../parts/copybutton";
 import { ErrorState } from "../../parts/errorstate";
+import { addTerm } from "../../parts/facets.filter";
 import { Icon } from "../../parts/icon";
 import { KeyValues } from "../../parts/keyvalues";
 import { LogLine } from "../../parts/logline";
@@ -15,7 +16,7 @@ import { Skeleton } from "../../parts/skeleton";
 import { Stack } from "../../parts/stack";
 import { parseTraceback } from "../../parts/stack.parse";
 import { href, hrefHere, segment } from "../../router";
-import { andFilter, condition, filter } from "../../state";
+import { condition, filter } from "../../state";
 import { attribute } from "../trace/code";
 
 export interface LogPanelProps {
@@ -92,7 +93,7 @@ function Body({
   // The stack is shown as one; the message is what stands before it.
   const message = traceback ? text.slice(0, text.indexOf("Traceback (most recent call last)")).trim() : text;
   const filterHref = (key: string, value: string | number | boolean, exclude: boolean) =>
-    hrefHere({ filter: andFilter(filter.value, condition(key, exclude ? "!=" : "=", value)), log: null });
+    hrefHere({ filter: addTerm(filter.value, condition(key, exclude ? "!=" : "=", value)), log: null });
   const fields = [
     { key: "service", type: "string" as const, value: record.service },
     { key: LEVEL_KEY, type: "string" as const, value: record.severity },

@@ -22,7 +22,7 @@ export function timeSentence(trace: Trace): string {
     database: `was spent in the database, called by ${top.service}`,
     network: `was spent waiting for the network, in ${top.service}`,
     messaging: `was spent on messaging, in ${top.service}`,
-    own: `was ${top.service}'s own code`,
+    own: `was own code of ${top.service}`,
   };
   return `${ratio(top.share)} of it ${what[top.category] ?? `was ${top.category} in ${top.service}`}`;
 }
@@ -48,7 +48,9 @@ export function TraceHead({ trace, tree, finding, onFinding, onService }: HeadPr
           <span class="trace-name" title={root?.span.name}>
             {middle(root?.span.name ?? "Trace", 90)}
           </span>{" "}
-          <span class="trace-took">took {duration(trace.duration_ns)}</span>
+          <span class="trace-took">
+            {root?.span.status === 2 ? "failed after" : "took"} {duration(trace.duration_ns)}
+          </span>
           {sentence && <span class="trace-why">; {sentence}</span>}
         </h1>
         <CopyButton text={trace.trace_id} label="Copy the trace id" />

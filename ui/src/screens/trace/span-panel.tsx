@@ -4,6 +4,7 @@ import type { LogList, LogRecord, Trace } from "../../api-types";
 import { addNs, clock, duration, kindName, plural, ratio, timestamp } from "../../format";
 import { CopyButton } from "../../parts/copybutton";
 import { ErrorState } from "../../parts/errorstate";
+import { addTerm } from "../../parts/facets.filter";
 import { attributesOf, KeyValues } from "../../parts/keyvalues";
 import { LogLine } from "../../parts/logline";
 import { ServiceName } from "../../parts/servicename";
@@ -14,7 +15,7 @@ import { Stack } from "../../parts/stack";
 import { shortPath } from "../../parts/stack.parse";
 import type { SpanNode } from "../../parts/waterfall.model";
 import { href, hrefHere, segment } from "../../router";
-import { andFilter, condition } from "../../state";
+import { condition } from "../../state";
 import { codePlace, exceptionsOf, statementOf } from "./code";
 
 export interface SpanPanelProps {
@@ -44,7 +45,7 @@ export function SpanPanel({ trace, node, onClose }: SpanPanelProps) {
   const events = span.events.filter((e) => e.name !== "exception");
   const filterHref = (key: string, value: string | number | boolean, exclude: boolean) =>
     href("/traces", {
-      filter: andFilter(condition("service", "=", span.service), condition(key, exclude ? "!=" : "=", value)),
+      filter: addTerm(condition("service", "=", span.service), condition(key, exclude ? "!=" : "=", value)),
     });
 
   return (
