@@ -119,7 +119,8 @@ int call_begin(struct call *c) {
     struct query *q = &c->query;
     uint64_t limit;
 
-    http_request_params(c->request, check_param, c);
+    if (c->resource->params)
+        http_request_params(c->request, check_param, c);
     if (c->error.code)
         return c->error.code;
     int r = read_range(c);

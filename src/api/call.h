@@ -19,7 +19,8 @@ struct call;
 /* A resource: what it takes, and how it is answered (on a worker). `answer` writes JSON to
  * c->query.json; a negative result becomes the error's answer, with what stands in c->error. */
 struct api_resource {
-    const char *params; /* words: parameters beside the common ones */
+    const char *params; /* words: parameters beside the common ones; NULL: not checked (a body that
+                         * a careless client calls a form looks like parameters) */
     enum filter_signal signal;
     int (*answer)(struct call *c);
     bool takes_filter_errors; /* `answer` reports them itself */

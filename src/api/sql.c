@@ -36,4 +36,4 @@ static int answer_sql(struct call *c) {
     return r;
 }
 
-const struct api_resource sql_resource = {"", FILTER_SPANS, answer_sql, false};
+const struct api_resource sql_resource = {NULL, FILTER_SPANS, answer_sql, false};

@@ -7,39 +7,39 @@
 
 #define LOG_1_02 0.01980262729617973
 
-void sketch_add(struct sketch *k, int64_t bucket, uint64_t count) {
+void durations_add(struct durations *k, int64_t bucket, uint64_t count) {
     if (bucket < 0)
         bucket = 0;
-    if (bucket >= SKETCH_BUCKETS)
-        bucket = SKETCH_BUCKETS - 1;
+    if (bucket >= DURATION_BUCKETS)
+        bucket = DURATION_BUCKETS - 1;
     k->counts[bucket] += count;
     k->total += count;
 }
 
-double sketch_bound(int64_t bucket) {
+double durations_bound(int64_t bucket) {
     return bucket <= 0 ? 1 : exp((double) bucket * LOG_1_02);
 }
 
-double sketch_quantile(const struct sketch *k, double q) {
+double durations_quantile(const struct durations *k, double q) {
     if (k->total == 0)
         return NAN;
     uint64_t rank = (uint64_t) ceil(q * (double) k->total), seen = 0;
     if (rank == 0)
         rank = 1;
-    for (unsigned i = 0; i < SKETCH_BUCKETS; i++) {
+    for (unsigned i = 0; i < DURATION_BUCKETS; i++) {
         seen += k->counts[i];
         if (seen >= rank) /* the bucket's geometric middle: at most 1 % off */
             return i == 0 ? 1 : exp(((double) i - 0.5) * LOG_1_02);
     }
-    return sketch_bound(SKETCH_BUCKETS - 1);
+    return durations_bound(DURATION_BUCKETS - 1);
 }
 
-void sketch_add_row(struct sketch *k, const struct rows *r, size_t row, unsigned column) {
+void durations_add_row(struct durations *k, const struct rows *r, size_t row, unsigned column) {
     size_t n = native_reader_length(r->reader, row, column);
 
     for (size_t i = 0; i < n; i++)
-        sketch_add(k, (int16_t) native_reader_key(r->reader, row, column, i).u64,
-                   native_reader_item(r->reader, row, column, i).u64);
+        durations_add(k, (int16_t) native_reader_key(r->reader, row, column, i).u64,
+                      native_reader_item(r->reader, row, column, i).u64);
 }
 
 /* ---- The statement ---- */
@@ -116,7 +116,7 @@ static int new_entry(struct query *q, struct red_set *set, struct slice key, uns
 
     *e = (struct red_entry){.key = query_dup(q, key), .kind = kind};
     for (int i = 0; i < 2; i++)
-        e->sketch[i] = arena_new(q->arena, struct sketch);
+        e->sketch[i] = arena_new(q->arena, struct durations);
     e->counts = arena_array(q->arena, uint64_t, n);
     e->error_counts = arena_array(q->arena, uint64_t, n);
     e->p50 = arena_array(q->arena, double, n);
@@ -132,24 +132,24 @@ static int new_entry(struct query *q, struct red_set *set, struct slice key, uns
 }
 
 static void read_row(const struct rows *r, size_t row, const struct steps *st,
-                     struct sketch *scratch, struct red_entry *e) {
+                     struct durations *scratch, struct red_entry *e) {
     unsigned when = row_u64(r, row, 2) ? RED_NOW : RED_BEFORE;
     uint64_t count = row_u64(r, row, 4), errors = row_u64(r, row, 5);
 
     e->count[when] += count;
     e->errors[when] += errors;
     e->time_ns[when] += row_u64(r, row, 6);
-    sketch_add_row(e->sketch[when], r, row, 7);
+    durations_add_row(e->sketch[when], r, row, 7);
     size_t step = row_u64(r, row, 3);
     if (when != RED_NOW || step >= st->n)
         return;
     memset(scratch, 0, sizeof(*scratch));
-    sketch_add_row(scratch, r, row, 7);
+    durations_add_row(scratch, r, row, 7);
     e->counts[step] += count;
     e->error_counts[step] += errors;
-    e->p50[step] = sketch_quantile(scratch, 0.5);
-    e->p95[step] = sketch_quantile(scratch, 0.95);
-    e->p99[step] = sketch_quantile(scratch, 0.99);
+    e->p50[step] = durations_quantile(scratch, 0.5);
+    e->p95[step] = durations_quantile(scratch, 0.95);
+    e->p99[step] = durations_quantile(scratch, 0.99);
 }
 
 static int by_count(const void *a, const void *b) {
@@ -161,7 +161,7 @@ static int by_count(const void *a, const void *b) {
 }
 
 static int read_rows(struct query *q, const struct rows *r, struct red_set *set) {
-    struct sketch *scratch = arena_new(q->arena, struct sketch);
+    struct durations *scratch = arena_new(q->arena, struct durations);
     struct map index;
     int error = scratch ? 0 : -ENOMEM;
 
@@ -240,8 +240,8 @@ static double ratio(uint64_t part, uint64_t whole) {
 
 static void quantile_figure(struct json_writer *w, const char *key, const struct red_entry *e,
                             double quantile, const double *points, size_t n) {
-    begin_figure(w, key, round(sketch_quantile(e->sketch[RED_NOW], quantile)),
-                 round(sketch_quantile(e->sketch[RED_BEFORE], quantile)));
+    begin_figure(w, key, round(durations_quantile(e->sketch[RED_NOW], quantile)),
+                 round(durations_quantile(e->sketch[RED_BEFORE], quantile)));
     for (size_t i = 0; i < n; i++)
         json_put_double(w, round(points[i]));
     end_figure(w);

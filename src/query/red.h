@@ -10,20 +10,20 @@
 
 #include "query/internal.h"
 
-#define SKETCH_BUCKETS 2304u /* log(2^64) / log(1.02) is 2240 */
+#define DURATION_BUCKETS 2304u /* log(2^64) / log(1.02) is 2240 */
 
-struct sketch {
+struct durations {
     uint64_t total;
-    uint64_t counts[SKETCH_BUCKETS];
+    uint64_t counts[DURATION_BUCKETS];
 };
 
-void sketch_add(struct sketch *k, int64_t bucket, uint64_t count);
+void durations_add(struct durations *k, int64_t bucket, uint64_t count);
 /* The duration below which the share `q` (0…1) lies, in nanoseconds; NAN when empty. */
-double sketch_quantile(const struct sketch *k, double q);
+double durations_quantile(const struct durations *k, double q);
 /* Upper bound of a bucket in nanoseconds. */
-double sketch_bound(int64_t bucket);
+double durations_bound(int64_t bucket);
 /* Adds a map column's entries of a row. */
-void sketch_add_row(struct sketch *k, const struct rows *r, size_t row, unsigned column);
+void durations_add_row(struct durations *k, const struct rows *r, size_t row, unsigned column);
 /* SQL of a span's bucket. */
 #define SKETCH_SQL "toInt16(if(duration_ns <= 1, 0, ceil(log(duration_ns) / log(1.02))))"
 
@@ -35,7 +35,7 @@ struct red_entry {
     struct slice key;
     unsigned kind; /* of an operation */
     uint64_t count[2], errors[2], time_ns[2];
-    struct sketch *sketch[2];
+    struct durations *sketch[2];
     /* Per step. */
     uint64_t *counts, *error_counts;
     double *p50, *p95, *p99;

@@ -321,13 +321,13 @@ static void write_answer(struct query *q, const struct red_set *set, uint64_t to
 /* ---- All of it ---- */
 
 static void write_signals(struct query *q, const struct red_set *total) {
-    static const struct sketch none;
+    static const struct durations none;
     static uint64_t no_counts[STEPS_MAX];
     double no_points[STEPS_MAX];
 
     for (size_t i = 0; i < STEPS_MAX; i++)
         no_points[i] = NAN;
-    struct red_entry nothing = {.sketch = {(struct sketch *) &none, (struct sketch *) &none},
+    struct red_entry nothing = {.sketch = {(struct durations *) &none, (struct durations *) &none},
                                 .counts = no_counts,
                                 .error_counts = no_counts,
                                 .p50 = no_points,

@@ -81,7 +81,7 @@ static int build_slowest(struct sql *s, const struct query *q, bool spans) {
 }
 
 static int fetch_slowest(struct query *q, struct map *ret) {
-    struct sketch *scratch = arena_new(q->arena, struct sketch);
+    struct durations *scratch = arena_new(q->arena, struct durations);
     struct sql s;
     struct rows rows;
 
@@ -102,11 +102,11 @@ static int fetch_slowest(struct query *q, struct map *ret) {
             break;
         }
         memset(scratch, 0, sizeof(*scratch));
-        sketch_add_row(scratch, &rows, i, 4);
+        durations_add_row(scratch, &rows, i, 4);
         f->operation = query_dup(q, row_text(&rows, i, 1));
         f->time_ns = row_u64(&rows, i, 2);
         f->total_ns = row_u64(&rows, i, 3);
-        f->p95 = sketch_quantile(scratch, 0.95);
+        f->p95 = durations_quantile(scratch, 0.95);
         m->pointer = f;
     }
     rows_done(&rows);
@@ -148,7 +148,7 @@ static void write_service(struct query *q, const struct red_entry *e, const stru
 
 int json_edges(struct query *q, const char *where_column, struct slice service, unsigned limit,
                void (*each)(struct query *q, const struct rows *r, size_t row, double p95)) {
-    struct sketch *scratch = arena_new(q->arena, struct sketch);
+    struct durations *scratch = arena_new(q->arena, struct durations);
     struct sql s;
     struct rows rows;
 
@@ -169,8 +169,8 @@ int json_edges(struct query *q, const char *where_column, struct slice service, 
         return r;
     for (size_t i = 0; i < rows.n; i++) {
         memset(scratch, 0, sizeof(*scratch));
-        sketch_add_row(scratch, &rows, i, 6);
-        each(q, &rows, i, sketch_quantile(scratch, 0.95));
+        durations_add_row(scratch, &rows, i, 6);
+        each(q, &rows, i, durations_quantile(scratch, 0.95));
     }
     rows_done(&rows);
     return 0;

@@ -7,10 +7,10 @@
 
 struct heat {
     struct steps steps;
-    struct sketch *per_step;
+    struct durations *per_step;
     uint64_t *errors;  /* per step */
     int64_t low, high; /* sketch buckets that occur */
-    struct sketch all;
+    struct durations all;
 };
 
 /* Columns: step, bucket, count, errors. From RED rows: step, map, errors. */
@@ -35,7 +35,7 @@ static int build(struct sql *s, const struct query *q, const struct steps *st, b
 }
 
 static int read_cells(struct query *q, const struct rows *rows, bool spans, struct heat *h) {
-    struct sketch *per_step = arena_array(q->arena, struct sketch, h->steps.n);
+    struct durations *per_step = arena_array(q->arena, struct durations, h->steps.n);
 
     h->per_step = per_step;
     h->errors = arena_array(q->arena, uint64_t, h->steps.n);
@@ -46,21 +46,21 @@ static int read_cells(struct query *q, const struct rows *rows, bool spans, stru
         if (step >= h->steps.n)
             continue;
         if (spans) {
-            sketch_add(&per_step[step], (int16_t) row_u64(rows, i, 1), row_u64(rows, i, 2));
+            durations_add(&per_step[step], (int16_t) row_u64(rows, i, 1), row_u64(rows, i, 2));
             h->errors[step] += row_u64(rows, i, 3);
         } else {
-            sketch_add_row(&per_step[step], rows, i, 1);
+            durations_add_row(&per_step[step], rows, i, 1);
             h->errors[step] += row_u64(rows, i, 2);
         }
     }
-    h->low = SKETCH_BUCKETS;
+    h->low = DURATION_BUCKETS;
     h->high = -1;
     for (size_t step = 0; step < h->steps.n; step++)
-        for (int64_t b = 0; b < SKETCH_BUCKETS; b++) {
+        for (int64_t b = 0; b < DURATION_BUCKETS; b++) {
             uint64_t n = per_step[step].counts[b];
             if (n == 0)
                 continue;
-            sketch_add(&h->all, b, n);
+            durations_add(&h->all, b, n);
             if (b < h->low)
                 h->low = b;
             if (b > h->high)
@@ -72,7 +72,7 @@ static int read_cells(struct query *q, const struct rows *rows, bool spans, stru
 static uint64_t cell(const struct heat *h, size_t step, int64_t first, int64_t width) {
     uint64_t n = 0;
 
-    for (int64_t b = first; b < first + width && b < SKETCH_BUCKETS; b++)
+    for (int64_t b = first; b < first + width && b < DURATION_BUCKETS; b++)
         n += h->per_step[step].counts[b];
     return n;
 }
@@ -88,7 +88,7 @@ static void write_heat(struct query *q, const struct heat *h, bool entry) {
     json_put_key(w, "bounds_ns");
     json_begin_array(w);
     for (int64_t i = 0; n && i <= n; i++)
-        json_put_double(w, round(sketch_bound(h->low - 1 + i * width)));
+        json_put_double(w, round(durations_bound(h->low - 1 + i * width)));
     json_end_array(w);
     json_put_key(w, "counts");
     json_begin_array(w);
@@ -105,9 +105,9 @@ static void write_heat(struct query *q, const struct heat *h, bool entry) {
         json_put_uint(w, h->errors[step]);
     json_end_array(w);
     json_field_uint(w, "total", h->all.total);
-    json_field_known(w, "p50", round(sketch_quantile(&h->all, 0.5)));
-    json_field_known(w, "p95", round(sketch_quantile(&h->all, 0.95)));
-    json_field_known(w, "p99", round(sketch_quantile(&h->all, 0.99)));
+    json_field_known(w, "p50", round(durations_quantile(&h->all, 0.5)));
+    json_field_known(w, "p95", round(durations_quantile(&h->all, 0.95)));
+    json_field_known(w, "p99", round(durations_quantile(&h->all, 0.99)));
     json_field_text(w, "of", entry ? "entry" : "all");
     json_end_object(w);
 }
