@@ -1,6 +1,6 @@
 /*
- * From what was sent to what is stored: scrubbed, as text, cut, counted. The memo makes the common case
- * short: a value that came before is known to be free of secrets and has its text already.
+ * From what was sent to what is stored: scrubbed, as text, cut, counted. The memo makes the common
+ * case short: a value that came before is known to be free of secrets and has its text already.
  *
  * One thread at a time; what is built lives in the state's scratch memory until the record ends.
  */
@@ -35,7 +35,8 @@ int clean_value(struct ingest_txn *t, enum scrub_verdict verdict, const struct v
         *ret = *v;
         return 0;
     }
-    return scrub_value(scrub, &t->state->scrub_memo, verdict, v, &t->state->scratch, ret, &t->scrubbed);
+    return scrub_value(scrub, &t->state->scrub_memo, verdict, v, &t->state->scratch, ret,
+                       &t->scrubbed);
 }
 
 int clean_text(struct ingest_txn *t, struct slice text, struct slice *ret) {
@@ -153,7 +154,7 @@ int clean_attributes(struct ingest_txn *t, enum rollup_signal signal, const stru
         if (r < 0)
             return r;
     }
-    *ret = (struct attribute_texts) {t->state->attributes, n};
+    *ret = (struct attribute_texts){t->state->attributes, n};
     *ret_dropped = (uint32_t) (a->n - n);
     return 0;
 }

@@ -1,9 +1,9 @@
 /*
  * Calls between services. Calls of databases, brokers and the like are known from the client's span
- * alone. For calls of other services the client's span (its span id) and the server's span (its parent's
- * id) wait for each other in a bounded table, whichever comes first; a client's span that waits in vain is
- * a call of something outside. A matched entry stays until its time is over, so that a repeated request
- * is not counted twice.
+ * alone. For calls of other services the client's span (its span id) and the server's span (its
+ * parent's id) wait for each other in a bounded table, whichever comes first; a client's span that
+ * waits in vain is a call of something outside. A matched entry stays until its time is over, so
+ * that a repeated request is not counted twice.
  *
  * The table is shared by all batches and has a lock; it is taken once per transaction.
  */
@@ -160,7 +160,8 @@ static int meet(struct state *s, struct edges *e, const struct span_note *n, int
     other->matched = true;
     const struct pending *c = client ? &mine : other, *d = client ? other : &mine;
     return window_add_edge(s, text_of(e, c->service), text_of(e, d->service), "service",
-                           text_of(e, c->system), c->start_ns, c->duration_ns, c->error || d->error);
+                           text_of(e, c->system), c->start_ns, c->duration_ns,
+                           c->error || d->error);
 }
 
 static int apply_note(struct state *s, struct edges *e, const struct span_note *n, int64_t now_ns) {
@@ -172,14 +173,14 @@ static int apply_note(struct state *s, struct edges *e, const struct span_note *
         if (!n->peer)
             return 0;
         if (n->kind == SPAN_CONSUMER) /* the broker calls the consumer */
-            return window_add_edge(s, n->peer->text, n->service->text, "service", system, n->start_ns,
-                                   n->duration_ns, error);
+            return window_add_edge(s, n->peer->text, n->service->text, "service", system,
+                                   n->start_ns, n->duration_ns, error);
         return window_add_edge(s, n->service->text, n->peer->text,
-                               n->call == CALL_DATABASE ? "database" : "messaging", system, n->start_ns,
-                               n->duration_ns, error);
+                               n->call == CALL_DATABASE ? "database" : "messaging", system,
+                               n->start_ns, n->duration_ns, error);
     }
-    if (n->call == CALL_SERVICE ||
-        ((n->kind == SPAN_SERVER || n->kind == SPAN_CONSUMER) && memcmp(n->parent_span_id, zeros, 8) != 0))
+    if (n->call == CALL_SERVICE || ((n->kind == SPAN_SERVER || n->kind == SPAN_CONSUMER) &&
+                                    memcmp(n->parent_span_id, zeros, 8) != 0))
         return meet(s, e, n, now_ns);
     return 0;
 }

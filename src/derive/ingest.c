@@ -1,6 +1,6 @@
 /*
- * Transactions: begin, resources, samples, commit, abort; and the thread that settles edges when nothing
- * else comes. `struct ingest` is thread-safe; a transaction belongs to one thread.
+ * Transactions: begin, resources, samples, commit, abort; and the thread that settles edges when
+ * nothing else comes. `struct ingest` is thread-safe; a transaction belongs to one thread.
  */
 #include "derive/ingest.h"
 #include "base/clock.h"
@@ -75,7 +75,7 @@ int ingest_new(const struct ingest_options *o, struct ingest **ret, struct error
 
     if (!g)
         return error_set(e, -ENOMEM, "out of memory");
-    *g = (struct ingest) {.store = o->store};
+    *g = (struct ingest){.store = o->store};
     pthread_mutex_init(&g->states_lock, NULL);
     pthread_mutex_init(&g->tails_lock, NULL);
     pthread_mutex_init(&g->sweeper_lock, NULL);
@@ -160,7 +160,7 @@ int ingest_begin(struct ingest *g, size_t bytes, struct ingest_txn **ret, unsign
         *ret_retry_s = r == -ENOSPC ? RETRY_DISK_S : RETRY_PRESSURE_S;
         return -EAGAIN;
     }
-    *t = (struct ingest_txn) {
+    *t = (struct ingest_txn){
             .ingest = g,
             .batch = b,
             .state = s,
@@ -195,7 +195,8 @@ int txn_time(struct ingest_txn *t, int64_t ns, struct error *e) {
     for (unsigned i = 0; i < s->n_days; i++)
         if (s->days[i] == day)
             return ns > t->now_ns + FUTURE_NS_MAX
-                           ? error_set(e, -EINVAL, "the time lies more than a day ahead of this server's")
+                           ? error_set(e, -EINVAL,
+                                       "the time lies more than a day ahead of this server's")
                            : 0;
     if (ns <= 0)
         return error_set(e, -EINVAL, "the time is missing or before 1970");
@@ -263,7 +264,8 @@ int txn_resource(struct ingest_txn *t, const struct resource *r, struct error *e
 }
 
 /* The id of a series: a hash over its labels, in their order. */
-static int series_id(const struct sample *s, uint8_t *room, uint64_t *ret, struct slice *ret_metric) {
+static int series_id(const struct sample *s, uint8_t *room, uint64_t *ret,
+                     struct slice *ret_metric) {
     size_t n = 0;
 
     *ret_metric = SLICE_EMPTY;
@@ -284,7 +286,8 @@ static int series_id(const struct sample *s, uint8_t *room, uint64_t *ret, struc
     return 0;
 }
 
-static int series_row(struct ingest_txn *t, uint64_t id, const struct sample *s, struct slice metric) {
+static int series_row(struct ingest_txn *t, uint64_t id, const struct sample *s,
+                      struct slice metric) {
     struct native_block *b = store_batch_block(t->batch, TABLE_SERIES);
     uint64_t now_s = (uint64_t) (t->now_ns / NS_PER_S);
     int r = native_put_u64(b, SERIES_ID, id);
@@ -314,7 +317,8 @@ static int add_sample(struct ingest_txn *t, const struct sample *s, struct error
     if (s->n_labels > LABELS_MAX)
         return error_set(e, -EINVAL, "a series with more than %u labels", LABELS_MAX);
     if (series_id(s, room, &id, &metric) < 0)
-        return error_set(e, -EINVAL, "the labels of a series are longer than %u bytes", LABELS_BYTES_MAX);
+        return error_set(e, -EINVAL, "the labels of a series are longer than %u bytes",
+                         LABELS_BYTES_MAX);
     if (metric.size == 0)
         return error_set(e, -EINVAL, "a series without a name");
     if (s->time_ms > INT64_MAX / NS_PER_MS || s->time_ms < 0)
@@ -407,7 +411,7 @@ void ingest_abort(struct ingest_txn *t) {
 }
 
 void ingest_read_stats(struct ingest *g, struct ingest_stats *ret) {
-    *ret = (struct ingest_stats) {
+    *ret = (struct ingest_stats){
             .spans = atomic_load(&g->spans),
             .logs = atomic_load(&g->logs),
             .samples = atomic_load(&g->samples),

@@ -1,15 +1,17 @@
 /*
- * Ingest: where all protocols meet. A receiver begins a transaction, adds what it decoded, and commits;
- * the answer to the sender leaves when `done` is called, after the rows are durable.
+ * Ingest: where all protocols meet. A receiver begins a transaction, adds what it decoded, and
+ * commits; the answer to the sender leaves when `done` is called, after the rows are durable.
  *
  *     struct ingest_txn *t;
  *     r = ingest_begin(ingest, body.size, &t);          // -EAGAIN: under pressure, answer 429
  *     r = ingest_span(t, &span);                        // -EINVAL: this one is rejected, go on
- *     ingest_commit(t, done, ctx);                      // or ingest_abort(t): nothing of it is kept
+ *     ingest_commit(t, done, ctx);                      // or ingest_abort(t): nothing of it is
+ * kept
  *
  * On the way a record is scrubbed of secrets, normalised (SQL), and counted into the derived tables
- * (RED statistics, service edges, trace summaries, attribute keys and values), all in the same commit.
- * A transaction belongs to one thread from begin to commit/abort. `struct ingest` is thread-safe.
+ * (RED statistics, service edges, trace summaries, attribute keys and values), all in the same
+ * commit. A transaction belongs to one thread from begin to commit/abort. `struct ingest` is
+ * thread-safe.
  */
 #ifndef VARAN_DERIVE_INGEST_H
 #define VARAN_DERIVE_INGEST_H
@@ -23,8 +25,8 @@ struct ingest_txn;
 
 struct ingest_options {
     struct store *store;
-    bool scrub;                       /* default true */
-    const struct slice *scrub_keys;   /* more key names to scrub, beside the built-in ones */
+    bool scrub;                     /* default true */
+    const struct slice *scrub_keys; /* more key names to scrub, beside the built-in ones */
     size_t n_scrub_keys;
 };
 
@@ -35,31 +37,33 @@ int ingest_new(const struct ingest_options *o, struct ingest **ret, struct error
 void ingest_stop(struct ingest *g);
 void ingest_free(struct ingest *g);
 
-/* `bytes`: size of the decoded body, for admission. 0 or -EAGAIN (*ret_retry_s says when to come back). */
+/* `bytes`: size of the decoded body, for admission. 0 or -EAGAIN (*ret_retry_s says when to come
+ * back). */
 int ingest_begin(struct ingest *g, size_t bytes, struct ingest_txn **ret, unsigned *ret_retry_s);
 
 /* 0; -EINVAL with a reason in `e` when the record itself is unacceptable (zero trace id, end before
- * start beyond repair, …: the OTLP receiver counts it as rejected); -ENOMEM/-ENOBUFS otherwise (abort). */
+ * start beyond repair, …: the OTLP receiver counts it as rejected); -ENOMEM/-ENOBUFS otherwise
+ * (abort). */
 int ingest_span(struct ingest_txn *t, const struct span *s, struct error *e);
 int ingest_log(struct ingest_txn *t, const struct log_record *l, struct error *e);
 int ingest_sample(struct ingest_txn *t, const struct sample *s, struct error *e);
 
-/* `result`: 0 durable; -EAGAIN try later; other negative: storage failed (503, retryable). Called on a
- * writer thread, or within ingest_commit() when nothing had to be written; must not block. What was given
- * to ingest_span() and the others need not live longer than that call. */
+/* `result`: 0 durable; -EAGAIN try later; other negative: storage failed (503, retryable). Called
+ * on a writer thread, or within ingest_commit() when nothing had to be written; must not block.
+ * What was given to ingest_span() and the others need not live longer than that call. */
 typedef void (*ingest_done)(void *ctx, int result);
 void ingest_commit(struct ingest_txn *t, ingest_done done, void *ctx);
 void ingest_abort(struct ingest_txn *t);
 
 struct ingest_stats {
-    uint64_t spans, logs, samples, rejected_spans, rejected_logs, rejected_samples, refused_pressure,
-            scrubbed_values;
+    uint64_t spans, logs, samples, rejected_spans, rejected_logs, rejected_samples,
+            refused_pressure, scrubbed_values;
 };
 void ingest_read_stats(struct ingest *g, struct ingest_stats *ret);
 
-/* Live tail: `fn` sees each accepted log line after commit, on the writer thread, scrubbed, with its times
- * filled in and its `seq` (the table's); it must be quick and must not start or stop tails. The record's
- * slices are valid during the call only. At most 64 tails: NULL beyond. */
+/* Live tail: `fn` sees each accepted log line after commit, on the writer thread, scrubbed, with
+ * its times filled in and its `seq` (the table's); it must be quick and must not start or stop
+ * tails. The record's slices are valid during the call only. At most 64 tails: NULL beyond. */
 struct ingest_tail;
 typedef void (*ingest_tail_fn)(void *ctx, const struct log_record *l);
 struct ingest_tail *ingest_tail_start(struct ingest *g, ingest_tail_fn fn, void *ctx);

@@ -13,14 +13,14 @@
 #define ROLLUP_VALUES_MAX 200000u       /* of all keys, a day */
 #define ROLLUP_BYTES_MAX (32u << 20)
 #define SERIES_MEMO_MAX 500000u
-#define EMIT_AGAIN_S 300                /* a resource's or series' row is written anew after this long */
-#define EDGE_WINDOW_S 60                /* a client span waits so long for its server span */
+#define EMIT_AGAIN_S 300 /* a resource's or series' row is written anew after this long */
+#define EDGE_WINDOW_S 60 /* a client span waits so long for its server span */
 #define EDGE_PENDING_MAX 65536u
 #define EDGE_NAMES_MAX 20000u
 #define EDGE_NAMES_BYTES_MAX (4u << 20)
 #define EDGE_SWEEP_S 5
 #define TAILS_MAX 64u
-#define TAIL_RECORDS_MAX 10000u         /* of one transaction */
+#define TAIL_RECORDS_MAX 10000u /* of one transaction */
 
 /* Which values of which keys are counted by themselves today. */
 struct rollup {
@@ -78,11 +78,11 @@ struct ingest_txn {
     const struct resource *resource; /* the last one seen, its row is there */
     struct text *service;            /* of that resource */
     uint64_t spans, logs, samples, rejected_spans, rejected_logs, rejected_samples, scrubbed;
-    int64_t now_ns;                  /* when it began */
-    unsigned days_before;            /* state->n_days then */
+    int64_t now_ns;       /* when it began */
+    unsigned days_before; /* state->n_days then */
     ingest_done done;
     void *done_ctx;
-    struct arena tail_arena;         /* copies for live tails */
+    struct arena tail_arena; /* copies for live tails */
     VECTOR(struct log_record) tail;
 };
 
@@ -90,12 +90,14 @@ struct ingest_txn {
 void rollup_init(struct rollup *r);
 void rollup_done(struct rollup *r);
 /* Whether this value of this key is counted by itself today. */
-bool rollup_admit(struct ingest *g, enum rollup_signal signal, struct slice key, struct slice value);
+bool rollup_admit(struct ingest *g, enum rollup_signal signal, struct slice key,
+                  struct slice value);
 
 /* ---- edges.c ---- */
 void edges_init(struct edges *e);
 void edges_done(struct edges *e);
-/* Counts the transaction's calls: databases and brokers at once, services when both sides are known. */
+/* Counts the transaction's calls: databases and brokers at once, services when both sides are
+ * known. */
 int edges_apply(struct state *s);
 /* Counts clients whose servers never showed up. */
 int edges_sweep(struct state *s, int64_t now_ns);
@@ -103,8 +105,8 @@ int edges_sweep(struct state *s, int64_t now_ns);
 bool edges_due(struct edges *e, int64_t now_ns);
 
 /* ---- clean.c: from what was sent to what is stored ---- */
-/* One attribute of `signal`, scrubbed, as text, and counted. A fact is noted when `facts` is not NULL.
- * 0; -EINVAL with `e` (nested too deeply); -ENOMEM. */
+/* One attribute of `signal`, scrubbed, as text, and counted. A fact is noted when `facts` is not
+ * NULL. 0; -EINVAL with `e` (nested too deeply); -ENOMEM. */
 int clean_attribute(struct ingest_txn *t, enum rollup_signal signal, const struct attribute *a,
                     struct facts *facts, struct attribute_text *ret, struct error *e);
 /* All of them, into the state's array. *ret_dropped: those beyond ATTRIBUTES_MAX. */

@@ -1,5 +1,5 @@
-/* Which attribute values are counted by themselves: a set for the day, shared by all batches, asked once
- * per value and batch. Any thread. */
+/* Which attribute values are counted by themselves: a set for the day, shared by all batches, asked
+ * once per value and batch. Any thread. */
 #include "base/clock.h"
 #include "derive/private.h"
 
@@ -15,7 +15,8 @@ void rollup_done(struct rollup *r) {
     pthread_mutex_destroy(&r->lock);
 }
 
-static bool admit(struct rollup *r, enum rollup_signal signal, struct slice key, struct slice value) {
+static bool admit(struct rollup *r, enum rollup_signal signal, struct slice key,
+                  struct slice value) {
     uint8_t name[NAME_BYTES_MAX + 1];
     bool added;
 
@@ -35,7 +36,8 @@ static bool admit(struct rollup *r, enum rollup_signal signal, struct slice key,
     return true;
 }
 
-bool rollup_admit(struct ingest *g, enum rollup_signal signal, struct slice key, struct slice value) {
+bool rollup_admit(struct ingest *g, enum rollup_signal signal, struct slice key,
+                  struct slice value) {
     struct rollup *r = &g->rollup;
     uint64_t day = (uint64_t) (clock_now_ns() / NS_PER_S / 86400);
 

@@ -12,8 +12,8 @@ struct scrub {
     struct slice extra[]; /* in words(): "_x_api_key_" */
 };
 
-/* A key's words in lower case, "_" before, between and after: "userToken", "user-token" and "USER.TOKEN"
- * are all "_user_token_". Returns the length. */
+/* A key's words in lower case, "_" before, between and after: "userToken", "user-token" and
+ * "USER.TOKEN" are all "_user_token_". Returns the length. */
 static size_t words(struct slice key, char *ret) {
     size_t n = 0;
     uint8_t before = 0;
@@ -23,7 +23,8 @@ static size_t words(struct slice key, char *ret) {
     ret[n++] = '_';
     for (size_t i = 0; i < key.size; i++) {
         uint8_t c = key.data[i], next = i + 1 < key.size ? key.data[i + 1] : 0;
-        bool upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z', digit = c >= '0' && c <= '9';
+        bool upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z',
+             digit = c >= '0' && c <= '9';
         bool lower_before = (before >= 'a' && before <= 'z') || (before >= '0' && before <= '9');
         bool upper_before = before >= 'A' && before <= 'Z';
         bool lower_next = next >= 'a' && next <= 'z';
@@ -75,26 +76,52 @@ static const struct {
     const char *words;
     enum scrub_verdict verdict;
 } secrets[] = {
-        {"_password_", SCRUB_TEXTS},      {"_passwd_", SCRUB_TEXTS},       {"_pwd_", SCRUB_TEXTS},
-        {"_passphrase_", SCRUB_TEXTS},    {"_passcode_", SCRUB_TEXTS},     {"_secret_", SCRUB_TEXTS},
-        {"_secrets_", SCRUB_TEXTS},       {"_token_", SCRUB_TEXTS},        {"_apikey_", SCRUB_TEXTS},
-        {"_api_key_", SCRUB_TEXTS},       {"_access_key_", SCRUB_TEXTS},   {"_accesskey_", SCRUB_TEXTS},
-        {"_secretkey_", SCRUB_TEXTS},     {"_private_key_", SCRUB_TEXTS},  {"_privatekey_", SCRUB_TEXTS},
-        {"_encryption_key_", SCRUB_TEXTS}, {"_signing_key_", SCRUB_TEXTS}, {"_credential_", SCRUB_TEXTS},
-        {"_credentials_", SCRUB_TEXTS},   {"_session_", SCRUB_TEXTS},      {"_sessionid_", SCRUB_TEXTS},
-        {"_csrf_", SCRUB_TEXTS},          {"_csrftoken_", SCRUB_TEXTS},    {"_xsrf_", SCRUB_TEXTS},
-        {"_jwt_", SCRUB_TEXTS},           {"_accesstoken_", SCRUB_TEXTS},  {"_authtoken_", SCRUB_TEXTS},
-        {"_clientsecret_", SCRUB_TEXTS},  {"_authorization_", SCRUB_LINE}, {"_cookie_", SCRUB_LINE},
-        {"_cookies_", SCRUB_LINE},        {"_credit_card_", SCRUB_ALL},    {"_creditcard_", SCRUB_ALL},
-        {"_card_number_", SCRUB_ALL},     {"_cardnumber_", SCRUB_ALL},     {"_cvv_", SCRUB_ALL},
-        {"_cvc_", SCRUB_ALL},             {"_ssn_", SCRUB_ALL},            {"_iban_", SCRUB_ALL},
+        {"_password_", SCRUB_TEXTS},
+        {"_passwd_", SCRUB_TEXTS},
+        {"_pwd_", SCRUB_TEXTS},
+        {"_passphrase_", SCRUB_TEXTS},
+        {"_passcode_", SCRUB_TEXTS},
+        {"_secret_", SCRUB_TEXTS},
+        {"_secrets_", SCRUB_TEXTS},
+        {"_token_", SCRUB_TEXTS},
+        {"_apikey_", SCRUB_TEXTS},
+        {"_api_key_", SCRUB_TEXTS},
+        {"_access_key_", SCRUB_TEXTS},
+        {"_accesskey_", SCRUB_TEXTS},
+        {"_secretkey_", SCRUB_TEXTS},
+        {"_private_key_", SCRUB_TEXTS},
+        {"_privatekey_", SCRUB_TEXTS},
+        {"_encryption_key_", SCRUB_TEXTS},
+        {"_signing_key_", SCRUB_TEXTS},
+        {"_credential_", SCRUB_TEXTS},
+        {"_credentials_", SCRUB_TEXTS},
+        {"_session_", SCRUB_TEXTS},
+        {"_sessionid_", SCRUB_TEXTS},
+        {"_csrf_", SCRUB_TEXTS},
+        {"_csrftoken_", SCRUB_TEXTS},
+        {"_xsrf_", SCRUB_TEXTS},
+        {"_jwt_", SCRUB_TEXTS},
+        {"_accesstoken_", SCRUB_TEXTS},
+        {"_authtoken_", SCRUB_TEXTS},
+        {"_clientsecret_", SCRUB_TEXTS},
+        {"_authorization_", SCRUB_LINE},
+        {"_cookie_", SCRUB_LINE},
+        {"_cookies_", SCRUB_LINE},
+        {"_credit_card_", SCRUB_ALL},
+        {"_creditcard_", SCRUB_ALL},
+        {"_card_number_", SCRUB_ALL},
+        {"_cardnumber_", SCRUB_ALL},
+        {"_cvv_", SCRUB_ALL},
+        {"_cvc_", SCRUB_ALL},
+        {"_ssn_", SCRUB_ALL},
+        {"_iban_", SCRUB_ALL},
 };
 
 /* Keys that end so speak about a secret without holding it ("token.type", "session_count"). */
-static const char *const harmless[] = {"_count_",   "_size_",     "_length_",  "_limit_",  "_type_",
-                                       "_kind_",    "_expires_",  "_expiry_",  "_ttl_",    "_age_",
-                                       "_max_",     "_min_",      "_duration_", "_enabled_", "_valid_",
-                                       "_version_", "_algorithm_", "_required_"};
+static const char *const harmless[] = {
+        "_count_",    "_size_",    "_length_", "_limit_",   "_type_",      "_kind_",
+        "_expires_",  "_expiry_",  "_ttl_",    "_age_",     "_max_",       "_min_",
+        "_duration_", "_enabled_", "_valid_",  "_version_", "_algorithm_", "_required_"};
 
 enum scrub_verdict scrub_key(const struct scrub *s, struct slice key) {
     char text[KEY_BYTES_MAX * 2 + 2];
@@ -130,14 +157,16 @@ static bool secret_option(const struct walk *w, const struct value *v) {
            slice_find_byte(v->text, '=') < 0 && scrub_key(w->scrub, v->text) != SCRUB_KEEP;
 }
 
-static int walk_array(const struct walk *w, const struct value *v, unsigned depth, struct value *ret) {
+static int walk_array(const struct walk *w, const struct value *v, unsigned depth,
+                      struct value *ret) {
     struct value *copy = arena_alloc(w->arena, v->array.n * sizeof(*copy));
     bool option = false;
 
     if (!copy)
         return -ENOMEM;
     for (size_t i = 0; i < v->array.n; i++) {
-        int r = walk_value(w, option ? SCRUB_TEXTS : SCRUB_KEEP, &v->array.items[i], depth, &copy[i]);
+        int r = walk_value(w, option ? SCRUB_TEXTS : SCRUB_KEEP, &v->array.items[i], depth,
+                           &copy[i]);
         if (r < 0)
             return r;
         option = secret_option(w, &v->array.items[i]);
@@ -147,7 +176,8 @@ static int walk_array(const struct walk *w, const struct value *v, unsigned dept
     return 0;
 }
 
-static int walk_map(const struct walk *w, const struct value *v, unsigned depth, struct value *ret) {
+static int walk_map(const struct walk *w, const struct value *v, unsigned depth,
+                    struct value *ret) {
     struct attribute *copy = arena_alloc(w->arena, v->map.n * sizeof(*copy));
 
     if (!copy)
@@ -170,7 +200,7 @@ static int walk_value(const struct walk *w, enum scrub_verdict verdict, const st
                 v->type == VALUE_MAP;
 
     if (verdict == SCRUB_ALL ? v->type != VALUE_EMPTY : verdict != SCRUB_KEEP && text) {
-        *ret = (struct value) {.type = VALUE_STRING, .text = SLICE(SCRUB_MARK)};
+        *ret = (struct value){.type = VALUE_STRING, .text = SLICE(SCRUB_MARK)};
         ++*w->count;
         return 0;
     }

@@ -1,10 +1,11 @@
 /*
- * Secrets out of attributes, log bodies and messages: by key ("db.password", "X-Api-Key", "userToken": as
- * whole words), and by pattern in texts (bearer and basic credentials, JWT, AWS and other vendors' keys,
- * private key blocks, card numbers that pass Luhn's check, passwords in URLs, key=value of secret keys).
+ * Secrets out of attributes, log bodies and messages: by key ("db.password", "X-Api-Key",
+ * "userToken": as whole words), and by pattern in texts (bearer and basic credentials, JWT, AWS and
+ * other vendors' keys, private key blocks, card numbers that pass Luhn's check, passwords in URLs,
+ * key=value of secret keys).
  *
- * One pass over a text, driven by a table of first bytes; texts without a trigger cost about a cycle a
- * byte. `struct scrub` is read-only once made: any thread. A memo belongs to one thread.
+ * One pass over a text, driven by a table of first bytes; texts without a trigger cost about a
+ * cycle a byte. `struct scrub` is read-only once made: any thread. A memo belongs to one thread.
  */
 #ifndef VARAN_DERIVE_SCRUB_H
 #define VARAN_DERIVE_SCRUB_H
@@ -18,8 +19,8 @@
 enum scrub_verdict {
     SCRUB_KEEP,
     SCRUB_TEXTS, /* texts, arrays and maps under this key are secrets; numbers and bools are not */
-    SCRUB_LINE,  /* the same, and in running text the rest of the line is one ("Cookie: a=b; c=d") */
-    SCRUB_ALL,   /* numbers too */
+    SCRUB_LINE, /* the same, and in running text the rest of the line is one ("Cookie: a=b; c=d") */
+    SCRUB_ALL,  /* numbers too */
 };
 
 struct scrub;
@@ -38,8 +39,8 @@ struct scrub_memo {
     uint8_t verdicts[SCRUB_MEMO_SLOTS];
 };
 
-/* `text` itself when nothing was found, else a copy in the arena with SCRUB_MARK in the places of secrets,
- * *count grown by their number. 0, -ENOMEM. */
+/* `text` itself when nothing was found, else a copy in the arena with SCRUB_MARK in the places of
+ * secrets, *count grown by their number. 0, -ENOMEM. */
 int scrub_text(const struct scrub *s, struct scrub_memo *memo, struct slice text, struct arena *a,
                struct slice *ret, uint64_t *count);
 

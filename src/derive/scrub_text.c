@@ -1,15 +1,15 @@
 /*
- * Secrets in running text. `triggers` names the bytes at which a pattern can be recognised; each has a
- * function that looks around the byte and answers which bytes to replace. Any thread; the copy is in the
- * caller's arena, the memo belongs to one thread.
+ * Secrets in running text. `triggers` names the bytes at which a pattern can be recognised; each
+ * has a function that looks around the byte and answers which bytes to replace. Any thread; the
+ * copy is in the caller's arena, the memo belongs to one thread.
  */
 #include "derive/scrub.h"
 
 #include <errno.h>
 
-#define KEY_LOOK_BACK 64     /* bytes of a key before "=" or ":" */
-#define AUTHORITY_MAX 512    /* of a URL */
-#define TOKEN_BYTES_MIN 8    /* of a bearer or basic credential */
+#define KEY_LOOK_BACK 64  /* bytes of a key before "=" or ":" */
+#define AUTHORITY_MAX 512 /* of a URL */
+#define TOKEN_BYTES_MIN 8 /* of a bearer or basic credential */
 #define CARD_DIGITS_MAX 19
 
 struct scan {
@@ -23,7 +23,7 @@ struct range {
     const uint8_t *from, *to;
 };
 
-#define NOTHING ((struct range) {NULL, NULL})
+#define NOTHING ((struct range){NULL, NULL})
 
 enum { NONE, ASSIGN, COLON, DASH, UNDERSCORE, LETTER_A, LETTER_B, LETTER_J, DIGIT };
 
@@ -98,7 +98,8 @@ static struct slice key_before(const struct scan *s, const uint8_t *p) {
 
 /* What stands for "no secret here". */
 static bool is_placeholder(struct slice v) {
-    static const char *const words[] = {"null", "none", "true", "false", "?", "%s", "undefined", "nil"};
+    static const char *const words[] = {"null", "none", "true",      "false",
+                                        "?",    "%s",   "undefined", "nil"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (slice_equal_nocase(v, slice_from(words[i])))
@@ -137,12 +138,13 @@ static struct range pair(const struct scan *s, const uint8_t *p) {
     }
     if (is_placeholder(slice_new(from, (size_t) (p - from))))
         return NOTHING;
-    return (struct range) {from, p};
+    return (struct range){from, p};
 }
 
 /* scheme://user:password@host */
 static struct range url_password(const struct scan *s, const uint8_t *p) {
-    const uint8_t *colon = NULL, *at = NULL, *most = p + AUTHORITY_MAX < s->end ? p + AUTHORITY_MAX : s->end;
+    const uint8_t *colon = NULL, *at = NULL,
+                  *most = p + AUTHORITY_MAX < s->end ? p + AUTHORITY_MAX : s->end;
 
     for (; p < most && !memchr("/?# \t\r\n\"'<>", *p, 11); p++) {
         if (*p == ':' && !colon)
@@ -152,7 +154,7 @@ static struct range url_password(const struct scan *s, const uint8_t *p) {
     }
     if (!colon || !at || at <= colon + 1)
         return NOTHING;
-    return (struct range) {colon + 1, at};
+    return (struct range){colon + 1, at};
 }
 
 static struct range at_colon(const struct scan *s, const uint8_t *p) {
@@ -176,7 +178,7 @@ static struct range vendor_key(const struct scan *s, const uint8_t *from, const 
 
     if (from < s->begin || is_alnum(before(s, from)) || (size_t) (end - rest) < size_min)
         return NOTHING;
-    return (struct range) {from, end};
+    return (struct range){from, end};
 }
 
 static struct range at_dash(const struct scan *s, const uint8_t *p) {
@@ -188,7 +190,7 @@ static struct range at_dash(const struct scan *s, const uint8_t *p) {
             return NOTHING;
         const uint8_t *from = p + title + strlen("PRIVATE KEY-----");
         ptrdiff_t end = slice_find(slice_new(from, (size_t) (s->end - from)), SLICE("-----END "));
-        return (struct range) {from, end < 0 ? s->end : from + end};
+        return (struct range){from, end < 0 ? s->end : from + end};
     }
     if (p - s->begin >= 4 && here(s, p - 4, "xox", false)) /* Slack */
         return vendor_key(s, p - 4, p + 1, 10);
@@ -202,7 +204,8 @@ static struct range at_underscore(const struct scan *s, const uint8_t *p) {
         return vendor_key(s, p - 3, p + 1, 20);
     if (p - s->begin >= 10 && here(s, p - 10, "github_pat_", false))
         return vendor_key(s, p - 10, p + 1, 20);
-    if (p - s->begin >= 7 && (here(s, p - 7, "sk_live_", false) || here(s, p - 7, "rk_live_", false)))
+    if (p - s->begin >= 7 &&
+        (here(s, p - 7, "sk_live_", false) || here(s, p - 7, "rk_live_", false)))
         return vendor_key(s, p - 7, p + 1, 10); /* Stripe */
     return NOTHING;
 }
@@ -215,7 +218,7 @@ static struct range at_letter_a(const struct scan *s, const uint8_t *p) {
     const uint8_t *end = p + 4;
     while (end < s->end && (is_digit(*end) || (*end >= 'A' && *end <= 'Z')))
         end++;
-    return end - p == 20 && !is_alnum(peek(s, end)) ? (struct range) {p, end} : NOTHING;
+    return end - p == 20 && !is_alnum(peek(s, end)) ? (struct range){p, end} : NOTHING;
 }
 
 /* "Bearer …" and "Basic …", when what follows looks like a credential rather than a word. */
@@ -229,7 +232,8 @@ static struct range at_letter_b(const struct scan *s, const uint8_t *p) {
     for (; end < s->end && is_token(*end); end++)
         telling = telling || is_digit(*end) || *end == '=' || *end == '+' ||
                   (*end >= 'A' && *end <= 'Z' && end > from);
-    return telling && (size_t) (end - from) >= TOKEN_BYTES_MIN ? (struct range) {from, end} : NOTHING;
+    return telling && (size_t) (end - from) >= TOKEN_BYTES_MIN ? (struct range){from, end}
+                                                               : NOTHING;
 }
 
 /* eyJ….….… ("eyJ" is base64 of {") */
@@ -244,7 +248,7 @@ static struct range at_letter_j(const struct scan *s, const uint8_t *p) {
     end = skip_base64url(s, end + 1);
     if (peek(s, end) == '.')
         end = skip_base64url(s, end + 1);
-    return end - from >= 20 ? (struct range) {from, end} : NOTHING;
+    return end - from >= 20 ? (struct range){from, end} : NOTHING;
 }
 
 static bool luhn(const uint8_t *digits, unsigned n) {
@@ -265,9 +269,10 @@ static bool is_card(const uint8_t *digits, unsigned n) {
     if (n < 13 || n > CARD_DIGITS_MAX)
         return false;
     bool known = two == 34 || two == 37 ? n == 15
-                 : digits[0] == 4       ? n == 13 || n == 16 || n == 19
-                                        : n >= 14 && (two == 36 || two == 38 || two == 30 || two == 35 ||
-                                               (two >= 50 && two <= 69) || (two >= 22 && two <= 27));
+                 : digits[0] == 4
+                         ? n == 13 || n == 16 || n == 19
+                         : n >= 14 && (two == 36 || two == 38 || two == 30 || two == 35 ||
+                                       (two >= 50 && two <= 69) || (two >= 22 && two <= 27));
     return known && luhn(digits, n);
 }
 
@@ -284,8 +289,8 @@ static struct range at_digit(const struct scan *s, const uint8_t *p, const uint8
             if (n <= CARD_DIGITS_MAX)
                 digits[n++] = (uint8_t) (*p - '0');
             end = ++p;
-        } else if ((*p == ' ' || *p == '-') && is_digit(peek(s, p + 1)) && bounded && n % 2 == 0 && n >= 4 &&
-                   n <= CARD_DIGITS_MAX) {
+        } else if ((*p == ' ' || *p == '-') && is_digit(peek(s, p + 1)) && bounded && n % 2 == 0 &&
+                   n >= 4 && n <= CARD_DIGITS_MAX) {
             p++;
         } else {
             break;
@@ -294,7 +299,7 @@ static struct range at_digit(const struct scan *s, const uint8_t *p, const uint8
     *ret_next = end;
     if (!bounded || n < 13 || is_alnum(peek(s, end)) || !is_card(digits, n))
         return NOTHING;
-    return (struct range) {from, end};
+    return (struct range){from, end};
 }
 
 static struct range look(const struct scan *s, const uint8_t *p, const uint8_t **ret_next) {
@@ -311,8 +316,8 @@ static struct range look(const struct scan *s, const uint8_t *p, const uint8_t *
     }
 }
 
-int scrub_text(const struct scrub *scrub, struct scrub_memo *memo, struct slice text, struct arena *a,
-               struct slice *ret, uint64_t *count) {
+int scrub_text(const struct scrub *scrub, struct scrub_memo *memo, struct slice text,
+               struct arena *a, struct slice *ret, uint64_t *count) {
     struct scan s = {scrub, memo, text.data, text.data + text.size};
     const uint8_t *p = s.begin, *next, *kept = s.begin;
     struct buffer out = {.cap = SIZE_MAX};

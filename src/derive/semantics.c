@@ -110,7 +110,8 @@ enum call semantics_call(const struct facts *f, enum span_kind kind, char peer[P
     }
     if (messaging.size && (kind != SPAN_CLIENT || fact(f, ROLE_MESSAGING_DESTINATION).size)) {
         *ret_system = messaging;
-        *ret_peer = name.size ? name : join(peer, messaging, ':', fact(f, ROLE_MESSAGING_DESTINATION));
+        *ret_peer =
+                name.size ? name : join(peer, messaging, ':', fact(f, ROLE_MESSAGING_DESTINATION));
         return CALL_MESSAGING;
     }
     *ret_system = fact(f, ROLE_RPC_SYSTEM);

@@ -1,6 +1,6 @@
 /*
- * What the semantic conventions' attributes say about a span, old names and new ones: the hot columns and
- * whom the span calls. Private to derive/. One owner at a time.
+ * What the semantic conventions' attributes say about a span, old names and new ones: the hot
+ * columns and whom the span calls. Private to derive/. One owner at a time.
  */
 #ifndef VARAN_DERIVE_SEMANTICS_H
 #define VARAN_DERIVE_SEMANTICS_H
@@ -8,7 +8,8 @@
 #include "base/memory.h"
 #include "signal/signal.h"
 
-/* Attributes that matter on the way in. Of two names for one thing the newer one has the same role. */
+/* Attributes that matter on the way in. Of two names for one thing the newer one has the same role.
+ */
 enum role {
     ROLE_NONE,
     ROLE_HTTP_METHOD,
@@ -48,8 +49,8 @@ enum call { CALL_NONE, CALL_SERVICE, CALL_DATABASE, CALL_MESSAGING };
 
 #define PEER_BYTES_MAX 256
 
-/* What a span of this kind calls (or, for a consumer, what it is called through), its system, and the
- * peer's name, written to `peer`; *ret_peer may point there. */
+/* What a span of this kind calls (or, for a consumer, what it is called through), its system, and
+ * the peer's name, written to `peer`; *ret_peer may point there. */
 enum call semantics_call(const struct facts *f, enum span_kind kind, char peer[PEER_BYTES_MAX],
                          struct slice *ret_peer, struct slice *ret_system);
 

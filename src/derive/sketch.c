@@ -36,7 +36,8 @@ static void build(void) {
     for (unsigned g = 0; g < 64u << STEPS_LOG2; g++) {
         unsigned high = g >> STEPS_LOG2;
         uint64_t rest = (1u << STEPS_LOG2) | (g & ((1u << STEPS_LOG2) - 1));
-        uint64_t least = high >= STEPS_LOG2 ? rest << (high - STEPS_LOG2) : rest >> (STEPS_LOG2 - high);
+        uint64_t least =
+                high >= STEPS_LOG2 ? rest << (high - STEPS_LOG2) : rest >> (STEPS_LOG2 - high);
         while (bucket + 1 < SKETCH_BUCKETS && bounds[bucket] < least)
             bucket++;
         guesses[g] = (uint16_t) bucket;

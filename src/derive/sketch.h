@@ -1,7 +1,7 @@
 /*
- * Quantile sketches: counts per bucket, bucket of a duration = ceil(log(ns) / log(1.02)), 0 for ns ≤ 1, so
- * that any quantile is at most 1 % off (Masson, Rim, Lee: DDSketch, VLDB 2019). While rows gather, the
- * buckets are only listed; they are counted when the sketch is written.
+ * Quantile sketches: counts per bucket, bucket of a duration = ceil(log(ns) / log(1.02)), 0 for ns
+ * ≤ 1, so that any quantile is at most 1 % off (Masson, Rim, Lee: DDSketch, VLDB 2019). While rows
+ * gather, the buckets are only listed; they are counted when the sketch is written.
  *
  * Memory is the caller's arena. One owner at a time.
  */

@@ -120,7 +120,8 @@ static int links_json(struct ingest_txn *t, const struct span *s, struct slice *
 static struct slice exception_type(const struct span *s) {
     for (size_t i = s->n_events; i-- > 0;)
         if (slice_is(s->events[i].name, "exception"))
-            return utf8_cut(attributes_text(&s->events[i].attributes, "exception.type"), NAME_BYTES_MAX);
+            return utf8_cut(attributes_text(&s->events[i].attributes, "exception.type"),
+                            NAME_BYTES_MAX);
     return SLICE_EMPTY;
 }
 
@@ -131,7 +132,8 @@ static int statements(struct ingest_txn *t, const struct facts *facts, struct sp
 
     if (text.size == 0)
         return 0;
-    int r = state_statement(t->state, sql_dialect_of(fact(facts, ROLE_DB_SYSTEM)), text, &statement);
+    int r = state_statement(t->state, sql_dialect_of(fact(facts, ROLE_DB_SYSTEM)), text,
+                            &statement);
     if (r < 0)
         return r;
     row->db_statement = statement.fingerprint;
@@ -160,8 +162,8 @@ static struct text *text_or_other(struct state *s, struct slice text) {
     return t ? t : s->other;
 }
 
-static int note(struct ingest_txn *t, const struct span *s, const struct span_row *row, enum call call,
-                struct slice system) {
+static int note(struct ingest_txn *t, const struct span *s, const struct span_row *row,
+                enum call call, struct slice system) {
     struct span_note n = {
             .start_ns = s->start_ns,
             .duration_ns = row->duration_ns,
@@ -183,19 +185,21 @@ static int note(struct ingest_txn *t, const struct span *s, const struct span_ro
 
 static bool is_entry(const struct span *s) {
     return s->kind == SPAN_SERVER || s->kind == SPAN_CONSUMER || is_zero(s->parent_span_id, 8) ||
-           (s->flags & (FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE)) == (FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE);
+           (s->flags & (FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE)) ==
+                   (FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE);
 }
 
 static uint32_t dropped(const struct span *s, uint32_t attributes) {
-    uint64_t n = (uint64_t) s->attributes.dropped + attributes + s->dropped_events + s->dropped_links;
+    uint64_t n =
+            (uint64_t) s->attributes.dropped + attributes + s->dropped_events + s->dropped_links;
 
     n += s->n_events > EVENTS_MAX ? s->n_events - EVENTS_MAX : 0;
     n += s->n_links > LINKS_MAX ? s->n_links - LINKS_MAX : 0;
     return n > UINT32_MAX ? UINT32_MAX : (uint32_t) n;
 }
 
-static int fill(struct ingest_txn *t, const struct span *s, struct span_row *row, enum call *ret_call,
-                struct slice *ret_system, struct error *e) {
+static int fill(struct ingest_txn *t, const struct span *s, struct span_row *row,
+                enum call *ret_call, struct slice *ret_system, struct error *e) {
     struct facts facts;
     uint32_t beyond;
     uint64_t status;

@@ -1,4 +1,5 @@
-/* Fingerprints and sanitised statements from the lexer's tokens. Memory is the caller's; any thread. */
+/* Fingerprints and sanitised statements from the lexer's tokens. Memory is the caller's; any
+ * thread. */
 #include "derive/sql.h"
 #include "derive/sql_lexer.h"
 
@@ -11,19 +12,32 @@ enum sql_dialect sql_dialect_of(struct slice system) {
         const char *name;
         enum sql_dialect dialect;
     } systems[] = {
-            {"postgresql", SQL_POSTGRES},   {"postgres", SQL_POSTGRES},
-            {"cockroachdb", SQL_POSTGRES},  {"redshift", SQL_POSTGRES},
-            {"aws.redshift", SQL_POSTGRES}, {"mysql", SQL_MYSQL},
-            {"mariadb", SQL_MYSQL},         {"clickhouse", SQL_MYSQL},
-            {"spanner", SQL_MYSQL},         {"gcp.spanner", SQL_MYSQL},
-            {"hive", SQL_MYSQL},            {"mssql", SQL_MSSQL},
-            {"microsoft.sql_server", SQL_MSSQL}, {"oracle", SQL_STRICT},
-            {"oracle.db", SQL_STRICT},      {"db2", SQL_STRICT},
-            {"ibm.db2", SQL_STRICT},        {"mongodb", SQL_DOCUMENT},
-            {"elasticsearch", SQL_DOCUMENT}, {"opensearch", SQL_DOCUMENT},
-            {"couchdb", SQL_DOCUMENT},      {"cosmosdb", SQL_DOCUMENT},
-            {"dynamodb", SQL_DOCUMENT},     {"aws.dynamodb", SQL_DOCUMENT},
-            {"redis", SQL_COMMAND},         {"memcached", SQL_COMMAND},
+            {"postgresql", SQL_POSTGRES},
+            {"postgres", SQL_POSTGRES},
+            {"cockroachdb", SQL_POSTGRES},
+            {"redshift", SQL_POSTGRES},
+            {"aws.redshift", SQL_POSTGRES},
+            {"mysql", SQL_MYSQL},
+            {"mariadb", SQL_MYSQL},
+            {"clickhouse", SQL_MYSQL},
+            {"spanner", SQL_MYSQL},
+            {"gcp.spanner", SQL_MYSQL},
+            {"hive", SQL_MYSQL},
+            {"mssql", SQL_MSSQL},
+            {"microsoft.sql_server", SQL_MSSQL},
+            {"oracle", SQL_STRICT},
+            {"oracle.db", SQL_STRICT},
+            {"db2", SQL_STRICT},
+            {"ibm.db2", SQL_STRICT},
+            {"mongodb", SQL_DOCUMENT},
+            {"elasticsearch", SQL_DOCUMENT},
+            {"opensearch", SQL_DOCUMENT},
+            {"couchdb", SQL_DOCUMENT},
+            {"cosmosdb", SQL_DOCUMENT},
+            {"dynamodb", SQL_DOCUMENT},
+            {"aws.dynamodb", SQL_DOCUMENT},
+            {"redis", SQL_COMMAND},
+            {"memcached", SQL_COMMAND},
             {"valkey", SQL_COMMAND},
     };
     for (size_t i = 0; i < sizeof(systems) / sizeof(*systems); i++)
@@ -41,16 +55,16 @@ enum bracket { PLAIN, LIST, TUPLE };
 
 struct printer {
     struct buffer *out;
-    size_t begin, most;     /* where the output begins, and its cap */
-    bool space;             /* white space is due */
-    bool after_value;       /* the last thing printed is a ? of a list */
-    bool comma;             /* a comma of a list is due */
-    bool values;            /* within VALUES …, at its level */
-    bool tuple_seen;        /* one tuple of this VALUES was printed */
-    bool sign;              /* the last thing was a bracket or operator: a sign may follow */
+    size_t begin, most; /* where the output begins, and its cap */
+    bool space;         /* white space is due */
+    bool after_value;   /* the last thing printed is a ? of a list */
+    bool comma;         /* a comma of a list is due */
+    bool values;        /* within VALUES …, at its level */
+    bool tuple_seen;    /* one tuple of this VALUES was printed */
+    bool sign;          /* the last thing was a bracket or operator: a sign may follow */
     enum bracket brackets[DEPTH_MAX];
     unsigned depth, skip_depth; /* skip_depth > 0: within a tuple that is not printed */
-    struct slice word;      /* the last word, when nothing followed it */
+    struct slice word;          /* the last word, when nothing followed it */
 };
 
 static bool full(const struct printer *p) {
@@ -160,7 +174,8 @@ static void word(struct printer *p, struct slice text) {
     } else if (!p->skip_depth && top(p) == PLAIN) {
         p->values = false;
     }
-    if ((is_keyword(text, "select") || is_keyword(text, "with")) && p->depth && p->depth <= DEPTH_MAX)
+    if ((is_keyword(text, "select") || is_keyword(text, "with")) && p->depth &&
+        p->depth <= DEPTH_MAX)
         p->brackets[p->depth - 1] = PLAIN; /* IN (SELECT …) is no list */
     print(p, text);
     p->word = text;
@@ -177,19 +192,11 @@ static bool compares(const struct sql_token *t) {
 static void print_token(struct printer *p, const struct sql_token *t) {
     switch (t->kind) {
     case SQL_SPACE:
-    case SQL_COMMENT:
-        p->space = true;
-        return;
+    case SQL_COMMENT: p->space = true; return;
     case SQL_LITERAL:
-    case SQL_PARAMETER:
-        value(p);
-        break;
-    case SQL_PUNCTUATION:
-        punctuation(p, t->text);
-        return;
-    case SQL_WORD:
-        word(p, t->text);
-        return;
+    case SQL_PARAMETER: value(p); break;
+    case SQL_PUNCTUATION: punctuation(p, t->text); return;
+    case SQL_WORD: word(p, t->text); return;
     default:
         p->after_value = p->sign = false;
         print(p, t->text);
@@ -208,7 +215,8 @@ static struct slice trim_end(struct slice text) {
 static int fingerprint_sql(enum sql_dialect dialect, struct slice text, struct buffer *out) {
     text = trim_end(text);
     struct sql_lexer lexer = {text.data, text.data + text.size, dialect, false};
-    struct printer p = {.out = out, .begin = out->size, .most = SQL_FINGERPRINT_BYTES_MAX, .sign = true};
+    struct printer p = {
+            .out = out, .begin = out->size, .most = SQL_FINGERPRINT_BYTES_MAX, .sign = true};
 
     while (!full(&p) && out->failed == 0) {
         struct sql_token t = sql_next(&lexer);
@@ -222,7 +230,8 @@ static int fingerprint_sql(enum sql_dialect dialect, struct slice text, struct b
     return out->failed;
 }
 
-/* What a word means for a "…" that follows; told by length first, because every word comes by here. */
+/* What a word means for a "…" that follows; told by length first, because every word comes by here.
+ */
 static void note_word(struct slice word, bool *list, bool *operand) {
     *operand = false;
     switch (word.size) {
@@ -244,9 +253,9 @@ static void classes_build(void) {
     for (int c = 1; c < 256; c++)
         classes[c] = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80
                              ? WORD_BYTE
-                     : strchr("0123456789$#", c)      ? WORD_INNER
-                     : strchr("'\"`[.-/:@%{?", c)     ? SPECIAL_BYTE
-                                                      : PLAIN_BYTE;
+                     : strchr("0123456789$#", c)  ? WORD_INNER
+                     : strchr("'\"`[.-/:@%{?", c) ? SPECIAL_BYTE
+                                                  : PLAIN_BYTE;
 }
 
 static int sanitise_sql(enum sql_dialect dialect, struct slice text, struct buffer *out) {
@@ -314,7 +323,8 @@ static bool is_plain(struct slice key) {
 static int sanitise_document(struct slice text, size_t most, struct buffer *out) {
     const uint8_t *p = text.data, *end = p + text.size;
     size_t begin = out->size;
-    unsigned depth = 0; /* bare words are names outside of brackets, as in "find {…}", values within */
+    unsigned depth =
+            0; /* bare words are names outside of brackets, as in "find {…}", values within */
 
     while (p < end && out->failed == 0 && out->size - begin < most) {
         const uint8_t *from = p;

@@ -1,7 +1,8 @@
 /*
- * Database statements without their literals: the fingerprint, under which equal statements meet, and the
- * sanitised text, which keeps the statement's own layout. No literal survives either; where a dialect
- * leaves in doubt what is a literal, the rest of the statement is given up. Pure functions: any thread.
+ * Database statements without their literals: the fingerprint, under which equal statements meet,
+ * and the sanitised text, which keeps the statement's own layout. No literal survives either; where
+ * a dialect leaves in doubt what is a literal, the rest of the statement is given up. Pure
+ * functions: any thread.
  */
 #ifndef VARAN_DERIVE_SQL_H
 #define VARAN_DERIVE_SQL_H
@@ -23,8 +24,9 @@ enum sql_dialect {
 /* By the value of db.system or db.system.name ("postgresql", "microsoft.sql_server", …). */
 enum sql_dialect sql_dialect_of(struct slice db_system);
 
-/* Appends the fingerprint: literals and parameters as ?, IN and VALUES lists as (?), comments dropped,
- * white space as single spaces; at most SQL_FINGERPRINT_BYTES_MAX bytes. 0 or the buffer's error. */
+/* Appends the fingerprint: literals and parameters as ?, IN and VALUES lists as (?), comments
+ * dropped, white space as single spaces; at most SQL_FINGERPRINT_BYTES_MAX bytes. 0 or the buffer's
+ * error. */
 int sql_fingerprint(enum sql_dialect dialect, struct slice text, struct buffer *out);
 /* Appends the statement with each literal as ? and comments dropped, otherwise as it was. */
 int sql_sanitise(enum sql_dialect dialect, struct slice text, struct buffer *out);

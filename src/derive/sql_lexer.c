@@ -1,6 +1,7 @@
 /*
- * The lexer of SQL dialects. Written from the dialects' manuals: PostgreSQL 17 §4.1, MySQL 8.4 §11.1,
- * SQLite "SQL keywords and literals", T-SQL "Constants", Oracle "Literals" (q'[…]'). Any thread.
+ * The lexer of SQL dialects. Written from the dialects' manuals: PostgreSQL 17 §4.1, MySQL 8.4
+ * §11.1, SQLite "SQL keywords and literals", T-SQL "Constants", Oracle "Literals" (q'[…]'). Any
+ * thread.
  */
 #include "derive/sql_lexer.h"
 
@@ -46,8 +47,8 @@ static const uint8_t *skip_comment(const struct sql_lexer *l, const uint8_t *p) 
     return p < l->end ? p : l->end;
 }
 
-/* Behind a string that begins with the quote at `p`. Where a backslash before a quote could mean either
- * thing, all of the rest is taken for the string, so that no part of it can show. */
+/* Behind a string that begins with the quote at `p`. Where a backslash before a quote could mean
+ * either thing, all of the rest is taken for the string, so that no part of it can show. */
 static const uint8_t *skip_string(const struct sql_lexer *l, const uint8_t *p, bool escapes) {
     uint8_t quote = *p++;
 
@@ -112,7 +113,8 @@ static const uint8_t *skip_word(const struct sql_lexer *l, const uint8_t *p) {
 
 static const uint8_t *skip_number(const struct sql_lexer *l, const uint8_t *p) {
     for (; p < l->end; p++) {
-        bool exponent_sign = (*p == '+' || *p == '-') && (p[-1] | 0x20) == 'e' && is_digit(peek(l, p + 1));
+        bool exponent_sign =
+                (*p == '+' || *p == '-') && (p[-1] | 0x20) == 'e' && is_digit(peek(l, p + 1));
         if (!is_word(*p) && *p != '.' && !exponent_sign)
             break;
     }
@@ -225,7 +227,7 @@ struct sql_token sql_next(struct sql_lexer *l) {
     const uint8_t *p = l->at, *end;
 
     if (p >= l->end)
-        return (struct sql_token) {SQL_END, SLICE_EMPTY};
+        return (struct sql_token){SQL_END, SLICE_EMPTY};
     if (is_space(*p)) {
         while (p < l->end && is_space(*p))
             p++;

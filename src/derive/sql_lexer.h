@@ -1,4 +1,5 @@
-/* Splits a statement into tokens; every byte belongs to exactly one. Private to derive/. Any thread. */
+/* Splits a statement into tokens; every byte belongs to exactly one. Private to derive/. Any
+ * thread. */
 #ifndef VARAN_DERIVE_SQL_LEXER_H
 #define VARAN_DERIVE_SQL_LEXER_H
 

@@ -18,7 +18,7 @@ int state_new(struct ingest *g, struct state **ret) {
         free(attributes);
         return -ENOMEM;
     }
-    *s = (struct state) {.ingest = g, .attributes = attributes};
+    *s = (struct state){.ingest = g, .attributes = attributes};
     arena_init(&s->memo, MEMO_BYTES_MAX);
     map_init(&s->keys, KEYS_MAX, MEMO_BYTES_MAX / 4);
     map_init(&s->texts, TEXTS_MAX, MEMO_BYTES_MAX / 2);
@@ -133,8 +133,8 @@ struct text *state_text(struct state *s, struct slice text) {
 
 static uint64_t value_hash(enum rollup_signal signal, const struct key *key, enum value_type type,
                            struct slice text) {
-    return slice_hash(text) ^ ((uint64_t) key->id << 8 | (uint64_t) signal << 4 | type) *
-                                      UINT64_C(0x9e3779b97f4a7c15);
+    return slice_hash(text) ^
+           ((uint64_t) key->id << 8 | (uint64_t) signal << 4 | type) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static bool value_is(const struct counted *v, enum rollup_signal signal, const struct key *key,
@@ -157,7 +157,8 @@ struct counted *state_value(struct state *s, enum rollup_signal signal, struct k
         return key->last;
     if (text.size > VALUE_COUNTED_BYTES_MAX || s->values.n == 0)
         return NULL;
-    struct counted *v = *value_slot(s, value_hash(signal, key, type, text), signal, key, type, text);
+    struct counted *v =
+            *value_slot(s, value_hash(signal, key, type, text), signal, key, type, text);
     if (v)
         key->last = v;
     return v;
@@ -204,8 +205,11 @@ struct counted *state_value_add(struct state *s, enum rollup_signal signal, stru
         s->full = true;
         return NULL;
     }
-    *v = (struct counted) {.key = key, .text = copy, .hash = hash, .signal = (uint8_t) signal,
-                           .type = (uint8_t) type};
+    *v = (struct counted){.key = key,
+                          .text = copy,
+                          .hash = hash,
+                          .signal = (uint8_t) signal,
+                          .type = (uint8_t) type};
     *slot = v;
     s->values.n++;
     return v;
@@ -219,8 +223,8 @@ int state_count(struct state *s, struct counted *v) {
     return r;
 }
 
-/* The fingerprint of a sanitised text. Statements with literals are rarely sent twice, but what is left of
- * them is: only that is remembered. */
+/* The fingerprint of a sanitised text. Statements with literals are rarely sent twice, but what is
+ * left of them is: only that is remembered. */
 static int fingerprint_of(struct state *s, enum sql_dialect dialect, struct slice sanitised,
                           struct statement *ret) {
     bool added = false, short_enough = sanitised.size <= STATEMENT_BYTES_MAX;

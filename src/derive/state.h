@@ -1,10 +1,10 @@
 /*
- * What ingest remembers with one store batch: a memo of keys, values, names and statements that have been
- * seen (so that nothing is looked at twice), and the derived rows that gather until the batch is written.
- * Private to derive/.
+ * What ingest remembers with one store batch: a memo of keys, values, names and statements that
+ * have been seen (so that nothing is looked at twice), and the derived rows that gather until the
+ * batch is written. Private to derive/.
  *
- * A state belongs to the thread that holds its batch. The memo lives until it is full; the window (derived
- * rows) until the batch is written.
+ * A state belongs to the thread that holds its batch. The memo lives until it is full; the window
+ * (derived rows) until the batch is written.
  */
 #ifndef VARAN_DERIVE_STATE_H
 #define VARAN_DERIVE_STATE_H
@@ -17,24 +17,24 @@
 #include "derive/sql.h"
 #include "signal/rows.h"
 
-#define ATTRIBUTES_MAX 1024u            /* of one record; more are dropped and counted */
-#define VALUE_BYTES_MAX (1u << 20)      /* of one text; longer ones are cut */
-#define NAME_BYTES_MAX 1024u            /* of names and other low-cardinality texts */
-#define VALUE_COUNTED_BYTES_MAX 256u    /* of a value in the attribute rollup */
-#define KEYS_MAX 20000u                 /* in a memo */
+#define ATTRIBUTES_MAX 1024u         /* of one record; more are dropped and counted */
+#define VALUE_BYTES_MAX (1u << 20)   /* of one text; longer ones are cut */
+#define NAME_BYTES_MAX 1024u         /* of names and other low-cardinality texts */
+#define VALUE_COUNTED_BYTES_MAX 256u /* of a value in the attribute rollup */
+#define KEYS_MAX 20000u              /* in a memo */
 #define VALUES_MAX 100000u
 #define STATEMENTS_MAX 4096u
-#define STATEMENT_BYTES_MAX 16384u      /* longer statements are not remembered */
+#define STATEMENT_BYTES_MAX 16384u /* longer statements are not remembered */
 #define TEXTS_MAX 50000u
 #define MEMO_BYTES_MAX (24u << 20)
 #define WINDOW_BYTES_MAX (64u << 20)
-#define RED_ROWS_MAX 50000u             /* of one batch; then operations are counted as "(other)" */
+#define RED_ROWS_MAX 50000u /* of one batch; then operations are counted as "(other)" */
 #define EDGE_ROWS_MAX 20000u
 #define TRACES_MAX 2000000u
 #define TRACE_SERVICES_MAX 64u
-#define NOTES_MAX (8u << 20)            /* spans of one transaction */
-#define DAYS_PER_BATCH 90               /* partitions that one insert may touch */
-#define WINDOW_S 10                     /* of RED statistics and edges */
+#define NOTES_MAX (8u << 20) /* spans of one transaction */
+#define DAYS_PER_BATCH 90    /* partitions that one insert may touch */
+#define WINDOW_S 10          /* of RED statistics and edges */
 
 enum rollup_signal { ROLLUP_SPAN, ROLLUP_LOG, ROLLUP_RESOURCE, ROLLUP_SIGNALS };
 
@@ -50,12 +50,13 @@ struct key {
     uint32_t id;
     enum role role;
     enum scrub_verdict verdict;
-    struct key *next;           /* as in struct text */
-    struct counted *last;       /* the value it had last time */
+    struct key *next;            /* as in struct text */
+    struct counted *last;        /* the value it had last time */
     bool capped[ROLLUP_SIGNALS]; /* no further values today */
 };
 
-/* A value of a key, and how often it came since the batch was last written. Its text is free of secrets. */
+/* A value of a key, and how often it came since the batch was last written. Its text is free of
+ * secrets. */
 struct counted {
     const struct key *key;
     struct slice text;
@@ -147,8 +148,8 @@ struct state {
     unsigned n_days;
 
     /* The transaction at work. */
-    struct arena scratch;   /* of one record */
-    struct buffer build;    /* of one text */
+    struct arena scratch;              /* of one record */
+    struct buffer build;               /* of one text */
     struct attribute_text *attributes; /* ATTRIBUTES_MAX */
     VECTOR(struct counted *) counted;
     VECTOR(struct span_note) notes;
@@ -164,7 +165,8 @@ void state_forget(struct state *s);
 struct key *state_key(struct state *s, struct slice key);
 /* The one kept copy; NULL when the memo is full. */
 struct text *state_text(struct state *s, struct slice text);
-/* A value of that key; NULL when it was not seen. Texts beyond VALUE_COUNTED_BYTES_MAX are never found. */
+/* A value of that key; NULL when it was not seen. Texts beyond VALUE_COUNTED_BYTES_MAX are never
+ * found. */
 struct counted *state_value(struct state *s, enum rollup_signal signal, struct key *key,
                             enum value_type type, struct slice text);
 /* Remembers one that is free of secrets; NULL when it is not to be counted by itself. */
@@ -174,7 +176,8 @@ struct counted *state_value_add(struct state *s, enum rollup_signal signal, stru
 int state_count(struct state *s, struct counted *v);
 /* Takes counts back, down to the first `n` of this transaction. */
 void state_uncount(struct state *s, size_t n);
-/* The statement's fingerprint and sanitised text; slices live until the record ends. 0 or -ENOMEM. */
+/* The statement's fingerprint and sanitised text; slices live until the record ends. 0 or -ENOMEM.
+ */
 int state_statement(struct state *s, enum sql_dialect dialect, struct slice text,
                     struct statement *ret);
 
@@ -184,8 +187,9 @@ void state_undo(struct state *s);
 
 /* ---- window.c: derived rows ---- */
 int window_add_span(struct state *s, const struct span_note *n);
-int window_add_edge(struct state *s, struct slice client, struct slice server, const char *server_type,
-                    struct slice system, int64_t start_ns, uint64_t duration_ns, bool error);
+int window_add_edge(struct state *s, struct slice client, struct slice server,
+                    const char *server_type, struct slice system, int64_t start_ns,
+                    uint64_t duration_ns, bool error);
 /* Appends all of it to the batch's blocks and starts a new window. */
 struct store_batch;
 int window_write(struct state *s, struct store_batch *b);

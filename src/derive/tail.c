@@ -1,5 +1,5 @@
-/* Live tails: copies of a transaction's log records, made only while somebody listens, handed out on the
- * writer's thread once they are durable. The copies belong to the transaction. */
+/* Live tails: copies of a transaction's log records, made only while somebody listens, handed out
+ * on the writer's thread once they are durable. The copies belong to the transaction. */
 #include "derive/private.h"
 
 #include <errno.h>
@@ -46,7 +46,8 @@ static int copy_value(struct arena *a, const struct value *v, unsigned depth, st
     return copy ? 0 : -ENOMEM;
 }
 
-static int copy_attributes(struct ingest_txn *t, const struct attributes *from, struct attributes *ret) {
+static int copy_attributes(struct ingest_txn *t, const struct attributes *from,
+                           struct attributes *ret) {
     struct arena *a = &t->tail_arena;
     struct attribute *copy = arena_array(a, struct attribute, from->n);
 
@@ -59,11 +60,12 @@ static int copy_attributes(struct ingest_txn *t, const struct attributes *from, 
             copy_value(a, &clean, 0, &copy[i].value) < 0)
             return -ENOMEM;
     }
-    *ret = (struct attributes) {copy, from->n, from->dropped};
+    *ret = (struct attributes){copy, from->n, from->dropped};
     return copy ? 0 : -ENOMEM;
 }
 
-static int copy_resource(struct ingest_txn *t, const struct resource *from, const struct resource **ret) {
+static int copy_resource(struct ingest_txn *t, const struct resource *from,
+                         const struct resource **ret) {
     struct arena *a = &t->tail_arena;
     struct resource *copy = arena_new(a, struct resource);
 
@@ -90,7 +92,8 @@ int tail_gather(struct ingest_txn *t, const struct log_record *l, const struct v
     struct scope *scope = arena_new(a, struct scope);
     uint64_t scrubbed = t->scrubbed;
 
-    if (t->tail.n >= TAIL_RECORDS_MAX || !scope || copy_resource(t, l->resource, &copy.resource) < 0 ||
+    if (t->tail.n >= TAIL_RECORDS_MAX || !scope ||
+        copy_resource(t, l->resource, &copy.resource) < 0 ||
         copy_attributes(t, &l->attributes, &copy.attributes) < 0 ||
         copy_value(a, body, 0, &copy.body) < 0)
         return 0;
@@ -112,8 +115,7 @@ void tail_deliver(struct ingest_txn *t) {
         return;
     pthread_mutex_lock(&g->tails_lock);
     for (struct ingest_tail *x = g->tails; x; x = x->next)
-        vector_each(&t->tail, l)
-            x->fn(x->ctx, l);
+        vector_each(&t->tail, l) x->fn(x->ctx, l);
     pthread_mutex_unlock(&g->tails_lock);
 }
 
@@ -122,7 +124,7 @@ struct ingest_tail *ingest_tail_start(struct ingest *g, ingest_tail_fn fn, void 
 
     if (!x)
         return NULL;
-    *x = (struct ingest_tail) {.ingest = g, .fn = fn, .ctx = ctx};
+    *x = (struct ingest_tail){.ingest = g, .fn = fn, .ctx = ctx};
     pthread_mutex_lock(&g->tails_lock);
     if (atomic_load(&g->n_tails) >= TAILS_MAX) {
         pthread_mutex_unlock(&g->tails_lock);

@@ -1,5 +1,5 @@
-/* Derived rows that gather until the batch is written: RED statistics, edges, traces, attribute counts.
- * One thread at a time; memory is the state's window. */
+/* Derived rows that gather until the batch is written: RED statistics, edges, traces, attribute
+ * counts. One thread at a time; memory is the state's window. */
 #include "base/clock.h"
 #include "derive/private.h"
 #include "derive/state.h"
@@ -111,8 +111,9 @@ int window_add_span(struct state *s, const struct span_note *n) {
     return r < 0 ? r : add_trace(s, n);
 }
 
-int window_add_edge(struct state *s, struct slice client, struct slice server, const char *server_type,
-                    struct slice system, int64_t start_ns, uint64_t duration_ns, bool error) {
+int window_add_edge(struct state *s, struct slice client, struct slice server,
+                    const char *server_type, struct slice system, int64_t start_ns,
+                    uint64_t duration_ns, bool error) {
     uint8_t key[3 * NAME_BYTES_MAX + 16];
     uint32_t ts_s = window_of(start_ns);
     bool added;

@@ -1,6 +1,6 @@
 /*
- * OTLP's requests and answers. A call decodes on the server's thread, hands its transaction to the store,
- * and answers from the writer's thread once the rows are durable. Thread-safe.
+ * OTLP's requests and answers. A call decodes on the server's thread, hands its transaction to the
+ * store, and answers from the writer's thread once the rows are durable. Thread-safe.
  */
 #include "receive/otlp.h"
 #include "receive/otlp_decode.h"
@@ -36,7 +36,8 @@ struct call {
     char reason[MESSAGE_BYTES_MAX];
 };
 
-static const char *const rejected_names[] = {"rejectedSpans", "rejectedLogRecords", "rejectedDataPoints"};
+static const char *const rejected_names[] = {"rejectedSpans", "rejectedLogRecords",
+                                             "rejectedDataPoints"};
 
 static const char *content_type(enum format f) {
     return f == FORMAT_JSON ? "application/json" : "application/x-protobuf";
@@ -44,7 +45,8 @@ static const char *content_type(enum format f) {
 
 /* ---- Answers ---- */
 
-static void status_body(enum format format, enum code code, const char *message, struct buffer *out) {
+static void status_body(enum format format, enum code code, const char *message,
+                        struct buffer *out) {
     struct json_writer w = json_writer(out);
 
     if (format == FORMAT_PROTOBUF) {
@@ -79,11 +81,11 @@ static void refuse(struct http_request *q, bool grpc, enum format format, int st
 
     if (retry_s) {
         snprintf(retry, sizeof(retry), "%u", retry_s);
-        headers[n++] = (struct http_header) {"Retry-After", retry};
+        headers[n++] = (struct http_header){"Retry-After", retry};
     }
     if (grpc) {
         header_text(message, text, sizeof(text));
-        headers[n++] = (struct http_header) {"grpc-message", text};
+        headers[n++] = (struct http_header){"grpc-message", text};
         http_respond(q, status, NULL, SLICE_EMPTY, headers, n);
         return;
     }
@@ -124,7 +126,8 @@ static void answer(void *ctx, int result) {
     if (result == -EAGAIN) {
         refuse(c->request, c->grpc, c->format, 429, "too much is waiting to be written", 1);
     } else if (result < 0) {
-        refuse(c->request, c->grpc, c->format, 503, "storage could not take the data", RETRY_STORAGE_S);
+        refuse(c->request, c->grpc, c->format, 503, "storage could not take the data",
+               RETRY_STORAGE_S);
     } else {
         buffer_init(&body, 8192);
         success_body(c, &body);
@@ -201,8 +204,8 @@ static int call_body(struct call *c, struct slice body, struct error *e, unsigne
     return 0;
 }
 
-static int encoded_body(struct call *c, enum compression encoding, struct slice body, struct error *e,
-                        unsigned *ret_retry_s) {
+static int encoded_body(struct call *c, enum compression encoding, struct slice body,
+                        struct error *e, unsigned *ret_retry_s) {
     struct buffer plain;
 
     if (encoding == COMPRESSION_NONE)
@@ -210,7 +213,8 @@ static int encoded_body(struct call *c, enum compression encoding, struct slice 
     buffer_init(&plain, OTLP_BODY_BYTES_MAX);
     int r = decompress(encoding, body, &plain);
     if (r == -ENOBUFS)
-        r = error_set(e, -E2BIG, "the body is larger than %u bytes when decompressed", OTLP_BODY_BYTES_MAX);
+        r = error_set(e, -E2BIG, "the body is larger than %u bytes when decompressed",
+                      OTLP_BODY_BYTES_MAX);
     else if (r == -EBADMSG)
         error_set(e, r, "the body cannot be decompressed");
     else if (r == 0)
@@ -234,7 +238,8 @@ static void serve(struct otlp *o, struct http_request *q, enum otlp_signal signa
         return;
     }
     if (!grpc && compression_parse(http_request_header(q, "Content-Encoding"), &encoding) < 0) {
-        refuse(q, false, format, 415, "Content-Encoding must be gzip, deflate, zstd or identity", 0);
+        refuse(q, false, format, 415, "Content-Encoding must be gzip, deflate, zstd or identity",
+               0);
         return;
     }
     struct call *c = memory_alloc(sizeof(*c));
@@ -242,7 +247,7 @@ static void serve(struct otlp *o, struct http_request *q, enum otlp_signal signa
         refuse(q, grpc, format, 429, "out of memory", 1);
         return;
     }
-    *c = (struct call) {.otlp = o, .request = q, .signal = signal, .format = format, .grpc = grpc};
+    *c = (struct call){.otlp = o, .request = q, .signal = signal, .format = format, .grpc = grpc};
     int r = encoded_body(c, encoding, http_request_body(q), &e, &retry_s);
     if (r == 0)
         return; /* answer() has the call now */
@@ -296,7 +301,7 @@ int otlp_new(struct ingest *g, struct otlp **ret) {
 
     if (!o)
         return -ENOMEM;
-    *o = (struct otlp) {.ingest = g};
+    *o = (struct otlp){.ingest = g};
     *ret = o;
     return 0;
 }
@@ -306,15 +311,15 @@ void otlp_free(struct otlp *o) {
 }
 
 struct http_routes otlp_http_routes(struct otlp *o) {
-    return (struct http_routes) {http_table, ROUTES, o};
+    return (struct http_routes){http_table, ROUTES, o};
 }
 
 struct http_routes otlp_grpc_routes(struct otlp *o) {
-    return (struct http_routes) {grpc_table, ROUTES, o};
+    return (struct http_routes){grpc_table, ROUTES, o};
 }
 
 void otlp_read_stats(struct otlp *o, struct otlp_stats *ret) {
-    *ret = (struct otlp_stats) {
+    *ret = (struct otlp_stats){
             .requests = atomic_load(&o->requests),
             .malformed = atomic_load(&o->malformed),
             .repaired_texts = atomic_load(&o->repaired_texts),

@@ -1,6 +1,6 @@
 /*
- * OTLP (OpenTelemetry protocol 1.x): traces, logs and metrics over HTTP (protobuf and JSON bodies; gzip,
- * deflate and zstd) and gRPC. The answer leaves when the rows are durable. Thread-safe.
+ * OTLP (OpenTelemetry protocol 1.x): traces, logs and metrics over HTTP (protobuf and JSON bodies;
+ * gzip, deflate and zstd) and gRPC. The answer leaves when the rows are durable. Thread-safe.
  *
  * Sources: opentelemetry.io/docs/specs/otlp, opentelemetry-proto 1.x.
  */

@@ -34,7 +34,8 @@ void otlp_decoder_init(struct otlp_decoder *d, struct ingest_txn *txn);
 void otlp_decoder_done(struct otlp_decoder *d);
 
 /* Gives all records of the message to ingest. 0; -EBADMSG malformed (`error` says where); -E2BIG
- * needs more memory than one message may; -ENOMEM, -ENOBUFS (the batch is full). After an error the transaction must be aborted. */
+ * needs more memory than one message may; -ENOMEM, -ENOBUFS (the batch is full). After an error the
+ * transaction must be aborted. */
 int otlp_decode_protobuf(struct otlp_decoder *d, enum otlp_signal signal, struct slice body);
 int otlp_decode_json(struct otlp_decoder *d, enum otlp_signal signal, struct slice body);
 
@@ -55,8 +56,8 @@ int otlp_pb_malformed(struct otlp_decoder *d, const char *what);
 int otlp_pb_attribute(struct otlp_decoder *d, struct arena *a, struct slice message,
                       struct attribute *ret);
 /* All KeyValues of `number` in `message`, in the arena. */
-int otlp_pb_attributes(struct otlp_decoder *d, struct arena *a, struct slice message, uint32_t number,
-                       struct attributes *ret);
+int otlp_pb_attributes(struct otlp_decoder *d, struct arena *a, struct slice message,
+                       uint32_t number, struct attributes *ret);
 /* The first field of that number; empty when there is none. */
 int otlp_pb_find(struct otlp_decoder *d, struct slice message, uint32_t number, struct slice *ret);
 int otlp_pb_resource(struct otlp_decoder *d, struct slice message, const struct resource **ret);
@@ -75,7 +76,8 @@ int otlp_json_double(struct otlp_decoder *d, struct json_t *v, double *ret);
 struct slice otlp_json_text(struct json_t *object, const char *key);
 int otlp_json_resource_metrics(struct otlp_decoder *d, struct json_t *v);
 /* The list under `key`: 0 with *ret NULL when absent; -EBADMSG when it is something else. */
-int otlp_json_list(struct otlp_decoder *d, struct json_t *object, const char *key, struct json_t **ret);
+int otlp_json_list(struct otlp_decoder *d, struct json_t *object, const char *key,
+                   struct json_t **ret);
 int otlp_json_resource(struct otlp_decoder *d, struct json_t *v, const struct resource **ret);
 int otlp_json_scope(struct otlp_decoder *d, struct json_t *v, const struct scope **ret);
 

@@ -1,7 +1,7 @@
 /*
- * OTLP traces and logs in JSON (the protobuf JSON mapping with OTLP's changes: ids in hexadecimal, enums as
- * numbers, 64-bit integers as strings or numbers, unknown members ignored). Both lowerCamelCase and the
- * original snake_case names are accepted, as the mapping demands.
+ * OTLP traces and logs in JSON (the protobuf JSON mapping with OTLP's changes: ids in hexadecimal,
+ * enums as numbers, 64-bit integers as strings or numbers, unknown members ignored). Both
+ * lowerCamelCase and the original snake_case names are accepted, as the mapping demands.
  *
  * Texts point into jansson's tree, which lives until the message is decoded. One thread at a time.
  */
@@ -108,8 +108,8 @@ int otlp_json_double(struct otlp_decoder *d, json_t *v, double *ret) {
 static int value_of(struct otlp_decoder *d, struct arena *a, json_t *v, unsigned depth,
                     struct value *ret);
 
-static int pairs_of(struct otlp_decoder *d, struct arena *a, json_t *list, size_t most, unsigned depth,
-                    struct attribute **ret, size_t *ret_n) {
+static int pairs_of(struct otlp_decoder *d, struct arena *a, json_t *list, size_t most,
+                    unsigned depth, struct attribute **ret, size_t *ret_n) {
     size_t n = json_array_size(list) < most ? json_array_size(list) : most;
     struct attribute *items = arena_array(a, struct attribute, n);
 
@@ -136,7 +136,7 @@ static int bytes_of(struct otlp_decoder *d, struct arena *a, json_t *v, struct v
         return otlp_json_malformed(d, "bytesValue is not base64");
     if (r < 0)
         return r;
-    *ret = (struct value) {.type = VALUE_BYTES, .text = arena_dup(a, buffer_slice(&d->build))};
+    *ret = (struct value){.type = VALUE_BYTES, .text = arena_dup(a, buffer_slice(&d->build))};
     return ret->text.data ? 0 : -E2BIG;
 }
 
@@ -151,7 +151,7 @@ static int list_of(struct otlp_decoder *d, struct arena *a, json_t *v, unsigned 
         struct attribute *items;
         size_t n;
         r = pairs_of(d, a, list, SIZE_MAX, depth, &items, &n);
-        *ret = (struct value) {.type = VALUE_MAP};
+        *ret = (struct value){.type = VALUE_MAP};
         if (r == 0) {
             ret->map.items = items;
             ret->map.n = n;
@@ -164,7 +164,7 @@ static int list_of(struct otlp_decoder *d, struct arena *a, json_t *v, unsigned 
         return -E2BIG;
     for (size_t i = 0; i < n && r == 0; i++)
         r = value_of(d, a, json_array_get(list, i), depth, &items[i]);
-    *ret = (struct value) {.type = VALUE_ARRAY, .array = {items, n}};
+    *ret = (struct value){.type = VALUE_ARRAY, .array = {items, n}};
     return r;
 }
 
@@ -173,7 +173,7 @@ static int value_of(struct otlp_decoder *d, struct arena *a, json_t *v, unsigned
                     struct value *ret) {
     json_t *x;
 
-    *ret = (struct value) {0};
+    *ret = (struct value){0};
     if (!v || json_is_null(v) || depth > VALUE_DEPTH_MAX + 1)
         return 0;
     if (!json_is_object(v))
@@ -181,13 +181,13 @@ static int value_of(struct otlp_decoder *d, struct arena *a, json_t *v, unsigned
     if ((x = member(v, "stringValue"))) {
         if (!json_is_string(x))
             return otlp_json_malformed(d, "stringValue");
-        *ret = (struct value) {.type = VALUE_STRING, .text = text_of(x)};
+        *ret = (struct value){.type = VALUE_STRING, .text = text_of(x)};
         return 0;
     }
     if ((x = member(v, "boolValue"))) {
         if (!json_is_boolean(x))
             return otlp_json_malformed(d, "boolValue");
-        *ret = (struct value) {.type = VALUE_BOOL, .boolean = json_is_true(x)};
+        *ret = (struct value){.type = VALUE_BOOL, .boolean = json_is_true(x)};
         return 0;
     }
     if ((x = member(v, "intValue"))) {
@@ -207,13 +207,14 @@ static int value_of(struct otlp_decoder *d, struct arena *a, json_t *v, unsigned
     return 0;
 }
 
-int otlp_json_attributes(struct otlp_decoder *d, struct arena *a, json_t *list, struct attributes *ret) {
+int otlp_json_attributes(struct otlp_decoder *d, struct arena *a, json_t *list,
+                         struct attributes *ret) {
     struct attribute *items;
     size_t n;
 
     int r = pairs_of(d, a, list, OTLP_ATTRIBUTES_MAX, 0, &items, &n);
     if (r == 0)
-        *ret = (struct attributes) {items, n, (uint32_t) (json_array_size(list) - n)};
+        *ret = (struct attributes){items, n, (uint32_t) (json_array_size(list) - n)};
     return r;
 }
 
@@ -334,8 +335,8 @@ static int numbers_of(struct otlp_decoder *d, json_t *v, const char *const *keys
 
 static int span_of(struct otlp_decoder *d, json_t *v, const struct resource *resource,
                    const struct scope *scope) {
-    static const char *const keys[] = {"kind", "startTimeUnixNano", "endTimeUnixNano", "flags",
-                                       "droppedEventsCount", "droppedLinksCount"};
+    static const char *const keys[] = {"kind",  "startTimeUnixNano",  "endTimeUnixNano",
+                                       "flags", "droppedEventsCount", "droppedLinksCount"};
     struct span s = {.resource = resource, .scope = scope};
     json_t *status = member(v, "status");
     uint64_t n[6], code = 0;
@@ -371,7 +372,8 @@ static int span_of(struct otlp_decoder *d, json_t *v, const struct resource *res
 
 static int log_of(struct otlp_decoder *d, json_t *v, const struct resource *resource,
                   const struct scope *scope) {
-    static const char *const keys[] = {"timeUnixNano", "observedTimeUnixNano", "severityNumber", "flags"};
+    static const char *const keys[] = {"timeUnixNano", "observedTimeUnixNano", "severityNumber",
+                                       "flags"};
     struct log_record l = {.resource = resource, .scope = scope};
     uint64_t n[4];
 

@@ -41,7 +41,7 @@ static int add_attributes(struct otlp_decoder *d, const struct attributes *a, bo
         if (!name.data)
             return -E2BIG;
         if (name.size && text.size)
-            set->items[set->n++] = (struct label) {name, text};
+            set->items[set->n++] = (struct label){name, text};
     }
     return 0;
 }
@@ -75,19 +75,19 @@ static int settle(struct otlp_decoder *d, struct label_set *set) {
     return 0;
 }
 
-static int labels_of(struct otlp_decoder *d, const struct otlp_target *t, const struct attributes *a,
-                     const char *extra, struct label_set *ret) {
+static int labels_of(struct otlp_decoder *d, const struct otlp_target *t,
+                     const struct attributes *a, const char *extra, struct label_set *ret) {
     struct label_set set = {.items = arena_array(&d->record, struct label, a->n + LABELS_EXTRA)};
 
     if (!set.items)
         return -E2BIG;
-    set.items[set.n++] = (struct label) {SLICE("__name__"), SLICE("?")};
+    set.items[set.n++] = (struct label){SLICE("__name__"), SLICE("?")};
     if (t->job.size)
-        set.items[set.n++] = (struct label) {SLICE("job"), t->job};
+        set.items[set.n++] = (struct label){SLICE("job"), t->job};
     if (t->instance.size)
-        set.items[set.n++] = (struct label) {SLICE("instance"), t->instance};
+        set.items[set.n++] = (struct label){SLICE("instance"), t->instance};
     if (extra)
-        set.items[set.n++] = (struct label) {slice_from(extra), SLICE_EMPTY};
+        set.items[set.n++] = (struct label){slice_from(extra), SLICE_EMPTY};
     int r = add_attributes(d, a, a == &t->resource->attributes, &set);
     if (r == 0)
         r = settle(d, &set);
@@ -98,7 +98,7 @@ static int labels_of(struct otlp_decoder *d, const struct otlp_target *t, const 
 int otlp_target_init(struct otlp_decoder *d, const struct resource *r, struct otlp_target *ret) {
     struct slice name = attributes_text(&r->attributes, "service.name");
 
-    *ret = (struct otlp_target) {.resource = r, .instance = r->instance, .job = name};
+    *ret = (struct otlp_target){.resource = r, .instance = r->instance, .job = name};
     if (r->service_namespace.size && name.size) {
         char *joined = arena_printf(&d->message, "%.*s/%.*s", SLICE_ARG(r->service_namespace),
                                     SLICE_ARG(name));
@@ -110,12 +110,13 @@ int otlp_target_init(struct otlp_decoder *d, const struct resource *r, struct ot
 }
 
 int otlp_metric_finish(struct otlp_decoder *d, struct otlp_metric *m) {
-    m->series = prometheus_metric_name(&d->message, m->name, m->unit, m->kind == OTLP_SUM && m->monotonic,
-                                       m->kind == OTLP_GAUGE);
+    m->series = prometheus_metric_name(&d->message, m->name, m->unit,
+                                       m->kind == OTLP_SUM && m->monotonic, m->kind == OTLP_GAUGE);
     return m->series.data ? 0 : -E2BIG;
 }
 
-static int add_sample(struct otlp_decoder *d, const struct label_set *set, int64_t time_ns, double value) {
+static int add_sample(struct otlp_decoder *d, const struct label_set *set, int64_t time_ns,
+                      double value) {
     struct sample s = {set->items, set->n, time_ns / NS_PER_MS, value};
     struct error e;
     int r = ingest_sample(d->txn, &s, &e);
@@ -124,7 +125,8 @@ static int add_sample(struct otlp_decoder *d, const struct label_set *set, int64
     return r == -EINVAL ? error_set(&d->error, r, "%s", e.text) : r;
 }
 
-static int name_series(struct otlp_decoder *d, struct slice base, const char *suffix, struct slice *ret) {
+static int name_series(struct otlp_decoder *d, struct slice base, const char *suffix,
+                       struct slice *ret) {
     char *name = *suffix ? arena_printf(&d->record, "%.*s%s", SLICE_ARG(base), suffix) : NULL;
 
     if (*suffix && !name)
@@ -134,8 +136,8 @@ static int name_series(struct otlp_decoder *d, struct slice base, const char *su
 }
 
 /* name_sum (when there is one) and name_count, which is what all distributions have. */
-static int add_sum_and_count(struct otlp_decoder *d, struct otlp_target *t, const struct otlp_metric *m,
-                             const struct otlp_point *p, bool stale) {
+static int add_sum_and_count(struct otlp_decoder *d, struct otlp_target *t,
+                             const struct otlp_metric *m, const struct otlp_point *p, bool stale) {
     struct label_set set;
 
     int r = labels_of(d, t, &p->attributes, NULL, &set);
@@ -169,7 +171,8 @@ static int add_buckets(struct otlp_decoder *d, struct otlp_target *t, const stru
     if (r == 0)
         r = name_series(d, m->series, "_bucket", set.name);
     if (r == 0 && !set.extra)
-        r = error_set(&d->error, -EINVAL, "%.*s: a point has a label \"le\" of its own", SLICE_ARG(m->name));
+        r = error_set(&d->error, -EINVAL, "%.*s: a point has a label \"le\" of its own",
+                      SLICE_ARG(m->name));
     for (size_t i = 0; r == 0 && i < p->n_bounds; i++) {
         sum += i < p->n_counts ? p->counts[i] : 0;
         r = set_number(d, p->bounds[i], set.extra);

@@ -1,6 +1,6 @@
 /*
- * OTLP metric points to Prometheus series: what both encodings decode into, and the translation. Private to
- * receive/. Memory: the decoder's arenas.
+ * OTLP metric points to Prometheus series: what both encodings decode into, and the translation.
+ * Private to receive/. Memory: the decoder's arenas.
  */
 #ifndef VARAN_RECEIVE_OTLP_METRICS_H
 #define VARAN_RECEIVE_OTLP_METRICS_H
@@ -24,7 +24,7 @@ struct otlp_metric {
     enum otlp_metric_kind kind;
     struct slice name, unit; /* as sent */
     bool monotonic, delta;
-    struct slice series;     /* Prometheus' name without _bucket and the like; otlp_metric_finish() */
+    struct slice series; /* Prometheus' name without _bucket and the like; otlp_metric_finish() */
 };
 
 struct otlp_quantile {
@@ -55,8 +55,8 @@ int otlp_add_point(struct otlp_decoder *d, struct otlp_target *t, const struct o
                    const struct otlp_point *p);
 
 /* ---- prometheus_name.c; the results are in the arena, data NULL: no room ---- */
-struct slice prometheus_metric_name(struct arena *a, struct slice name, struct slice unit, bool counter,
-                                    bool gauge);
+struct slice prometheus_metric_name(struct arena *a, struct slice name, struct slice unit,
+                                    bool counter, bool gauge);
 struct slice prometheus_label_name(struct arena *a, struct slice key);
 
 #endif

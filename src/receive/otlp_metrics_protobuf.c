@@ -41,7 +41,7 @@ static int quantile(struct otlp_decoder *d, struct slice message, struct otlp_qu
     struct pb_field f;
     int more;
 
-    *ret = (struct otlp_quantile) {0};
+    *ret = (struct otlp_quantile){0};
     while ((more = pb_next(&r, &f)) > 0) {
         if (f.wire != PB_FIXED64)
             return otlp_pb_malformed(d, "ValueAtQuantile");
@@ -61,9 +61,7 @@ struct parts {
 static int distribution_field(struct otlp_decoder *d, enum otlp_metric_kind kind,
                               const struct pb_field *f, struct otlp_point *p, struct parts *parts) {
     switch (f->number) {
-    case 4:
-        p->count = f->u64;
-        return f->wire == PB_FIXED64 ? 0 : otlp_pb_malformed(d, "count");
+    case 4: p->count = f->u64; return f->wire == PB_FIXED64 ? 0 : otlp_pb_malformed(d, "count");
     case 5:
         p->sum = pb_double(f);
         p->has_sum = true;

@@ -1,6 +1,6 @@
 /*
- * OTLP traces and logs in protobuf, walked without copying. Field numbers: opentelemetry-proto 1.x. Known
- * fields of the wrong wire type make the message malformed; unknown fields are skipped.
+ * OTLP traces and logs in protobuf, walked without copying. Field numbers: opentelemetry-proto 1.x.
+ * Known fields of the wrong wire type make the message malformed; unknown fields are skipped.
  *
  * Slices point into the body; the rest lives in the decoder's arenas. One thread at a time.
  */
@@ -17,8 +17,8 @@ int otlp_pb_malformed(struct otlp_decoder *d, const char *what) {
     return error_set(&d->error, -EBADMSG, "malformed protobuf: %s", what);
 }
 
-static int decode_value(struct otlp_decoder *d, struct arena *a, struct slice message, unsigned depth,
-                        struct value *ret);
+static int decode_value(struct otlp_decoder *d, struct arena *a, struct slice message,
+                        unsigned depth, struct value *ret);
 
 /* How many fields of that number there are; -EBADMSG. */
 static int count_fields(struct slice message, uint32_t number, size_t *ret) {
@@ -32,13 +32,13 @@ static int count_fields(struct slice message, uint32_t number, size_t *ret) {
     return more;
 }
 
-static int decode_pair(struct otlp_decoder *d, struct arena *a, struct slice message, unsigned depth,
-                       struct attribute *ret) {
+static int decode_pair(struct otlp_decoder *d, struct arena *a, struct slice message,
+                       unsigned depth, struct attribute *ret) {
     struct pb_reader r = pb_reader(message);
     struct pb_field f;
     int more;
 
-    *ret = (struct attribute) {.key = slice_new("", 0)};
+    *ret = (struct attribute){.key = slice_new("", 0)};
     while ((more = pb_next(&r, &f)) > 0) {
         if (FIELD_OF(f) == FIELD(1, PB_BYTES)) {
             ret->key = otlp_text(d, a, f.bytes);
@@ -55,8 +55,8 @@ static int decode_pair(struct otlp_decoder *d, struct arena *a, struct slice mes
     return more < 0 ? otlp_pb_malformed(d, "KeyValue") : 0;
 }
 
-static int decode_array(struct otlp_decoder *d, struct arena *a, struct slice message, unsigned depth,
-                        struct value *ret) {
+static int decode_array(struct otlp_decoder *d, struct arena *a, struct slice message,
+                        unsigned depth, struct value *ret) {
     struct pb_reader r = pb_reader(message);
     struct pb_field f;
     size_t n, i = 0;
@@ -76,7 +76,7 @@ static int decode_array(struct otlp_decoder *d, struct arena *a, struct slice me
         if (error < 0)
             return error;
     }
-    *ret = (struct value) {.type = VALUE_ARRAY, .array = {items, n}};
+    *ret = (struct value){.type = VALUE_ARRAY, .array = {items, n}};
     return 0;
 }
 
@@ -101,41 +101,39 @@ static int decode_map(struct otlp_decoder *d, struct arena *a, struct slice mess
         if (error < 0)
             return error;
     }
-    *ret = (struct value) {.type = VALUE_MAP, .map = {items, n}};
+    *ret = (struct value){.type = VALUE_MAP, .map = {items, n}};
     return 0;
 }
 
 /* AnyValue. Beyond the depth limit nothing is decoded; what is there is an empty value, which
  * value_text() never sees because the depth itself makes it refuse the record. */
-static int decode_value(struct otlp_decoder *d, struct arena *a, struct slice message, unsigned depth,
-                        struct value *ret) {
+static int decode_value(struct otlp_decoder *d, struct arena *a, struct slice message,
+                        unsigned depth, struct value *ret) {
     struct pb_reader r = pb_reader(message);
     struct pb_field f;
     int more, error = 0;
 
-    *ret = (struct value) {0};
+    *ret = (struct value){0};
     if (depth > VALUE_DEPTH_MAX + 1)
         return 0;
     while ((more = pb_next(&r, &f)) > 0) {
         switch (FIELD_OF(f)) {
         case FIELD(1, PB_BYTES):
-            *ret = (struct value) {.type = VALUE_STRING, .text = otlp_text(d, a, f.bytes)};
+            *ret = (struct value){.type = VALUE_STRING, .text = otlp_text(d, a, f.bytes)};
             error = ret->text.data ? 0 : -ENOMEM;
             break;
         case FIELD(2, PB_VARINT):
-            *ret = (struct value) {.type = VALUE_BOOL, .boolean = f.u64 != 0};
+            *ret = (struct value){.type = VALUE_BOOL, .boolean = f.u64 != 0};
             break;
         case FIELD(3, PB_VARINT):
-            *ret = (struct value) {.type = VALUE_INT, .integer = (int64_t) f.u64};
+            *ret = (struct value){.type = VALUE_INT, .integer = (int64_t) f.u64};
             break;
         case FIELD(4, PB_FIXED64):
-            *ret = (struct value) {.type = VALUE_DOUBLE, .number = pb_double(&f)};
+            *ret = (struct value){.type = VALUE_DOUBLE, .number = pb_double(&f)};
             break;
         case FIELD(5, PB_BYTES): error = decode_array(d, a, f.bytes, depth + 1, ret); break;
         case FIELD(6, PB_BYTES): error = decode_map(d, a, f.bytes, depth + 1, ret); break;
-        case FIELD(7, PB_BYTES):
-            *ret = (struct value) {.type = VALUE_BYTES, .text = f.bytes};
-            break;
+        case FIELD(7, PB_BYTES): *ret = (struct value){.type = VALUE_BYTES, .text = f.bytes}; break;
         default:
             if (f.number <= 7)
                 error = otlp_pb_malformed(d, "AnyValue");
@@ -146,8 +144,8 @@ static int decode_value(struct otlp_decoder *d, struct arena *a, struct slice me
     return more < 0 ? otlp_pb_malformed(d, "AnyValue") : 0;
 }
 
-/* The layout that nearly every attribute has: key and value of less than 128 bytes, the value a string.
- * False: not so, use decode_pair(). */
+/* The layout that nearly every attribute has: key and value of less than 128 bytes, the value a
+ * string. False: not so, use decode_pair(). */
 static inline bool decode_short_pair(struct slice message, struct attribute *ret) {
     const uint8_t *p = message.data;
 
@@ -163,7 +161,7 @@ static inline bool decode_short_pair(struct slice message, struct attribute *ret
         return false;
     struct slice text = slice_new(v + 4, v[3]);
     ret->key = slice_new(p + 2, key);
-    ret->value = (struct value) {.type = VALUE_STRING, .text = text};
+    ret->value = (struct value){.type = VALUE_STRING, .text = text};
     return utf8_is_ascii(ret->key) && utf8_is_ascii(text);
 }
 
@@ -172,8 +170,8 @@ int otlp_pb_attribute(struct otlp_decoder *d, struct arena *a, struct slice mess
     return decode_pair(d, a, message, 0, ret);
 }
 
-int otlp_pb_attributes(struct otlp_decoder *d, struct arena *a, struct slice message, uint32_t number,
-                       struct attributes *ret) {
+int otlp_pb_attributes(struct otlp_decoder *d, struct arena *a, struct slice message,
+                       uint32_t number, struct attributes *ret) {
     struct pb_reader r = pb_reader(message);
     struct pb_field f;
     size_t n, i = 0;
@@ -194,7 +192,7 @@ int otlp_pb_attributes(struct otlp_decoder *d, struct arena *a, struct slice mes
         if (error < 0)
             return error;
     }
-    *ret = (struct attributes) {items, kept, (uint32_t) (n - kept)};
+    *ret = (struct attributes){items, kept, (uint32_t) (n - kept)};
     return 0;
 }
 
@@ -300,7 +298,9 @@ static int decode_status(struct otlp_decoder *d, struct slice message, struct sp
     while ((more = pb_next(&r, &f)) > 0) {
         switch (FIELD_OF(f)) {
         case FIELD(2, PB_BYTES): s->status_message = otlp_text(d, &d->record, f.bytes); break;
-        case FIELD(3, PB_VARINT): s->status = f.u64 <= STATUS_ERROR ? (enum span_status) f.u64 : 0; break;
+        case FIELD(3, PB_VARINT):
+            s->status = f.u64 <= STATUS_ERROR ? (enum span_status) f.u64 : 0;
+            break;
         default:
             if (f.number == 2 || f.number == 3)
                 return otlp_pb_malformed(d, "Status");
@@ -329,7 +329,9 @@ static int span_field(struct otlp_decoder *d, const struct pb_field *f, struct s
     case FIELD(3, PB_BYTES): s->trace_state = otlp_text(d, &d->record, f->bytes); return 0;
     case FIELD(4, PB_BYTES): copy_id(s->parent_span_id, SPAN_ID, f->bytes); return 0;
     case FIELD(5, PB_BYTES): s->name = otlp_text(d, &d->record, f->bytes); return 0;
-    case FIELD(6, PB_VARINT): s->kind = f->u64 <= SPAN_CONSUMER ? (enum span_kind) f->u64 : 0; return 0;
+    case FIELD(6, PB_VARINT):
+        s->kind = f->u64 <= SPAN_CONSUMER ? (enum span_kind) f->u64 : 0;
+        return 0;
     case FIELD(7, PB_FIXED64): s->start_ns = (int64_t) f->u64; return 0;
     case FIELD(8, PB_FIXED64): s->end_ns = (int64_t) f->u64; return 0;
     case FIELD(9, PB_BYTES): return push_attribute(d, f->bytes, &s->attributes.dropped);
@@ -357,8 +359,8 @@ static void begin_record(struct otlp_decoder *d) {
     d->attributes.n = d->events.n = d->links.n = 0;
 }
 
-static int decode_span(struct otlp_decoder *d, struct slice message, const struct resource *resource,
-                       const struct scope *scope) {
+static int decode_span(struct otlp_decoder *d, struct slice message,
+                       const struct resource *resource, const struct scope *scope) {
     struct span s = {.resource = resource, .scope = scope};
     struct pb_reader r = pb_reader(message);
     struct pb_field f;
@@ -435,8 +437,8 @@ int otlp_pb_find(struct otlp_decoder *d, struct slice message, uint32_t number, 
     return more < 0 ? otlp_pb_malformed(d, "ResourceSpans or ResourceLogs") : 0;
 }
 
-static int decode_scope_records(struct otlp_decoder *d, enum otlp_signal signal, struct slice message,
-                                const struct resource *resource) {
+static int decode_scope_records(struct otlp_decoder *d, enum otlp_signal signal,
+                                struct slice message, const struct resource *resource) {
     struct pb_reader r = pb_reader(message);
     const struct scope *scope = NULL;
     struct slice found;

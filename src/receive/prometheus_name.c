@@ -1,6 +1,7 @@
 /*
  * OpenTelemetry's names as Prometheus' (opentelemetry.io/docs/specs/otel/compatibility/
- * prometheus_and_openmetrics; prometheus.io/docs/guides/opentelemetry). Any thread; memory: the arena.
+ * prometheus_and_openmetrics; prometheus.io/docs/guides/opentelemetry). Any thread; memory: the
+ * arena.
  */
 #include "receive/otlp_metrics.h"
 
@@ -20,18 +21,37 @@ struct unit {
 };
 
 static const struct unit units[] = {
-        {"d", "days"},          {"h", "hours"},         {"min", "minutes"},    {"s", "seconds"},
-        {"ms", "milliseconds"}, {"us", "microseconds"}, {"ns", "nanoseconds"}, {"By", "bytes"},
-        {"KiBy", "kibibytes"},  {"MiBy", "mebibytes"},  {"GiBy", "gibibytes"}, {"TiBy", "tibibytes"},
-        {"KBy", "kilobytes"},   {"MBy", "megabytes"},   {"GBy", "gigabytes"},  {"TBy", "terabytes"},
-        {"m", "meters"},        {"V", "volts"},         {"A", "amperes"},      {"J", "joules"},
-        {"W", "watts"},         {"g", "grams"},         {"Cel", "celsius"},    {"Hz", "hertz"},
-        {"1", ""},              {"%", "percent"},
+        {"d", "days"},
+        {"h", "hours"},
+        {"min", "minutes"},
+        {"s", "seconds"},
+        {"ms", "milliseconds"},
+        {"us", "microseconds"},
+        {"ns", "nanoseconds"},
+        {"By", "bytes"},
+        {"KiBy", "kibibytes"},
+        {"MiBy", "mebibytes"},
+        {"GiBy", "gibibytes"},
+        {"TiBy", "tibibytes"},
+        {"KBy", "kilobytes"},
+        {"MBy", "megabytes"},
+        {"GBy", "gigabytes"},
+        {"TBy", "terabytes"},
+        {"m", "meters"},
+        {"V", "volts"},
+        {"A", "amperes"},
+        {"J", "joules"},
+        {"W", "watts"},
+        {"g", "grams"},
+        {"Cel", "celsius"},
+        {"Hz", "hertz"},
+        {"1", ""},
+        {"%", "percent"},
 };
 
 static const struct unit per_units[] = {
-        {"s", "second"}, {"m", "minute"}, {"h", "hour"}, {"d", "day"}, {"w", "week"}, {"mo", "month"},
-        {"y", "year"},
+        {"s", "second"}, {"m", "minute"}, {"h", "hour"}, {"d", "day"},
+        {"w", "week"},   {"mo", "month"}, {"y", "year"},
 };
 
 static struct slice unit_name(const struct unit *table, size_t n, struct slice unit) {
@@ -101,8 +121,8 @@ static void add_unit(struct tokens *t, struct slice unit) {
     }
 }
 
-struct slice prometheus_metric_name(struct arena *a, struct slice name, struct slice unit, bool counter,
-                                    bool gauge) {
+struct slice prometheus_metric_name(struct arena *a, struct slice name, struct slice unit,
+                                    bool counter, bool gauge) {
     struct tokens t = {.n = 0};
     size_t size = 1, n = 0;
 

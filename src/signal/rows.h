@@ -1,6 +1,6 @@
 /*
- * Rows: one record to one row of its native block. What is computed from a record on its way in (hot
- * columns, texts) comes beside it. A block belongs to one thread; all slices are copied.
+ * Rows: one record to one row of its native block. What is computed from a record on its way in
+ * (hot columns, texts) comes beside it. A block belongs to one thread; all slices are copied.
  *
  * Errors are those of the block (-ENOBUFS, -ENOMEM); the caller then rolls back to a mark.
  */

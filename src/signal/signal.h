@@ -1,6 +1,6 @@
 /*
- * The model: what every protocol is turned into. All slices point into memory of the request (its body
- * or its arena); nothing here owns anything.
+ * The model: what every protocol is turned into. All slices point into memory of the request (its
+ * body or its arena); nothing here owns anything.
  *
  * Sources: OpenTelemetry protocol and data model 1.x (trace, logs, metrics), names as there.
  */
@@ -55,8 +55,8 @@ struct attributes {
 struct resource {
     struct attributes attributes;
     uint64_t id; /* hash over the sorted attributes; filled by resource_finish() in resource.c */
-    struct slice service, service_namespace, version, instance, environment; /* service: never empty,
-        "unknown_service" as OpenTelemetry has it */
+    struct slice service, service_namespace, version, instance, environment; /* service: never
+        empty, "unknown_service" as OpenTelemetry has it */
 };
 
 struct scope {
@@ -65,7 +65,14 @@ struct scope {
 };
 
 /* OTLP's numbers. */
-enum span_kind { SPAN_UNSPECIFIED, SPAN_INTERNAL, SPAN_SERVER, SPAN_CLIENT, SPAN_PRODUCER, SPAN_CONSUMER };
+enum span_kind {
+    SPAN_UNSPECIFIED,
+    SPAN_INTERNAL,
+    SPAN_SERVER,
+    SPAN_CLIENT,
+    SPAN_PRODUCER,
+    SPAN_CONSUMER
+};
 enum span_status { STATUS_UNSET, STATUS_OK, STATUS_ERROR };
 
 struct span_event {
@@ -104,7 +111,7 @@ struct span {
 };
 
 struct log_record {
-    int64_t time_ns, observed_ns; /* time 0: unknown, observed is used */
+    int64_t time_ns, observed_ns;     /* time 0: unknown, observed is used */
     uint8_t trace_id[16], span_id[8]; /* zeros: none */
     uint32_t flags;
     uint8_t severity; /* 0 … 24, OpenTelemetry's severity numbers */

@@ -5,7 +5,8 @@
 
 static int put_json(struct json_writer *w, const struct value *v, unsigned depth);
 
-static int put_pairs(struct json_writer *w, const struct attribute *items, size_t n, unsigned depth) {
+static int put_pairs(struct json_writer *w, const struct attribute *items, size_t n,
+                     unsigned depth) {
     json_begin_object(w);
     for (size_t i = 0; i < n; i++) {
         json_put_key_slice(w, items[i].key);
@@ -150,8 +151,8 @@ void value_write_json(struct json_writer *w, enum value_type type, struct slice 
 }
 
 const char *value_type_name(enum value_type type) {
-    static const char *const names[] = {"empty", "string", "bool",  "int",
-                                        "double", "bytes", "array", "map"};
+    static const char *const names[] = {"empty",  "string", "bool",  "int",
+                                        "double", "bytes",  "array", "map"};
 
     return (unsigned) type < sizeof(names) / sizeof(*names) ? names[type] : "string";
 }

@@ -10,8 +10,9 @@
 
 #define VALUE_DEPTH_MAX 32
 
-/* The stored text of `v`. Strings are returned as they are, everything else is built in `scratch` (which
- * is cleared first) and copied into the arena. 0, -EINVAL (nested too deeply), -ENOMEM, -ENOBUFS. */
+/* The stored text of `v`. Strings are returned as they are, everything else is built in `scratch`
+ * (which is cleared first) and copied into the arena. 0, -EINVAL (nested too deeply), -ENOMEM,
+ * -ENOBUFS. */
 int value_text(const struct value *v, struct buffer *scratch, struct arena *a, struct slice *ret);
 
 /* `v` as it stands inside arrays, maps, events and links. 0 or -EINVAL (nested too deeply; what was
@@ -20,9 +21,9 @@ int value_put_json(struct json_writer *w, const struct value *v);
 /* {"key": value, …}; the same errors. */
 int attributes_put_json(struct json_writer *w, const struct attributes *a);
 
-/* A stored text as the API's JSON: numbers as numbers where a page's double holds them exactly, bytes as
- * base64, arrays and maps as they are. Any text is accepted; what does not fit its type is written as a
- * string. */
+/* A stored text as the API's JSON: numbers as numbers where a page's double holds them exactly,
+ * bytes as base64, arrays and maps as they are. Any text is accepted; what does not fit its type is
+ * written as a string. */
 void value_write_json(struct json_writer *w, enum value_type type, struct slice text);
 /* "string", "bool", "int", "double", "bytes", "array", "map", "empty". */
 const char *value_type_name(enum value_type type);

@@ -79,8 +79,8 @@ void pb_put_bytes(struct buffer *b, uint32_t number, struct slice bytes) {
     buffer_append_slice(b, bytes);
 }
 
-/* The length is not known yet: one byte is kept for it, which most messages need; the bytes of a longer
- * one move up. */
+/* The length is not known yet: one byte is kept for it, which most messages need; the bytes of a
+ * longer one move up. */
 size_t pb_begin(struct buffer *b, uint32_t number) {
     pb_put_tag(b, number, PB_BYTES);
     buffer_append_u8(b, 0);

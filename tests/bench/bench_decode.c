@@ -1,6 +1,7 @@
 /*
- * What one core decodes: realistic OTLP bodies of about 1,000 spans (or log lines) through decoding,
- * scrubbing, derived tables and native columns, without storage. Prints records/s, ns each, and bytes.
+ * What one core decodes: realistic OTLP bodies of about 1,000 spans (or log lines) through
+ * decoding, scrubbing, derived tables and native columns, without storage. Prints records/s, ns
+ * each, and bytes.
  *
  * Usage: bench_decode [SECONDS [no-scrub]]
  */
@@ -82,7 +83,8 @@ static void measure(const char *name, enum otlp_signal signal, double seconds, b
         records += r.records[i];
         bytes += r.bodies[i].size;
     }
-    printf("%-6s %7.0f k/s  %5.0f ns each (%3.0f of it writing derived rows)  %4.0f MB/s  %.0f bytes each\n",
+    printf("%-6s %7.0f k/s  %5.0f ns each (%3.0f of it writing derived rows)  %4.0f MB/s  %.0f "
+           "bytes each\n",
            name, (double) records / ((double) spent / 1e9) / 1e3, (double) spent / (double) records,
            (double) flush / (double) records, (double) bytes / ((double) spent / 1e9) / 1e6,
            (double) bytes / (double) records);

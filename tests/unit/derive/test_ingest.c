@@ -1,4 +1,5 @@
-/* Ingest over blocks in memory: rows, derived tables, edges in both orders, aborts that leave nothing. */
+/* Ingest over blocks in memory: rows, derived tables, edges in both orders, aborts that leave
+ * nothing. */
 #include "../unit.h"
 
 #include "base/clock.h"
@@ -47,11 +48,11 @@ static void done(void *ctx, int result) {
 }
 
 static struct attribute text(const char *key, const char *value) {
-    return (struct attribute) {slice_from(key), {.type = VALUE_STRING, .text = slice_from(value)}};
+    return (struct attribute){slice_from(key), {.type = VALUE_STRING, .text = slice_from(value)}};
 }
 
 static struct attribute number(const char *key, int64_t value) {
-    return (struct attribute) {slice_from(key), {.type = VALUE_INT, .integer = value}};
+    return (struct attribute){slice_from(key), {.type = VALUE_INT, .integer = value}};
 }
 
 static struct resource resource_named(struct attribute *name, const char *service) {
@@ -105,19 +106,18 @@ static void a_span(void **state) {
     struct attribute name;
     struct resource r = resource_named(&name, "orders");
     const struct attribute attributes[] = {
-            text("http.request.method", "GET"), text("http.route", "/orders/{id}"),
+            text("http.request.method", "GET"),       text("http.route", "/orders/{id}"),
             number("http.response.status_code", 503), text("password", "hunter2"),
-            text("url.query", "token=abc&x=1"),
-            {SLICE("tags"), {.type = VALUE_ARRAY}},
+            text("url.query", "token=abc&x=1"),       {SLICE("tags"), {.type = VALUE_ARRAY}},
     };
     const struct attribute exception[] = {text("exception.type", "ValueError"),
                                           text("exception.message", "bad password=hunter2")};
-    const struct span_event event = {.time_ns = 17, .name = SLICE("exception"),
-                                     .attributes = {exception, 2, 3}};
+    const struct span_event event = {
+            .time_ns = 17, .name = SLICE("exception"), .attributes = {exception, 2, 3}};
     struct span s = span_of(&r, 1, 1, 0, SPAN_SERVER);
     unsigned type = 99;
 
-    s.attributes = (struct attributes) {attributes, 6, 2};
+    s.attributes = (struct attributes){attributes, 6, 2};
     s.events = &event;
     s.n_events = 1;
     s.status = STATUS_ERROR;
@@ -139,14 +139,17 @@ static void a_span(void **state) {
     assert_slice(cell(x, 0, SPANS_STATUS_MESSAGE), "Bearer [scrubbed] refused");
     assert_int_equal(cell_number(x, 0, SPANS_ENTRY), 1);
     assert_int_equal(cell_number(x, 0, SPANS_DROPPED), 2);
-    assert_slice(cell(x, 0, SPANS_EVENTS),
-                 "[{\"time_ns\":\"17\",\"name\":\"exception\",\"attributes\":{\"exception.type\":"
-                 "\"ValueError\",\"exception.message\":\"bad password=[scrubbed]\"},\"dropped\":3}]");
-    assert_slice(stored(x, SPANS_ATTRIBUTES, "password", SPANS_ATTRIBUTE_TYPES, &type), "[scrubbed]");
+    assert_slice(
+            cell(x, 0, SPANS_EVENTS),
+            "[{\"time_ns\":\"17\",\"name\":\"exception\",\"attributes\":{\"exception.type\":"
+            "\"ValueError\",\"exception.message\":\"bad password=[scrubbed]\"},\"dropped\":3}]");
+    assert_slice(stored(x, SPANS_ATTRIBUTES, "password", SPANS_ATTRIBUTE_TYPES, &type),
+                 "[scrubbed]");
     assert_slice(stored(x, SPANS_ATTRIBUTES, "url.query", SPANS_ATTRIBUTE_TYPES, &type),
                  "token=[scrubbed]&x=1");
-    assert_slice(stored(x, SPANS_ATTRIBUTES, "http.response.status_code", SPANS_ATTRIBUTE_TYPES, &type),
-                 "503");
+    assert_slice(
+            stored(x, SPANS_ATTRIBUTES, "http.response.status_code", SPANS_ATTRIBUTE_TYPES, &type),
+            "503");
     assert_int_equal(type, VALUE_INT);
     assert_slice(stored(x, SPANS_ATTRIBUTES, "tags", SPANS_ATTRIBUTE_TYPES, &type), "[]");
     assert_int_equal(type, VALUE_ARRAY);
@@ -180,13 +183,14 @@ static void statements(void **state) {
 
     for (unsigned i = 0; i < 3; i++) { /* the memo answers the second and third time */
         const struct attribute attributes[] = {
-                text("db.system", "postgresql"), text("db.name", "shop"),
+                text("db.system", "postgresql"),
+                text("db.name", "shop"),
                 text("db.statement", i < 2 ? "SELECT a FROM t WHERE b = 'secret' AND c IN (1, 2)"
                                            : "SELECT a FROM t WHERE b = 'other' AND c IN (3, 4)"),
         };
         struct span s = span_of(&r, 1, (uint8_t) (i + 1), 9, SPAN_CLIENT);
         unsigned type;
-        s.attributes = (struct attributes) {attributes, 3, 0};
+        s.attributes = (struct attributes){attributes, 3, 0};
         struct ingest_txn *t = begin();
         add(t, &s);
         ingest_commit(t, done, NULL);
@@ -251,7 +255,7 @@ static void aborts(void **state) {
     const struct attribute a = text("colour", "blue");
 
     memory_store_hold(store, true);
-    s.attributes = (struct attributes) {&a, 1, 0};
+    s.attributes = (struct attributes){&a, 1, 0};
     struct ingest_txn *t = begin();
     add(t, &s);
     add(t, &s);
@@ -353,7 +357,7 @@ static void caps(void **state) {
         snprintf(value, sizeof(value), "v%u", i);
         const struct attribute a = text("id", value);
         struct span s = span_of(&r, 1, 1, 0, SPAN_SERVER);
-        s.attributes = (struct attributes) {&a, 1, 0};
+        s.attributes = (struct attributes){&a, 1, 0};
         add(t, &s);
     }
     ingest_commit(t, done, NULL);
@@ -376,7 +380,7 @@ static void caps(void **state) {
         many[i] = number("n", i);
     many[0] = text("huge", huge);
     struct span s = span_of(&r, 1, 1, 0, SPAN_SERVER);
-    s.attributes = (struct attributes) {many, 1100, 0};
+    s.attributes = (struct attributes){many, 1100, 0};
     t = begin();
     add(t, &s);
     ingest_commit(t, done, NULL);
@@ -405,10 +409,12 @@ static void logs_and_tails(void **state) {
     struct attribute name;
     struct resource r = resource_named(&name, "orders");
     const struct attribute a = text("token", "abc");
-    struct log_record l = {.resource = &r, .scope = &scope, .severity = 9,
-                           .body = {.type = VALUE_STRING,
-                                    .text = SLICE("user logged in, password=hunter2")},
-                           .attributes = {&a, 1, 0}};
+    struct log_record l = {
+            .resource = &r,
+            .scope = &scope,
+            .severity = 9,
+            .body = {.type = VALUE_STRING, .text = SLICE("user logged in, password=hunter2")},
+            .attributes = {&a, 1, 0}};
     struct error e;
 
     memory_store_hold(store, true);
@@ -459,8 +465,8 @@ static int all_done(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-            TEST(a_span),  TEST(statements), TEST(service_edges), TEST(aborts),
-            TEST(failed_commit), TEST(rejects), TEST(pressure), TEST(caps),
+            TEST(a_span),         TEST(statements), TEST(service_edges), TEST(aborts),
+            TEST(failed_commit),  TEST(rejects),    TEST(pressure),      TEST(caps),
             TEST(logs_and_tails), TEST(samples),
     };
     buffer_init(&build, 1 << 20);

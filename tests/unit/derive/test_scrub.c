@@ -76,9 +76,9 @@ static const struct {
 static const char *const harmless[] = {
         "",
         "order 4711 placed by customer 42: total 49.90 EUR",
-        "4111 1111 1111 1112",                      /* fails Luhn's check */
-        "1700000000000000000",                      /* nanoseconds */
-        "1700000000000",                            /* milliseconds */
+        "4111 1111 1111 1112", /* fails Luhn's check */
+        "1700000000000000000", /* nanoseconds */
+        "1700000000000",       /* milliseconds */
         "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
         "2026-11-20 21:06:01.123456",
         "http://orders:8080/orders/17?page=2",

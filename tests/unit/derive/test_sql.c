@@ -1,4 +1,5 @@
-/* Statements without literals: known cases of each dialect, and the property that no literal survives. */
+/* Statements without literals: known cases of each dialect, and the property that no literal
+ * survives. */
 #include "../unit.h"
 
 #include "derive/sql.h"
@@ -24,8 +25,10 @@ static const struct {
     const char *text, *fingerprint;
 } cases[] = {
         {SQL_GENERIC, "SELECT 1", "SELECT ?"},
-        {SQL_GENERIC, "  SELECT *\n\tFROM   t -- secret\n WHERE a = 'x' ; ", "SELECT * FROM t WHERE a = ?"},
-        {SQL_GENERIC, "SELECT /* secret */ a FROM t1 WHERE b2 = 3.5e-7", "SELECT a FROM t1 WHERE b2 = ?"},
+        {SQL_GENERIC, "  SELECT *\n\tFROM   t -- secret\n WHERE a = 'x' ; ",
+         "SELECT * FROM t WHERE a = ?"},
+        {SQL_GENERIC, "SELECT /* secret */ a FROM t1 WHERE b2 = 3.5e-7",
+         "SELECT a FROM t1 WHERE b2 = ?"},
         {SQL_GENERIC, "SELECT a FROM t WHERE b IN (1, 2,3) AND c IN ('x')",
          "SELECT a FROM t WHERE b IN (?) AND c IN (?)"},
         {SQL_GENERIC, "SELECT a FROM t WHERE b IN (?, ?, ?)", "SELECT a FROM t WHERE b IN (?)"},
@@ -37,7 +40,8 @@ static const struct {
          "INSERT INTO t (a, b) VALUES (?)"},
         {SQL_GENERIC, "INSERT INTO t (a, b) VALUES (1, NOW()), (2, NOW()) RETURNING id",
          "INSERT INTO t (a, b) VALUES (?, NOW()) RETURNING id"},
-        {SQL_GENERIC, "SELECT f(1, 2), -5 FROM t LIMIT 10 OFFSET 20", "SELECT f(?, ?), ? FROM t LIMIT ? OFFSET ?"},
+        {SQL_GENERIC, "SELECT f(1, 2), -5 FROM t LIMIT 10 OFFSET 20",
+         "SELECT f(?, ?), ? FROM t LIMIT ? OFFSET ?"},
         {SQL_GENERIC, "SELECT a-1, a - -1 FROM t", "SELECT a-?, a - ? FROM t"},
         {SQL_GENERIC, "SELECT 'it''s' || 'x'", "SELECT ? || ?"},
         {SQL_GENERIC, "SELECT 'it\\'s secret' , b FROM t", "SELECT ?"},
@@ -46,21 +50,26 @@ static const struct {
         {SQL_GENERIC, "SELECT \"a\".\"b\" FROM \"a\" WHERE \"a\".\"b\" = \"c\".\"d\"",
          "SELECT \"a\".\"b\" FROM \"a\" WHERE \"a\".\"b\" = \"c\".\"d\""},
         {SQL_GENERIC, "SELECT * FROM t WHERE name = \"secret\"", "SELECT * FROM t WHERE name = ?"},
-        {SQL_GENERIC, "SELECT * FROM t WHERE a = :name AND b = @p1 AND c = %s AND d = %(x)s AND e = $1",
+        {SQL_GENERIC,
+         "SELECT * FROM t WHERE a = :name AND b = @p1 AND c = %s AND d = %(x)s AND e = $1",
          "SELECT * FROM t WHERE a = ? AND b = ? AND c = ? AND d = ? AND e = ?"},
         {SQL_GENERIC, "SELECT {id:UInt64}, a::int, @@version", "SELECT ?, a::int, @@version"},
-        {SQL_POSTGRES, "SELECT $$secret$$, $tag$ sec$$ret $tag$, E'a\\'b' FROM t", "SELECT ?, ?, ? FROM t"},
+        {SQL_POSTGRES, "SELECT $$secret$$, $tag$ sec$$ret $tag$, E'a\\'b' FROM t",
+         "SELECT ?, ?, ? FROM t"},
         {SQL_POSTGRES, "SELECT a /* x /* y */ secret */ FROM t", "SELECT a FROM t"},
         {SQL_POSTGRES, "SELECT 'C:\\' , b FROM t", "SELECT ? , b FROM t"},
-        {SQL_POSTGRES, "SELECT * FROM t WHERE a = ANY(ARRAY[1,2,3])", "SELECT * FROM t WHERE a = ANY(ARRAY[?])"},
+        {SQL_POSTGRES, "SELECT * FROM t WHERE a = ANY(ARRAY[1,2,3])",
+         "SELECT * FROM t WHERE a = ANY(ARRAY[?])"},
         {SQL_POSTGRES, "SELECT \"weird name\" FROM t", "SELECT \"weird name\" FROM t"},
         {SQL_POSTGRES, "SELECT U&'d\\0061t', U&\"x\" FROM t", "SELECT ?, \"x\" FROM t"},
         {SQL_MYSQL, "SELECT `a b` FROM t WHERE c = \"secret\" # secret\n AND d = 'a\\'b'",
          "SELECT `a b` FROM t WHERE c = ? AND d = ?"},
         {SQL_MYSQL, "SELECT _utf8'secret', 1e10", "SELECT ?, ?"},
-        {SQL_MSSQL, "SELECT [order id] FROM [dbo].[t] WHERE a = N'x'", "SELECT [order id] FROM [dbo].[t] WHERE a = ?"},
+        {SQL_MSSQL, "SELECT [order id] FROM [dbo].[t] WHERE a = N'x'",
+         "SELECT [order id] FROM [dbo].[t] WHERE a = ?"},
         {SQL_STRICT, "SELECT q'[it's secret]' FROM dual", "SELECT ? FROM dual"},
-        {SQL_DOCUMENT, "{\"find\": \"users\", \"filter\": {\"age\": {\"$gt\": 30}, \"tags\": [1, \"x\"]}}",
+        {SQL_DOCUMENT,
+         "{\"find\": \"users\", \"filter\": {\"age\": {\"$gt\": 30}, \"tags\": [1, \"x\"]}}",
          "{\"find\": ?, \"filter\": {\"age\": {\"$gt\": ?}, \"tags\": [?, ?]}}"},
         {SQL_GENERIC, "{'find': 'users', 'n': None}", "{'find': ?, 'n': ?}"},
         {SQL_COMMAND, "SET key secret EX 5", "SET ?"},
@@ -78,7 +87,8 @@ static void fingerprints(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct slice s = fingerprint(cases[i].dialect, cases[i].text);
         if (!slice_is(s, cases[i].fingerprint))
-            fail_msg("%s\n  became %.*s\n  wanted %s", cases[i].text, SLICE_ARG(s), cases[i].fingerprint);
+            fail_msg("%s\n  became %.*s\n  wanted %s", cases[i].text, SLICE_ARG(s),
+                     cases[i].fingerprint);
         char again[4096];
         snprintf(again, sizeof(again), "%.*s", SLICE_ARG(s));
         assert_slice(fingerprint(cases[i].dialect, again), cases[i].fingerprint); /* stable */
@@ -91,7 +101,8 @@ static void agree(void **state) {
         char text[4096];
         snprintf(text, sizeof(text), "%.*s", SLICE_ARG(sanitised(cases[i].dialect, cases[i].text)));
         if (!slice_is(fingerprint(cases[i].dialect, text), cases[i].fingerprint))
-            fail_msg("%s\n  sanitised %s\n  became %.*s", cases[i].text, text, SLICE_ARG(buffer_slice(&out)));
+            fail_msg("%s\n  sanitised %s\n  became %.*s", cases[i].text, text,
+                     SLICE_ARG(buffer_slice(&out)));
     }
 }
 
@@ -114,14 +125,17 @@ static uint32_t below(uint32_t n) {
 /* Random statements with a marked secret in every literal: none may be seen afterwards. */
 static void no_literal_survives(void **state) {
     static const char *const parts[] = {
-            "SELECT ", "a, ", "FROM t ", "WHERE ", "b = ", "AND ", "(", ")", ", ", "IN (", "VALUES (",
-            "-- c\n", "/* c */ ", "= ", "< ", "LIKE ", ":p ", "? ", "\"id\" ", "\"t\".", "- ", "1 ", "x.",
-            "CASE WHEN ", "f(", "[", "] ", "$1 ", "::int ", "@v ", "%s ", ";", "\n", "tab1e ", "_x ",
+            "SELECT ", "a, ",   "FROM t ",    "WHERE ",   "b = ",    "AND ",     "(",
+            ")",       ", ",    "IN (",       "VALUES (", "-- c\n",  "/* c */ ", "= ",
+            "< ",      "LIKE ", ":p ",        "? ",       "\"id\" ", "\"t\".",   "- ",
+            "1 ",      "x.",    "CASE WHEN ", "f(",       "[",       "] ",       "$1 ",
+            "::int ",  "@v ",   "%s ",        ";",        "\n",      "tab1e ",   "_x ",
     };
     static const char *const literals[] = {
-            "'SECRET'", "'a ''SECRET'' b'", "N'SECRET'", "X'5ECRE7'", "'\nSECRET'", "-- SECRET\n",
-            "/* SECRET */", "'SECRET;SECRET'", "'(SECRET)'", "'--SECRET'", "'/*SECRET'", "4242424242",
-            "0x4242424242", "-4242424242.5", "'\"SECRET'", "'`SECRET'", "'$$SECRET'",
+            "'SECRET'",    "'a ''SECRET'' b'", "N'SECRET'",       "X'5ECRE7'",     "'\nSECRET'",
+            "-- SECRET\n", "/* SECRET */",     "'SECRET;SECRET'", "'(SECRET)'",    "'--SECRET'",
+            "'/*SECRET'",  "4242424242",       "0x4242424242",    "-4242424242.5", "'\"SECRET'",
+            "'`SECRET'",   "'$$SECRET'",
     };
     for (unsigned round = 0; round < 20000; round++) {
         enum sql_dialect d = (enum sql_dialect) below(SQL_STRICT + 1);

@@ -84,10 +84,11 @@ static void check_span(void) {
     assert_int_equal(native_reader_cell(r, 0, SPANS_DROPPED).u64, 4);
     assert_slice(attribute(r, SPANS_ATTRIBUTES, "nested"),
                  "[1,\"a\",{\"k\":true},2.5,{\"$bytes\":\"/wE=\"}]");
-    assert_slice(cell(r, 0, SPANS_LINKS),
-                 "[{\"trace_id\":\"66656463626139383736353433323130\",\"span_id\":\"3839616263646566\","
-                 "\"trace_state\":\"\",\"flags\":1,\"attributes\":{\"why\":[1,\"a\",{\"k\":true},2.5,"
-                 "{\"$bytes\":\"/wE=\"}]}}]");
+    assert_slice(
+            cell(r, 0, SPANS_LINKS),
+            "[{\"trace_id\":\"66656463626139383736353433323130\",\"span_id\":\"3839616263646566\","
+            "\"trace_state\":\"\",\"flags\":1,\"attributes\":{\"why\":[1,\"a\",{\"k\":true},2.5,"
+            "{\"$bytes\":\"/wE=\"}]}}]");
     native_reader_free(r);
 }
 
@@ -101,25 +102,27 @@ static void traces(void **state) {
 }
 
 #define NESTED                                                                                     \
-    "{\"arrayValue\":{\"values\":[{\"intValue\":\"1\"},{\"stringValue\":\"a\"},{\"kvlistValue\":"   \
-    "{\"values\":[{\"key\":\"k\",\"value\":{\"boolValue\":true}}]}},{\"doubleValue\":2.5},"         \
+    "{\"arrayValue\":{\"values\":[{\"intValue\":\"1\"},{\"stringValue\":\"a\"},{\"kvlistValue\":"  \
+    "{\"values\":[{\"key\":\"k\",\"value\":{\"boolValue\":true}}]}},{\"doubleValue\":2.5},"        \
     "{\"bytesValue\":\"/wE=\"}]}}"
 
 static void json_traces(void **state) {
-    buffer_printf(&body,
-                  "{\"resourceSpans\":[{\"unknown\":[1,{}],\"resource\":{\"attributes\":[{\"key\":"
-                  "\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]},\"scopeSpans\":[{\"scope\":"
-                  "{\"name\":\"lib\",\"version\":\"1.0\"},\"spans\":[{\"traceId\":"
-                  "\"30313233343536373839616263646566\",\"spanId\":\"3031323334353637\",\"parentSpanId\":"
-                  "\"3736353433323130\",\"traceState\":\"a=b\",\"name\":\"good\",\"kind\":2,"
-                  "\"startTimeUnixNano\":\"%llu\",\"endTimeUnixNano\":%llu,\"attributes\":[{\"key\":"
-                  "\"http.route\",\"value\":{\"stringValue\":\"/x\"}},{\"key\":\"nested\",\"value\":" NESTED
-                  "}],\"droppedAttributesCount\":4,\"events\":[{\"timeUnixNano\":\"5\",\"name\":"
-                  "\"exception\",\"attributes\":[{\"key\":\"exception.type\",\"value\":{\"stringValue\":"
-                  "\"E\"}}]}],\"links\":[{\"traceId\":\"66656463626139383736353433323130\",\"spanId\":"
-                  "\"3839616263646566\",\"flags\":1,\"attributes\":[{\"key\":\"why\",\"value\":" NESTED
-                  "}]}],\"status\":{\"message\":\"bad\",\"code\":2},\"flags\":257}]}]}]}",
-                  (unsigned long long) NOW(), (unsigned long long) NOW() + 1000);
+    buffer_printf(
+            &body,
+            "{\"resourceSpans\":[{\"unknown\":[1,{}],\"resource\":{\"attributes\":[{\"key\":"
+            "\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]},\"scopeSpans\":[{\"scope\":"
+            "{\"name\":\"lib\",\"version\":\"1.0\"},\"spans\":[{\"traceId\":"
+            "\"30313233343536373839616263646566\",\"spanId\":\"3031323334353637\",\"parentSpanId\":"
+            "\"3736353433323130\",\"traceState\":\"a=b\",\"name\":\"good\",\"kind\":2,"
+            "\"startTimeUnixNano\":\"%llu\",\"endTimeUnixNano\":%llu,\"attributes\":[{\"key\":"
+            "\"http.route\",\"value\":{\"stringValue\":\"/"
+            "x\"}},{\"key\":\"nested\",\"value\":" NESTED
+            "}],\"droppedAttributesCount\":4,\"events\":[{\"timeUnixNano\":\"5\",\"name\":"
+            "\"exception\",\"attributes\":[{\"key\":\"exception.type\",\"value\":{\"stringValue\":"
+            "\"E\"}}]}],\"links\":[{\"traceId\":\"66656463626139383736353433323130\",\"spanId\":"
+            "\"3839616263646566\",\"flags\":1,\"attributes\":[{\"key\":\"why\",\"value\":" NESTED
+            "}]}],\"status\":{\"message\":\"bad\",\"code\":2},\"flags\":257}]}]}]}",
+            (unsigned long long) NOW(), (unsigned long long) NOW() + 1000);
     assert_int_equal(decode(OTLP_TRACES, true, buffer_slice(&body)), 0);
     assert_int_equal(rejected, 0);
     check_span();
@@ -257,12 +260,19 @@ static void many(void **state) {
 
 static void json_hostile(void **state) {
     static const char *const bodies[] = {
-            "", "[]", "1", "{", "{\"resourceSpans\":{}}", "{\"resourceSpans\":[1]}",
+            "",
+            "[]",
+            "1",
+            "{",
+            "{\"resourceSpans\":{}}",
+            "{\"resourceSpans\":[1]}",
             "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[1]}]}]}",
             "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"startTimeUnixNano\":\"x\"}]}]}]}",
-            "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"attributes\":[{\"key\":\"a\",\"value\":"
+            "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"attributes\":[{\"key\":\"a\","
+            "\"value\":"
             "{\"bytesValue\":\"!\"}}]}]}]}]}",
-            "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"attributes\":[{\"key\":\"a\",\"value\":"
+            "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"attributes\":[{\"key\":\"a\","
+            "\"value\":"
             "{\"intValue\":\"1.5\"}}]}]}]}]}",
     };
     for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++) {
@@ -284,7 +294,8 @@ static double sample_of(const char *series) {
 
     for (size_t i = 0; i < native_reader_rows(s); i++) {
         char text[1000];
-        size_t n = (size_t) snprintf(text, sizeof(text), "%.*s{", SLICE_ARG(cell(s, i, SERIES_METRIC)));
+        size_t n = (size_t) snprintf(text, sizeof(text), "%.*s{",
+                                     SLICE_ARG(cell(s, i, SERIES_METRIC)));
         for (size_t k = 0; k < native_reader_length(s, i, SERIES_LABELS); k++)
             n += (size_t) snprintf(text + n, sizeof(text) - n, "%s%.*s=%.*s", k ? "," : "",
                                    SLICE_ARG(native_reader_key(s, i, SERIES_LABELS, k).text),
@@ -337,22 +348,30 @@ static void json_metrics(void **state) {
 
     buffer_printf(
             &body,
-            "{\"resourceMetrics\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":"
+            "{\"resourceMetrics\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\","
+            "\"value\":"
             "{\"stringValue\":\"shop\"}},{\"key\":\"service.namespace\",\"value\":{\"stringValue\":"
-            "\"demo\"}},{\"key\":\"service.instance.id\",\"value\":{\"stringValue\":\"i-1\"}},{\"key\":"
+            "\"demo\"}},{\"key\":\"service.instance.id\",\"value\":{\"stringValue\":\"i-1\"}},{"
+            "\"key\":"
             "\"host.name\",\"value\":{\"stringValue\":\"node\"}}]},\"scopeMetrics\":[{\"metrics\":["
-            "{\"name\":\"cpu.utilization\",\"unit\":\"1\",\"gauge\":{\"dataPoints\":[{\"timeUnixNano\":"
-            "\"%llu\",\"asDouble\":0.5,\"attributes\":[{\"key\":\"cpu.mode\",\"value\":{\"stringValue\":"
+            "{\"name\":\"cpu.utilization\",\"unit\":\"1\",\"gauge\":{\"dataPoints\":[{"
+            "\"timeUnixNano\":"
+            "\"%llu\",\"asDouble\":0.5,\"attributes\":[{\"key\":\"cpu.mode\",\"value\":{"
+            "\"stringValue\":"
             "\"user\"}}]}]}},"
-            "{\"name\":\"http.requests\",\"unit\":\"{request}\",\"sum\":{\"aggregationTemporality\":2,"
+            "{\"name\":\"http.requests\",\"unit\":\"{request}\",\"sum\":{"
+            "\"aggregationTemporality\":2,"
             "\"isMonotonic\":true,\"dataPoints\":[{\"timeUnixNano\":\"%llu\",\"asInt\":\"42\"}]}},"
             "{\"name\":\"http.server.request.duration\",\"unit\":\"s\",\"histogram\":"
-            "{\"aggregationTemporality\":2,\"dataPoints\":[{\"timeUnixNano\":\"%llu\",\"count\":\"6\","
+            "{\"aggregationTemporality\":2,\"dataPoints\":[{\"timeUnixNano\":\"%llu\",\"count\":"
+            "\"6\","
             "\"sum\":1.5,\"bucketCounts\":[\"1\",2,\"3\"],\"explicitBounds\":[0.1,1]}]}},"
-            "{\"name\":\"latency\",\"unit\":\"ms\",\"exponentialHistogram\":{\"aggregationTemporality\":2,"
+            "{\"name\":\"latency\",\"unit\":\"ms\",\"exponentialHistogram\":{"
+            "\"aggregationTemporality\":2,"
             "\"dataPoints\":[{\"timeUnixNano\":\"%llu\",\"count\":9,\"sum\":99}]}},"
             "{\"name\":\"rpc.size\",\"unit\":\"By\",\"summary\":{\"dataPoints\":[{\"timeUnixNano\":"
-            "\"%llu\",\"count\":3,\"sum\":30,\"quantileValues\":[{\"quantile\":0.5,\"value\":10}]}]}}"
+            "\"%llu\",\"count\":3,\"sum\":30,\"quantileValues\":[{\"quantile\":0.5,\"value\":10}]}]"
+            "}}"
             "]}]}]}",
             t, t, t, t, t);
     assert_int_equal(decode(OTLP_METRICS, true, buffer_slice(&body)), 0);
@@ -381,8 +400,9 @@ static void names(void **state) {
 
     arena_init(&a, 1 << 20);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
-        assert_slice(prometheus_metric_name(&a, slice_from(cases[i].name), slice_from(cases[i].unit),
-                                            cases[i].counter, cases[i].gauge),
+        assert_slice(prometheus_metric_name(&a, slice_from(cases[i].name),
+                                            slice_from(cases[i].unit), cases[i].counter,
+                                            cases[i].gauge),
                      cases[i].wanted);
     assert_slice(prometheus_label_name(&a, SLICE("http.route")), "http_route");
     assert_slice(prometheus_label_name(&a, SLICE("0a")), "key_0a");
@@ -395,9 +415,9 @@ static void names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-            TEST(traces), TEST(json_traces), TEST(truncated), TEST(damaged),      TEST(wrong_types),
-            TEST(texts),  TEST(deep),        TEST(many),      TEST(json_hostile), TEST(metrics),
-            TEST(json_metrics), TEST(names),
+            TEST(traces),       TEST(json_traces), TEST(truncated),    TEST(damaged),
+            TEST(wrong_types),  TEST(texts),       TEST(deep),         TEST(many),
+            TEST(json_hostile), TEST(metrics),     TEST(json_metrics), TEST(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

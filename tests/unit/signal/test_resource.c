@@ -15,7 +15,8 @@ static uint64_t id_of(const struct attribute *items, size_t n) {
 }
 
 static void ids(void **state) {
-    const struct attribute a = {SLICE("service.name"), {.type = VALUE_STRING, .text = SLICE("shop")}},
+    const struct attribute a = {SLICE("service.name"),
+                                {.type = VALUE_STRING, .text = SLICE("shop")}},
                            b = {SLICE("process.pid"), {.type = VALUE_INT, .integer = 7}},
                            c = {SLICE("process.pid"), {.type = VALUE_STRING, .text = SLICE("7")}};
     const struct attribute ab[] = {a, b}, ba[] = {b, a}, ac[] = {a, c}, aa[] = {a, a};
@@ -49,7 +50,7 @@ static void names(void **state) {
 static void nested_too_deeply(void **state) {
     struct value levels[64] = {{.type = VALUE_INT}};
     for (unsigned i = 1; i < 64; i++)
-        levels[i] = (struct value) {.type = VALUE_ARRAY, .array = {&levels[i - 1], 1}};
+        levels[i] = (struct value){.type = VALUE_ARRAY, .array = {&levels[i - 1], 1}};
     const struct attribute a = {SLICE("deep"), levels[63]};
     struct resource r = {.attributes = {&a, 1, 0}};
 

@@ -16,31 +16,36 @@ static struct slice text_of(struct value v) {
 }
 
 static void scalars(void **state) {
-    assert_slice(text_of((struct value) {.type = VALUE_STRING, .text = SLICE("a \"b\"")}), "a \"b\"");
-    assert_slice(text_of((struct value) {.type = VALUE_BOOL, .boolean = true}), "true");
-    assert_slice(text_of((struct value) {.type = VALUE_INT, .integer = INT64_MIN}),
+    assert_slice(text_of((struct value){.type = VALUE_STRING, .text = SLICE("a \"b\"")}),
+                 "a \"b\"");
+    assert_slice(text_of((struct value){.type = VALUE_BOOL, .boolean = true}), "true");
+    assert_slice(text_of((struct value){.type = VALUE_INT, .integer = INT64_MIN}),
                  "-9223372036854775808");
-    assert_slice(text_of((struct value) {.type = VALUE_DOUBLE, .number = 3}), "3");
-    assert_slice(text_of((struct value) {.type = VALUE_DOUBLE, .number = 0.1}), "0.1");
-    assert_slice(text_of((struct value) {.type = VALUE_DOUBLE, .number = -INFINITY}), "-Infinity");
-    assert_slice(text_of((struct value) {.type = VALUE_BYTES, .text = SLICE("\xff\x01")}), "/wE=");
-    assert_slice(text_of((struct value) {.type = VALUE_EMPTY}), "");
+    assert_slice(text_of((struct value){.type = VALUE_DOUBLE, .number = 3}), "3");
+    assert_slice(text_of((struct value){.type = VALUE_DOUBLE, .number = 0.1}), "0.1");
+    assert_slice(text_of((struct value){.type = VALUE_DOUBLE, .number = -INFINITY}), "-Infinity");
+    assert_slice(text_of((struct value){.type = VALUE_BYTES, .text = SLICE("\xff\x01")}), "/wE=");
+    assert_slice(text_of((struct value){.type = VALUE_EMPTY}), "");
 }
 
 static void nested(void **state) {
     const struct attribute pair = {SLICE("k"), {.type = VALUE_BOOL, .boolean = true}};
     const struct value items[] = {
-            {.type = VALUE_INT, .integer = 1},     {.type = VALUE_STRING, .text = SLICE("a\n")},
-            {.type = VALUE_DOUBLE, .number = 2},   {.type = VALUE_DOUBLE, .number = NAN},
-            {.type = VALUE_BYTES, .text = SLICE("ab")}, {.type = VALUE_MAP, .map = {&pair, 1}},
-            {.type = VALUE_EMPTY},                 {.type = VALUE_INT, .integer = INT64_MAX},
+            {.type = VALUE_INT, .integer = 1},
+            {.type = VALUE_STRING, .text = SLICE("a\n")},
+            {.type = VALUE_DOUBLE, .number = 2},
+            {.type = VALUE_DOUBLE, .number = NAN},
+            {.type = VALUE_BYTES, .text = SLICE("ab")},
+            {.type = VALUE_MAP, .map = {&pair, 1}},
+            {.type = VALUE_EMPTY},
+            {.type = VALUE_INT, .integer = INT64_MAX},
     };
     const struct value array = {.type = VALUE_ARRAY, .array = {items, 8}};
 
     assert_slice(text_of(array), "[1,\"a\\n\",2.0,{\"$double\":\"NaN\"},{\"$bytes\":\"YWI=\"},"
                                  "{\"k\":true},null,9223372036854775807]");
-    assert_slice(text_of((struct value) {.type = VALUE_ARRAY}), "[]");
-    assert_slice(text_of((struct value) {.type = VALUE_MAP}), "{}");
+    assert_slice(text_of((struct value){.type = VALUE_ARRAY}), "[]");
+    assert_slice(text_of((struct value){.type = VALUE_MAP}), "{}");
 }
 
 static void depth(void **state) {
@@ -48,7 +53,7 @@ static void depth(void **state) {
     struct slice s;
 
     for (unsigned i = 1; i < VALUE_DEPTH_MAX + 2; i++)
-        levels[i] = (struct value) {.type = VALUE_ARRAY, .array = {&levels[i - 1], 1}};
+        levels[i] = (struct value){.type = VALUE_ARRAY, .array = {&levels[i - 1], 1}};
     assert_int_equal(value_text(&levels[VALUE_DEPTH_MAX - 1], &build, &arena, &s), 0);
     assert_int_equal(value_text(&levels[VALUE_DEPTH_MAX], &build, &arena, &s), -EINVAL);
 }

@@ -83,7 +83,8 @@ static void damage(void **state) {
         assert_int_equal(decompress(all[c], SLICE("not compressed at all"), &plain), -EBADMSG);
         compress(all[c], text_of(5000), 3, &packed);
         for (size_t n = 0; n < packed.size; n++)
-            assert_int_equal(decompress(all[c], slice_take(buffer_slice(&packed), n), &plain), -EBADMSG);
+            assert_int_equal(decompress(all[c], slice_take(buffer_slice(&packed), n), &plain),
+                             -EBADMSG);
         buffer_append(&packed, "trailing", 8);
         assert_int_equal(decompress(all[c], buffer_slice(&packed), &plain), -EBADMSG);
         assert_int_equal(plain.size, 0);

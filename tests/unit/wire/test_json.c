@@ -70,7 +70,8 @@ static void any_bytes(void **state) {
         }
         struct json_writer w = fresh();
         json_put_string(&w, slice_new(bytes, seed));
-        json_t *v = json_loadb((const char *) out.data, out.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        json_t *v = json_loadb((const char *) out.data, out.size, JSON_DECODE_ANY | JSON_ALLOW_NUL,
+                               NULL);
         assert_non_null(v);
         json_decref(v);
     }
@@ -81,11 +82,21 @@ static void doubles(void **state) {
         double v;
         const char *text;
     } cases[] = {
-            {0, "0"},          {-0.0, "-0"},        {1, "1"},       {-1.5, "-1.5"},
-            {0.1, "0.1"},      {0.30000000000000004, "0.30000000000000004"},
-            {1e300, "1e+300"}, {123456789.125, "123456789.125"},    {1e15, "1e+15"},
-            {5e-324, "4.94065645841247e-324"},  {0.05, "0.05"},     {1024, "1024"},
-            {NAN, "NaN"},      {INFINITY, "Infinity"},              {-INFINITY, "-Infinity"},
+            {0, "0"},
+            {-0.0, "-0"},
+            {1, "1"},
+            {-1.5, "-1.5"},
+            {0.1, "0.1"},
+            {0.30000000000000004, "0.30000000000000004"},
+            {1e300, "1e+300"},
+            {123456789.125, "123456789.125"},
+            {1e15, "1e+15"},
+            {5e-324, "4.94065645841247e-324"},
+            {0.05, "0.05"},
+            {1024, "1024"},
+            {NAN, "NaN"},
+            {INFINITY, "Infinity"},
+            {-INFINITY, "-Infinity"},
     };
     char text[NUMBER_TEXT_MAX];
 

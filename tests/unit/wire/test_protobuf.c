@@ -4,7 +4,8 @@
 #include "wire/protobuf.h"
 
 static void round_trip(void **state) {
-    static const uint64_t numbers[] = {0, 1, 127, 128, 16383, 16384, UINT32_MAX, INT64_MAX, UINT64_MAX};
+    static const uint64_t numbers[] = {0,     1,          127,       128,       16383,
+                                       16384, UINT32_MAX, INT64_MAX, UINT64_MAX};
     struct buffer b;
     struct pb_field f;
     size_t n = sizeof(numbers) / sizeof(*numbers);
@@ -70,13 +71,15 @@ static int first(const void *bytes, size_t size) {
 
 static void hostile(void **state) {
     assert_int_equal(FIRST(""), 0);
-    assert_int_equal(FIRST("\x00"), -EBADMSG);                 /* field number 0 */
-    assert_int_equal(FIRST("\x02\x00"), -EBADMSG);             /* field number 0 with a length */
-    assert_int_equal(FIRST("\x0b\x0c"), -EBADMSG);             /* a group */
-    assert_int_equal(FIRST("\x0c"), -EBADMSG);                 /* the end of a group */
-    assert_int_equal(FIRST("\x0e"), -EBADMSG);                 /* wire type 6 */
-    assert_int_equal(FIRST("\x0f"), -EBADMSG);                 /* wire type 7 */
-    assert_int_equal(FIRST("\x0a\x05" "abcd"), -EBADMSG);      /* one byte short */
+    assert_int_equal(FIRST("\x00"), -EBADMSG);     /* field number 0 */
+    assert_int_equal(FIRST("\x02\x00"), -EBADMSG); /* field number 0 with a length */
+    assert_int_equal(FIRST("\x0b\x0c"), -EBADMSG); /* a group */
+    assert_int_equal(FIRST("\x0c"), -EBADMSG);     /* the end of a group */
+    assert_int_equal(FIRST("\x0e"), -EBADMSG);     /* wire type 6 */
+    assert_int_equal(FIRST("\x0f"), -EBADMSG);     /* wire type 7 */
+    assert_int_equal(FIRST("\x0a\x05"
+                           "abcd"),
+                     -EBADMSG);                                     /* one byte short */
     assert_int_equal(FIRST("\x0a\x80\x80\x80\x80\x04x"), -EBADMSG); /* 1 GiB */
     assert_int_equal(FIRST("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), -EBADMSG); /* 2^64-1 */
     assert_int_equal(FIRST("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), -EBADMSG); /* 65 bits */
@@ -86,7 +89,7 @@ static void hostile(void **state) {
     assert_int_equal(FIRST("\x09\x01\x02\x03"), -EBADMSG);
     assert_int_equal(FIRST("\x0d\x01\x02\x03"), -EBADMSG);
     assert_int_equal(FIRST("\xff\xff\xff\xff\xff\x01\x00"), -EBADMSG); /* a tag beyond 32 bits */
-    assert_int_equal(FIRST("\x08\x80\x80\x00"), 1);            /* padded varints are allowed */
+    assert_int_equal(FIRST("\x08\x80\x80\x00"), 1); /* padded varints are allowed */
 }
 
 static void packed(void **state) {
@@ -117,8 +120,9 @@ static void full_buffer(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(round_trip), cmocka_unit_test(nested_lengths), cmocka_unit_test(hostile),
-            cmocka_unit_test(packed),     cmocka_unit_test(full_buffer),
+            cmocka_unit_test(round_trip),  cmocka_unit_test(nested_lengths),
+            cmocka_unit_test(hostile),     cmocka_unit_test(packed),
+            cmocka_unit_test(full_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,11 +25,15 @@ static void repair(void **state) {
             {"plain", "plain"},
             {"\xff", "\xef\xbf\xbd"},
             {"a\xc3", "a\xef\xbf\xbd"},
-            {"\xe2\x82", "\xef\xbf\xbd"},                         /* one character, cut: one mark */
-            {"\xe2\x82" "x", "\xef\xbf\xbd" "x"},
-            {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},             /* overlong */
+            {"\xe2\x82", "\xef\xbf\xbd"}, /* one character, cut: one mark */
+            {"\xe2\x82"
+             "x",
+             "\xef\xbf\xbd"
+             "x"},
+            {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},                 /* overlong */
             {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* a surrogate */
-            {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* beyond 10FFFF */
+            {"\xf4\x90\x80\x80",
+             "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* beyond 10FFFF */
             {"\xf0\x9f\x98\x80\x80", "\xf0\x9f\x98\x80\xef\xbf\xbd"},
     };
     struct arena a;
@@ -46,9 +50,11 @@ static void repair(void **state) {
 }
 
 static void cut(void **state) {
-    struct slice s = SLICE("a\xe2\x82\xac" "b");
+    struct slice s = SLICE("a\xe2\x82\xac"
+                           "b");
 
-    assert_slice(utf8_cut(s, 5), "a\xe2\x82\xac" "b");
+    assert_slice(utf8_cut(s, 5), "a\xe2\x82\xac"
+                                 "b");
     assert_slice(utf8_cut(s, 4), "a\xe2\x82\xac");
     assert_slice(utf8_cut(s, 3), "a");
     assert_slice(utf8_cut(s, 2), "a");
