@@ -19,7 +19,16 @@ export interface FacetsProps {
   filter: string;
   onFilter: (filter: string) => void;
   label: string;
+  /** Values that stand out against the rest, by `standingKey`: how often they are inside and outside. */
+  standing?: ReadonlyMap<string, Standing>;
 }
+
+export interface Standing {
+  inside: number;
+  outside: number;
+}
+
+export const standingKey = (key: string, value: string): string => `${key}\n${value}`;
 
 /** Keys whose values carry a colour or a meaning of their own. */
 const toneOf = (key: string, value: string): string | undefined => {
@@ -29,7 +38,7 @@ const toneOf = (key: string, value: string): string | undefined => {
   return undefined;
 };
 
-export function Facets({ resource, filter, onFilter, label }: FacetsProps) {
+export function Facets({ resource, filter, onFilter, label, standing }: FacetsProps) {
   const { data } = resource;
   if (!data) {
     if (resource.error) {
@@ -54,7 +63,7 @@ export function Facets({ resource, filter, onFilter, label }: FacetsProps) {
   return (
     <nav class={`facets ${resource.stale ? "dim" : ""}`} aria-label={label}>
       {facets.map((facet) => (
-        <FacetGroup key={facet.key} facet={facet} filter={filter} onFilter={onFilter} />
+        <FacetGroup key={facet.key} facet={facet} filter={filter} onFilter={onFilter} standing={standing} />
       ))}
       {data.sampled < 1 && (
         <p class="facets-note muted">Counted over {ratio(data.sampled)} of the rows; counts are estimates.</p>
@@ -69,6 +78,7 @@ function FacetGroup(props: {
   facet: FacetList["facets"][number];
   filter: string;
   onFilter: (filter: string) => void;
+  standing?: ReadonlyMap<string, Standing>;
 }) {
   const { facet, filter, onFilter } = props;
   const [folded, setFolded] = useState(false);
@@ -102,6 +112,7 @@ function FacetGroup(props: {
               share={sum ? v.count / sum : 0}
               filter={filter}
               onFilter={onFilter}
+              standing={props.standing?.get(standingKey(facet.key, v.value))}
             />
           ))}
           {out.map((value) => (
@@ -143,8 +154,9 @@ function FacetValue(props: {
   share: number;
   filter: string;
   onFilter: (filter: string) => void;
+  standing?: Standing;
 }) {
-  const { name, value, filter, onFilter } = props;
+  const { name, value, filter, onFilter, standing } = props;
   const state = chosen(filter, name, value);
   const tone = toneOf(name, value);
   const toggle = (exclude: boolean) => onFilter(toggleTerm(filter, name, value, exclude));
@@ -159,6 +171,14 @@ function FacetValue(props: {
       >
         {tone && <i aria-hidden="true" />}
         <span class="ellipsis">{value === "" ? "(empty)" : middle(value, 40)}</span>
+        {standing && (
+          <span
+            class="facet-standing"
+            title={`${ratio(standing.inside)} of what is in the box, ${ratio(standing.outside)} of the rest`}
+          >
+            ↑ {Math.round(standing.inside * 100)} %
+          </span>
+        )}
         <span class="facet-count">{count(props.count)}</span>
       </button>
       <button

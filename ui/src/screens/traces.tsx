@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useApi } from "../api";
-import type { DurationHistogram, FacetList, Status, TraceList, TraceSummary } from "../api-types";
+import type { Comparison, DurationHistogram, FacetList, Status, TraceList, TraceSummary } from "../api-types";
 import { ago, count, duration, full, middle, plural, ratio, timestamp } from "../format";
 import { Empty } from "../parts/empty";
 import { ErrorState } from "../parts/errorstate";
@@ -16,7 +16,7 @@ import { Skeleton } from "../parts/skeleton";
 import { type Column, Table } from "../parts/table";
 import { href, param, setParams } from "../router";
 import { filter, range, setFilter, zoomTo } from "../state";
-import { Compare } from "./traces/compare";
+import { boxParams, Compare, standsOut } from "./traces/compare";
 import { usePages } from "./traces/pages";
 import "../parts/sidepanel.css";
 import "./traces/traces.css";
@@ -51,6 +51,12 @@ export default function Traces() {
   const asked = { ...range.value, filter: filter.value };
   const histogram = useApi<DurationHistogram>("/traces/histogram", asked);
   const facets = useApi<FacetList>("/traces/facets", asked);
+  const compared = useApi<Comparison>(
+    box ? "/traces/compare" : null,
+    box ? { ...asked, ...boxParams(box) } : {},
+    { live: false },
+  );
+  const standing = useMemo(() => standsOut(compared.data), [compared.data]);
   const status = useApi<Status>("/status", {}, { live: true });
   const times = box
     ? { from: String(Math.round(box.from * 1000)), to: String(Math.round(box.to * 1000)) }
@@ -93,7 +99,13 @@ export default function Traces() {
         <button type="button" class="facet-close button" onClick={() => setFacetsOpen(false)}>
           Done
         </button>
-        <Facets resource={facets} filter={filter.value} onFilter={setFilter} label="Spans by" />
+        <Facets
+          resource={facets}
+          filter={filter.value}
+          onFilter={setFilter}
+          label="Spans by"
+          standing={standing}
+        />
       </aside>
       <div class="split-main" ref={main}>
         <section class="traces-top">
@@ -112,7 +124,7 @@ export default function Traces() {
             <Skeleton height={HEATMAP_HEIGHT} shown={histogram.slow} />
           )}
           {box && <BoxBar box={box} histogram={histogram.data} onClose={() => setBox(null)} />}
-          {box && <Compare box={box} />}
+          {box && <Compare compared={compared} />}
         </section>
         <div class="traces-bar">
           <button

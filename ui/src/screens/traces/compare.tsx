@@ -1,12 +1,13 @@
 /** What is different about the requests in a box of the heat map: values inside against outside. */
-import { useApi } from "../../api";
+import type { Resource } from "../../api";
 import type { Comparison } from "../../api-types";
 import { middle, ratio } from "../../format";
 import { ErrorState } from "../../parts/errorstate";
+import { type Standing, standingKey } from "../../parts/facets";
 import { toggleTerm } from "../../parts/facets.filter";
 import type { Box } from "../../parts/heatmap.draw";
 import { Skeleton } from "../../parts/skeleton";
-import { filter, range, setFilter } from "../../state";
+import { filter, setFilter } from "../../state";
 
 const SHOWN = 6;
 const VALUES = 2;
@@ -33,12 +34,16 @@ export function compareSentence(c: Comparison): string {
   return `${ratio(best.inside)} of them have ${best.key} ${best.value || "(empty)"}, against ${ratio(best.outside)} of the others.`;
 }
 
-export function Compare({ box }: { box: Box }) {
-  const compared = useApi<Comparison>(
-    "/traces/compare",
-    { ...range.value, filter: filter.value, ...boxParams(box) },
-    { live: false },
-  );
+/** Values clearly more frequent inside the box than outside, for the facets. */
+export function standsOut(c: Comparison | undefined): Map<string, Standing> {
+  const out = new Map<string, Standing>();
+  for (const f of c?.facets ?? []) {
+    for (const v of f.values) if (v.inside - v.outside >= 0.2) out.set(standingKey(f.key, v.value), v);
+  }
+  return out;
+}
+
+export function Compare({ compared }: { compared: Resource<Comparison> }) {
   if (!compared.data) {
     return (
       <div class="compare">
