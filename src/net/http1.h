@@ -81,8 +81,9 @@ struct http_server {
     unsigned n_connections;
     pthread_t sweeper;
     pthread_cond_t wake;
-    bool sweeping, stopping;
+    bool sweeping;
     _Atomic bool draining; /* answers close their connections */
+    _Atomic bool stopping; /* no handler is called any more */
 };
 
 /* ---- http1_exchange.c: libmicrohttpd's callbacks ---- */

@@ -193,7 +193,7 @@ static enum MHD_Result dispatch(struct exchange *x) {
     c->phase_end_ns = clock_monotonic_ns() + ns_max;
     x->request.deadline_ns = c->phase_end_ns;
     pthread_mutex_unlock(&c->lock);
-    if (ended)
+    if (ended || atomic_load(&c->server->stopping))
         return MHD_NO; /* the client was told 408: it must not be stored all the same */
     x->dispatched = true;
     if (x->refuse_status)

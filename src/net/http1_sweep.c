@@ -105,6 +105,16 @@ void http1_sweeper_stop(struct http_server *s) {
         pthread_join(s->sweeper, NULL);
 }
 
+/* Answers for a handler that has not, or ends the stream that it has just begun. */
+static void end_work(struct exchange *x) {
+    http1_refuse(x, 503, "overloaded", "the server is shutting down");
+    pthread_mutex_lock(&x->request.lock);
+    struct http_stream *stream = x->stream;
+    pthread_mutex_unlock(&x->request.lock);
+    if (stream)
+        http1_stream_give_up(stream);
+}
+
 void http1_end_connections(struct http_server *s, bool all) {
     pthread_mutex_lock(&s->lock);
     for (struct connection *c = s->connections; c; c = c->next) {
@@ -112,7 +122,7 @@ void http1_end_connections(struct http_server *s, bool all) {
         if (c->phase == PHASE_STREAMING && c->exchange)
             http1_stream_give_up(c->exchange->stream);
         else if (c->phase == PHASE_WORKING && all)
-            http1_refuse(c->exchange, 503, "overloaded", "the server is shutting down");
+            end_work(c->exchange);
         else if (c->phase == PHASE_IDLE || all)
             end_connection(c);
         pthread_mutex_unlock(&c->lock);

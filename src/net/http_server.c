@@ -166,6 +166,7 @@ void http_server_stop(struct http_server *s, int64_t grace_ns) {
         wait_for_none(s, clock_monotonic_ns() + last_words_ns);
     }
     http1_sweeper_stop(s);
+    atomic_store(&s->stopping, true);
     http1_end_connections(s, true); /* nothing may be suspended when the daemon stops */
     MHD_stop_daemon(s->daemon);
     server_free(s);
