@@ -79,7 +79,8 @@ export const full = (value: number | null | undefined): string =>
 export function rateParts(perSecond: number | null | undefined): Quantity {
   if (!known(perSecond)) return none;
   if (perSecond === 0) return { figure: "0", unit: "/s" };
-  if (Math.abs(perSecond) < 0.0995) {
+  // Per second as long as it reads well: figures of one column stay comparable.
+  if (Math.abs(perSecond) < 0.00995) {
     const perMinute = perSecond * 60;
     return Math.abs(perMinute) < 0.0995
       ? { figure: digits(perMinute * 60), unit: "/h" }

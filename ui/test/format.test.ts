@@ -1,6 +1,7 @@
 // Protects: figures have three significant digits and a unit, never a rounding that lies; times keep nanoseconds.
 import { afterEach, describe, expect, test } from "vitest";
 import * as f from "../src/format";
+import { shorten } from "../src/parts/name";
 import { zone } from "../src/state";
 
 const plain = (text: string) => text.replace(/\u202f/g, " ");
@@ -40,7 +41,8 @@ test.each([
   [1310, "1.31 k/s"],
   [38.16, "38.2 /s"],
   [0.8, "0.800 /s"],
-  [0.042, "2.52 /min"],
+  [0.042, "0.0420 /s"],
+  [0.0042, "0.252 /min"],
   [0.0005, "1.80 /h"],
 ])("rate %s", (n, text) => expect(plain(f.rate(n))).toBe(text));
 
@@ -106,6 +108,14 @@ describe("names", () => {
     expect(short.startsWith("app.views")).toBe(true);
     expect(short.endsWith("place_order")).toBe(true);
   });
+});
+
+test("a name takes the room it has", () => {
+  const width = (text: string) => text.length * 7;
+  const name = "app.views.checkout.handlers.place_order";
+  expect(shorten(name, 1000, width)).toBe(name);
+  expect(shorten(name, 7 * 20, width)).toHaveLength(20);
+  expect(shorten(name, 0, width).length).toBeLessThanOrEqual(3);
 });
 
 test("ranges in words", () => {

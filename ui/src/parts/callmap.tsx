@@ -6,11 +6,13 @@
  */
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Edge, ServiceRow } from "../api-types";
-import { duration, middle, rate, ratio } from "../format";
+import { duration, rate, ratio } from "../format";
 import { href, segment } from "../router";
 import { condition } from "../state";
 import "./callmap.css";
 import { layoutCallMap, type MapEdge, type MapNode } from "./callmap-layout";
+import { textWidth } from "./measure";
+import { shorten } from "./name";
 import { serviceMark, shapePath } from "./servicename";
 
 export interface CallMapProps {
@@ -95,6 +97,9 @@ export function CallMapView({ services, edges, dim }: CallMapProps) {
     <div class={`callmap ${dim ? "dim" : ""}`} ref={host} style={{ height: `${shownHeight}px` }}>
       {width > 0 && (
         <svg width={Math.max(drawnWidth, 1)} height={height} role="group" aria-label="Map of calls">
+          {map.nodes.map((n) => (
+            <NodeBox key={n.key} n={n} {...at(n)} width={nodeWidth} />
+          ))}
           {map.edges.map((e) => (
             <EdgeLine
               key={`${e.from.key}>${e.to.key}`}
@@ -105,9 +110,6 @@ export function CallMapView({ services, edges, dim }: CallMapProps) {
               most={most}
               height={height}
             />
-          ))}
-          {map.nodes.map((n) => (
-            <NodeBox key={n.key} n={n} {...at(n)} width={nodeWidth} />
           ))}
         </svg>
       )}
@@ -158,30 +160,15 @@ function EdgeLine(props: {
   );
 }
 
-const pen = typeof document === "undefined" ? null : document.createElement("canvas").getContext("2d");
-
-/** Width in px, in the page's font. */
-function textWidth(text: string, size: string, weight = 400): number {
-  if (!pen) return text.length * 7;
-  pen.font = `${weight} ${size} ${getComputedStyle(document.body).fontFamily}`;
-  return pen.measureText(text).width;
-}
-
-/** The name with its middle left out until it fits. */
-function fitted(name: string, width: number): string {
-  let text = name;
-  for (let n = Math.min(name.length, 40); n > 4 && textWidth(text, "12px", 500) > width; n--)
-    text = middle(name, n);
-  return text;
-}
-
 const letters: Record<string, string> = { database: "DB", messaging: "MQ", http: "↗", external: "↗" };
 
 function NodeBox({ n, x, y, width }: { n: MapNode; width: number } & Point) {
   const isService = n.type === "service";
   const mark = serviceMark(n.name);
   const traffic = rate(n.rate);
-  const label = fitted(n.name, width - 26 - 9 - 10 - textWidth(traffic, "11px"));
+  const family = getComputedStyle(document.body).fontFamily;
+  const room = width - 26 - 9 - 10 - textWidth(traffic, `400 11px ${family}`);
+  const label = shorten(n.name, room, (t) => textWidth(t, `500 12px ${family}`));
   const box = (
     <>
       <title>{`${n.name}${isService ? "" : ` (${n.system || n.type})`}, ${rate(n.rate)}`}</title>

@@ -340,7 +340,7 @@ export function ErrorTypes({ data, dim }: PartProps) {
       width: 140,
       grow: true,
       value: (e) => e.type,
-      render: (e) => <Name text={e.type} tail={16} />,
+      render: (e) => <Name text={e.type} />,
     },
     {
       key: "count",

@@ -30,8 +30,10 @@ export default function Service({ params }: ScreenProps) {
 
   const markers = useMemo<Marker[]>(() => {
     if (!data) return [];
-    // The first version ever seen is no deploy.
+    // The version a service was first seen with is no deploy.
+    const birth = toSeconds(data.service.first_seen_ns) + 60;
     return data.versions
+      .filter((v) => toSeconds(v.first_seen_ns) > birth)
       .map((v) => ({ time: toSeconds(v.first_seen_ns), label: v.version }))
       .filter((v) => v.label && v.time > toSeconds(data.from_ns) && v.time < toSeconds(data.to_ns));
   }, [data]);
@@ -68,7 +70,7 @@ export default function Service({ params }: ScreenProps) {
             </a>
           </span>
         </div>
-        {data.answer && <p class={`answer-text ${stale ? "dim" : ""}`}>{data.answer}</p>}
+        {data.answer && <AnswerText data={data} dim={stale} />}
       </section>
       <Signals data={data} markers={markers} dim={stale} />
       {data.operations.length === 0 ? (
@@ -94,6 +96,18 @@ export default function Service({ params }: ScreenProps) {
       <SlowestTraces data={data} dim={stale} />
       <ResourceFacts data={data} />
     </>
+  );
+}
+
+/** The answer leads to the traces of the operation it names. */
+function AnswerText({ data, dim }: { data: ServiceDetail; dim: boolean }) {
+  const named = data.operations.find((o) => data.answer.startsWith(`${o.name} `));
+  const filter =
+    named && `${condition("service", "=", data.service.name)} AND ${condition("name", "=", named.name)}`;
+  return (
+    <p class={`answer-text ${dim ? "dim" : ""}`}>
+      {filter ? <a href={href("/traces", { filter, sort: "slowest" })}>{data.answer}</a> : data.answer}
+    </p>
   );
 }
 
