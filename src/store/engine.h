@@ -12,7 +12,6 @@ struct engine_setting {
     uint64_t value;
 };
 
-#define ENGINE_SETTINGS_MAX 16u
 #define ENGINE_PARAMS_MAX 64u
 
 /* One SELECT. Text parameters are bound; see param.c for how their values are written. */
@@ -34,10 +33,9 @@ struct engine_ops {
     /* One statement that may change data; its answer (TSV) is appended to `ret` unless that is
      * NULL. */
     int (*execute)(struct engine *g, const char *sql, struct buffer *ret, struct error *e);
-    /* INSERT `sql` ("INSERT INTO t (a, b)") with the blocks one after the other. `lane` 0 or 1: two
-     * inserts may run side by side. */
-    int (*insert)(struct engine *g, unsigned lane, const char *sql,
-                  const struct native_block *const *blocks, size_t n, struct error *e);
+    /* INSERT `sql` ("INSERT INTO t (a, b)") with the blocks one after the other; one at a time. */
+    int (*insert)(struct engine *g, const char *sql, const struct native_block *const *blocks,
+                  size_t n, struct error *e);
 };
 
 struct engine {
@@ -45,7 +43,6 @@ struct engine {
     char version[32];
 };
 
-#define ENGINE_LANES 2u
 #define ENGINE_EXECUTE_BYTES_MAX ((size_t) 16 << 20)
 
 /* Opens libchdb on `path` (created). `lib` may be NULL. */

@@ -1,6 +1,6 @@
 /*
  * The engine inside this process. Connections run one statement at a time each, side by side: a few
- * for queries (lent to the calling threads), one for statements, one per insert lane. All memory of
+ * for queries (lent to the calling threads), one for statements, one for inserts. All memory of
  * answers is the engine's until it is copied out. Thread-safe.
  */
 #include "base/clock.h"
@@ -8,7 +8,6 @@
 #include "store/engine_library.h"
 #include "store/guard.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -30,9 +29,9 @@ struct embedded {
     struct connection queries[QUERY_CONNECTIONS_MAX];
     pthread_mutex_t statement_lock;
     struct connection statements;
-    pthread_mutex_t lane_locks[ENGINE_LANES];
-    struct connection lanes[ENGINE_LANES];
-    struct buffer gathered[ENGINE_LANES];
+    pthread_mutex_t insert_lock;
+    struct connection inserts;
+    struct buffer gathered;
 };
 
 /*
@@ -320,11 +319,11 @@ static int append_piece(void *ctx, const void *data, size_t size) {
     return a->g->lib->stream_append(a->stream, data, size) ? -EIO : 0;
 }
 
-static int insert_on(struct embedded *g, unsigned lane, const char *sql,
-                     const struct native_block *const *blocks, size_t n, struct error *e) {
+static int insert_on(struct embedded *g, const char *sql, const struct native_block *const *blocks,
+                     size_t n, struct error *e) {
     struct chdb_insert *s =
-            g->lib->stream_insert_n(*g->lanes[lane].handle, sql, strlen(sql), "Native", 6);
-    struct append a = {.g = g, .stream = s, .gathered = &g->gathered[lane]};
+            g->lib->stream_insert_n(*g->inserts.handle, sql, strlen(sql), "Native", 6);
+    struct append a = {.g = g, .stream = s, .gathered = &g->gathered};
     const char *text = g->lib->stream_insert_error(s);
     int r = text ? engine_error(text, e) : 0;
 
@@ -346,14 +345,13 @@ static int insert_on(struct embedded *g, unsigned lane, const char *sql,
     return r;
 }
 
-static int embedded_insert(struct engine *engine, unsigned lane, const char *sql,
+static int embedded_insert(struct engine *engine, const char *sql,
                            const struct native_block *const *blocks, size_t n, struct error *e) {
     struct embedded *g = (struct embedded *) engine;
 
-    assert(lane < ENGINE_LANES);
-    pthread_mutex_lock(&g->lane_locks[lane]);
-    int r = insert_on(g, lane, sql, blocks, n, e);
-    pthread_mutex_unlock(&g->lane_locks[lane]);
+    pthread_mutex_lock(&g->insert_lock);
+    int r = insert_on(g, sql, blocks, n, e);
+    pthread_mutex_unlock(&g->insert_lock);
     return r;
 }
 
@@ -389,11 +387,9 @@ static void embedded_close(struct engine *engine) {
 
     for (size_t i = 0; i < QUERY_CONNECTIONS_MAX; i++)
         connection_close(g, &g->queries[i]);
-    for (size_t i = 0; i < ENGINE_LANES; i++) {
-        connection_close(g, &g->lanes[i]);
-        buffer_done(&g->gathered[i]);
-        pthread_mutex_destroy(&g->lane_locks[i]);
-    }
+    connection_close(g, &g->inserts);
+    buffer_done(&g->gathered);
+    pthread_mutex_destroy(&g->insert_lock);
     connection_close(g, &g->statements); /* the last one stops the engine */
     pthread_mutex_destroy(&g->lock);
     pthread_mutex_destroy(&g->statement_lock);
@@ -417,11 +413,10 @@ static int embedded_start(struct embedded *g, struct error *e) {
         r = run(g, &g->statements, "CREATE DATABASE IF NOT EXISTS varan ENGINE = Atomic", e);
     if (r == 0)
         r = run(g, &g->statements, "USE varan", e);
-    for (size_t i = 0; i < ENGINE_LANES && r == 0; i++) {
-        r = connection_open(g, &g->lanes[i], e);
-        if (r == 0)
-            r = run(g, &g->lanes[i], "USE varan", e);
-    }
+    if (r == 0)
+        r = connection_open(g, &g->inserts, e);
+    if (r == 0)
+        r = run(g, &g->inserts, "USE varan", e);
     if (r < 0)
         return r;
     struct buffer version;
@@ -454,10 +449,8 @@ int engine_embedded_open(const char *lib, const char *path, struct engine **ret,
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&g->lock, NULL);
     pthread_mutex_init(&g->statement_lock, NULL);
-    for (size_t i = 0; i < ENGINE_LANES; i++) {
-        pthread_mutex_init(&g->lane_locks[i], NULL);
-        buffer_init(&g->gathered[i], APPEND_BYTES);
-    }
+    pthread_mutex_init(&g->insert_lock, NULL);
+    buffer_init(&g->gathered, APPEND_BYTES);
     if (asprintf(&g->path_arg, "%s%s", PATH_ARG, path) < 0 ||
         asprintf(&g->users_arg, "%s%s.xml", USERS_ARG, path) < 0)
         r = error_set(e, -ENOMEM, "No memory for the engine.");

@@ -7,7 +7,6 @@
 #include "net/client.h"
 #include "store/engine.h"
 
-#include <assert.h>
 #include <pthread.h>
 
 #define CLIENTS_MAX 16u /* kept; more are made and freed when all are busy */
@@ -171,13 +170,12 @@ static int http_execute(struct engine *engine, const char *sql, struct buffer *r
                     e);
 }
 
-static int http_insert(struct engine *engine, unsigned lane, const char *sql,
+static int http_insert(struct engine *engine, const char *sql,
                        const struct native_block *const *blocks, size_t n, struct error *e) {
     struct http_engine *g = (struct http_engine *) engine;
     struct buffer url, query, body;
     int r = 0;
 
-    assert(lane < ENGINE_LANES);
     buffer_init(&body, INSERT_BYTES_MAX);
     for (size_t i = 0; i < n && r == 0; i++)
         r = native_block_write(blocks[i], &body);
@@ -190,7 +188,9 @@ static int http_insert(struct engine *engine, unsigned lane, const char *sql,
     buffer_append_text(&query, " FORMAT Native");
     url_begin(g, &url);
     url_add(&url, "query", buffer_slice(&query));
-    buffer_append_text(&url, "&async_insert=0&max_partitions_per_insert_block=0");
+    buffer_append_text(&url, "&async_insert=0&max_partitions_per_insert_block=0"
+                             /* a Distributed table answers when its shards have the rows */
+                             "&distributed_foreground_insert=1");
     buffer_done(&query);
     r = exchange(g, &url, buffer_slice(&body), INSERT_TIMEOUT_NS, 0, NULL, e);
     buffer_done(&body);

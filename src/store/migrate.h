@@ -18,10 +18,11 @@ extern const struct migration migrations[];
 extern const unsigned migrations_n;
 
 /*
- * Applies what is missing, up to version `to` (0: all; less than all is for tests). Statements of
- * one migration are not atomic, so each must be repeatable; its number is written after the last of
- * them. -EPROTONOSUPPORT when the data is of a newer version than this program knows.
+ * Applies what is missing (for `cluster`, unless that is NULL), up to version `to` (0: all; less
+ * than all is for tests). Statements of one migration are not atomic, so each must be repeatable;
+ * its number is written after the last of them. -EPROTONOSUPPORT when the data is of a newer
+ * version than this program knows.
  */
-int migrate(struct engine *g, unsigned to, struct error *e);
+int migrate(struct engine *g, const char *cluster, unsigned to, struct error *e);
 
 #endif

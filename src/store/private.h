@@ -39,7 +39,7 @@ struct store_batch {
 
 struct store {
     struct store_options options;
-    char *data_dir, *database;
+    char *data_dir, *database, *cluster; /* cluster: NULL without one */
     int lock_fd;
     struct engine *engine;
     char *insert_sql[TABLE_COUNT];

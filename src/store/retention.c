@@ -61,6 +61,22 @@ static int table_settings(const struct store *s, struct buffer *ret, const char 
     return ret->failed;
 }
 
+/* "spans", or on a cluster "spans_local ON CLUSTER 'c'": where the rows are. */
+static void add_table(const struct store *s, struct buffer *sql, const char *table) {
+    if (s->cluster)
+        buffer_printf(sql, "%s_local ON CLUSTER '%s'", table, s->cluster);
+    else
+        buffer_append_text(sql, table);
+}
+
+/* The table's name without the suffix it has on a cluster. */
+static struct slice plain_name(const struct store *s, struct slice name) {
+    const struct slice suffix = SLICE("_local");
+
+    return s->cluster && slice_ends(name, suffix) ? slice_take(name, name.size - suffix.size)
+                                                  : name;
+}
+
 static int apply_to_table(struct store *s, const char *table, const char *engine_full,
                           struct error *e) {
     struct buffer changes, sql;
@@ -69,8 +85,9 @@ static int apply_to_table(struct store *s, const char *table, const char *engine
     buffer_init(&sql, 8192);
     int r = table_settings(s, &changes, ", ", engine_full);
     if (r == 0 && changes.size) {
-        buffer_printf(&sql, "ALTER TABLE %s MODIFY SETTING %.*s", table,
-                      SLICE_ARG(buffer_slice(&changes)));
+        buffer_append_text(&sql, "ALTER TABLE ");
+        add_table(s, &sql, table);
+        buffer_printf(&sql, " MODIFY SETTING %.*s", SLICE_ARG(buffer_slice(&changes)));
         r = buffer_append_u8(&sql, 0);
         if (r == 0)
             r = s->engine->ops->execute(s->engine, (char *) sql.data, NULL, e);
@@ -86,13 +103,13 @@ int keeper_apply_options(struct store *s, struct error *e) {
     buffer_init(&answer, ENGINE_EXECUTE_BYTES_MAX);
     int r = s->engine->ops->execute(s->engine,
                                     "SELECT name, engine_full FROM system.tables WHERE database = "
-                                    "currentDatabase()",
+                                    "currentDatabase() AND engine LIKE '%MergeTree'",
                                     &answer, e);
     struct slice rest = buffer_slice(&answer);
     while (r == 0 && rest.size) {
         struct slice line = slice_cut(&rest, '\n'), name = slice_cut(&line, '\t');
         for (enum store_table t = 0; t < TABLE_COUNT && r == 0; t++)
-            if (slice_is(name, tables[t].name)) {
+            if (slice_is(plain_name(s, name), tables[t].name)) {
                 ((uint8_t *) line.data)[line.size] = 0; /* the newline, in our own buffer */
                 r = apply_to_table(s, tables[t].name, (const char *) line.data, e);
             }
@@ -141,6 +158,7 @@ static int partitions_read(struct store *s, struct partitions *ret, struct error
     while (r == 0 && rest.size) {
         struct slice line = slice_cut(&rest, '\n'), table = slice_cut(&line, '\t');
         struct slice id = slice_cut(&line, '\t');
+        table = plain_name(s, table);
         struct partition p = {.last_day = partition_last_day(id)};
         if (slice_to_u64(line, &p.bytes) < 0)
             continue;
@@ -158,10 +176,16 @@ static int partitions_read(struct store *s, struct partitions *ret, struct error
 }
 
 static int partition_drop(struct store *s, const struct partition *p, struct error *e) {
-    char sql[160];
+    struct buffer sql;
 
-    snprintf(sql, sizeof(sql), "ALTER TABLE %s DROP PARTITION ID '%s'", p->table, p->id);
-    int r = s->engine->ops->execute(s->engine, sql, NULL, e);
+    buffer_init(&sql, 1024);
+    buffer_append_text(&sql, "ALTER TABLE ");
+    add_table(s, &sql, p->table);
+    buffer_printf(&sql, " DROP PARTITION ID '%s'", p->id);
+    int r = buffer_append_u8(&sql, 0);
+    if (r == 0)
+        r = s->engine->ops->execute(s->engine, (const char *) sql.data, NULL, e);
+    buffer_done(&sql);
     if (r == 0) {
         pthread_mutex_lock(&s->stats_lock);
         s->stats.dropped_partitions++;

@@ -1,6 +1,7 @@
 /* Opening and closing the store, and its small public calls. See store.h. */
 #include "store/store.h"
 #include "base/clock.h"
+#include "store/cluster.h"
 #include "store/migrate.h"
 #include "store/private.h"
 
@@ -90,8 +91,17 @@ static int prepare_inserts(struct store *s) {
 }
 
 static int open_engine(struct store *s, struct error *e) {
+    const char *cluster = s->options.clickhouse_cluster;
     char path[PATH_MAX];
 
+    if (cluster && !s->options.clickhouse_url)
+        return error_set(e, -EINVAL, "A cluster needs a ClickHouse server (--clickhouse).");
+    if (cluster && !cluster_name_is_valid(cluster))
+        return error_set(e, -EINVAL,
+                         "The ClickHouse cluster's name may have letters, digits, _ and - "
+                         "only.");
+    if (cluster && !(s->cluster = strdup(cluster)))
+        return error_set(e, -ENOMEM, "No memory to open the store.");
     if (s->options.clickhouse_url)
         return engine_http_open(s->options.clickhouse_url, s->database, &s->engine, e);
     snprintf(path, sizeof(path), "%s/engine", s->data_dir);
@@ -110,7 +120,7 @@ static int open_parts(struct store *s, struct error *e) {
     if (r == 0)
         r = open_engine(s, e);
     if (r == 0)
-        r = migrate(s->engine, 0, e);
+        r = migrate(s->engine, s->cluster, 0, e);
     if (r == 0)
         r = keeper_apply_options(s, e);
     if (r == 0 && (r = prepare_inserts(s)) < 0)
@@ -181,6 +191,7 @@ void store_close(struct store *s) {
     pthread_mutex_destroy(&s->stats_lock);
     free(s->data_dir);
     free(s->database);
+    free(s->cluster);
     free(s);
 }
 

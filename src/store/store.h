@@ -33,6 +33,8 @@ struct store_options {
     const char *engine_lib;     /* libchdb.so; NULL: beside the binary, then the usual folders */
     const char *clickhouse_url; /* not NULL: HTTP transport instead of the embedded engine */
     const char *clickhouse_database; /* NULL: "varan" */
+    const char *clickhouse_cluster;  /* not NULL: replicated and distributed tables on this cluster
+                                        (HTTP  only; see docs/internals/storage.md) */
     unsigned retention_days;         /* 0: 30 */
     uint64_t retention_bytes;        /* 0: no limit */
     uint64_t free_bytes_min;         /* disk guard; 0: 2 GiB */

@@ -93,7 +93,7 @@ static int insert_table(struct store *s, const struct commit *c, const bool *los
     }
     if (n == 0)
         return 0;
-    int r = s->engine->ops->insert(s->engine, 0, s->insert_sql[t], blocks, n, e);
+    int r = s->engine->ops->insert(s->engine, s->insert_sql[t], blocks, n, e);
     if (r == 0) {
         pthread_mutex_lock(&s->stats_lock);
         s->stats.rows[t] += rows;

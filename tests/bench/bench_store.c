@@ -5,6 +5,8 @@
  * questions take.
  *
  *     bench_store [--spans N] [--batch N] [--threads N] [--dir D] [--no-fsync] [--clickhouse URL]
+ * [--idle]
+ *                 [--questions]   only ask, of the data in D
  *
  * The engine's library comes from $VARAN_ENGINE_LIB or the usual places. Leaves its data in D
  * (default: a folder under /tmp that is removed).
@@ -521,15 +523,20 @@ static void run(void) {
 
 int main(int argc, char **argv) {
     static const struct option options[] = {
-            {"spans", required_argument, NULL, 'n'},   {"batch", required_argument, NULL, 'b'},
-            {"threads", required_argument, NULL, 't'}, {"dir", required_argument, NULL, 'd'},
-            {"no-fsync", no_argument, NULL, 'f'},      {"clickhouse", required_argument, NULL, 'c'},
-            {"questions", no_argument, NULL, 'q'},     {0},
+            {"spans", required_argument, NULL, 'n'},
+            {"batch", required_argument, NULL, 'b'},
+            {"threads", required_argument, NULL, 't'},
+            {"dir", required_argument, NULL, 'd'},
+            {"no-fsync", no_argument, NULL, 'f'},
+            {"clickhouse", required_argument, NULL, 'c'},
+            {"questions", no_argument, NULL, 'q'},
+            {"idle", no_argument, NULL, 'i'},
+            {0},
     };
     char temporary[] = "/tmp/varan-bench-XXXXXX";
     struct error e = ERROR_NONE;
     struct store_options o;
-    bool only_questions = false;
+    bool only_questions = false, idle = false;
 
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -539,6 +546,7 @@ int main(int argc, char **argv) {
         case 'd': dir = optarg; break;
         case 'f': durable = false; break;
         case 'c': clickhouse = optarg; break;
+        case 'i': idle = true; break;
         case 'q': only_questions = true; break;
         default: return 2;
         }
@@ -562,6 +570,10 @@ int main(int argc, char **argv) {
         sizes();
     }
     questions();
+    if (idle) {
+        sleep(8); /* longer than the writer waits before it gives memory back */
+        printf("after 8 s idle: anonymous memory %ld MB\n", anonymous_kb() >> 10);
+    }
     store_close(store);
     if (!dir)
         nftw(temporary, remove_one, 16, FTW_DEPTH | FTW_PHYS);

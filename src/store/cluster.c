@@ -1,0 +1,72 @@
+/* See cluster.h. */
+#include "store/cluster.h"
+
+#include <errno.h>
+
+/* Rows of one trace lie on one shard; rows that merge lie together. Tables not named: by rand(). */
+static const struct {
+    const char *table, *sharding;
+} shardings[] = {
+        {"spans", "cityHash64(trace_id)"},
+        {"traces", "cityHash64(trace_id)"},
+        {"logs", "if(trace_id = toFixedString('', 16), rand(), cityHash64(trace_id))"},
+        {"resources", "id"},
+        {"series", "id"},
+        {"samples", "id"},
+        {"red", "cityHash64(service, operation)"},
+        {"edges", "cityHash64(client, server)"},
+        {"attributes", "cityHash64(signal, key)"},
+};
+
+bool cluster_name_is_valid(const char *cluster) {
+    size_t n = strlen(cluster);
+
+    if (n == 0 || n > CLUSTER_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", cluster[i]))
+            return false;
+    return true;
+}
+
+static const char *sharding_of(struct slice table) {
+    for (size_t i = 0; i < sizeof(shardings) / sizeof(*shardings); i++)
+        if (slice_is(table, shardings[i].table))
+            return shardings[i].sharding;
+    return "rand()";
+}
+
+int cluster_rewrite(const char *statement, const char *cluster, struct buffer *local,
+                    struct buffer *distributed) {
+    const struct slice create = SLICE("CREATE TABLE IF NOT EXISTS "), engine = SLICE("\nENGINE = ");
+    struct slice rest = slice_from(statement);
+
+    if (!slice_starts(rest, create)) {
+        buffer_append_slice(local, rest);
+        return buffer_append_u8(local, 0);
+    }
+    rest = slice_skip(rest, create.size);
+    struct slice name = slice_trim(slice_cut(&rest, '\n'));
+    ptrdiff_t at = slice_find(rest, engine);
+    if (at < 0 || name.size == 0)
+        return -EINVAL;
+    struct slice columns = slice_take(rest, (size_t) at);
+    rest = slice_skip(rest, (size_t) at + engine.size);
+    struct slice kind = slice_trim(slice_cut(&rest, '\n'));
+    if (!slice_ends(kind, SLICE("MergeTree")))
+        return -EINVAL;
+    buffer_printf(local,
+                  "CREATE TABLE IF NOT EXISTS %.*s_local ON CLUSTER '%s'\n%.*s\nENGINE = "
+                  "Replicated%.*s('/clickhouse/tables/{shard}/{database}/%.*s_local', "
+                  "'{replica}')\n%.*s",
+                  SLICE_ARG(name), cluster, SLICE_ARG(columns), SLICE_ARG(kind), SLICE_ARG(name),
+                  SLICE_ARG(rest));
+    buffer_append_u8(local, 0);
+    buffer_printf(distributed,
+                  "CREATE TABLE IF NOT EXISTS %.*s ON CLUSTER '%s' AS %.*s_local ENGINE = "
+                  "Distributed('%s', currentDatabase(), '%.*s_local', %s)",
+                  SLICE_ARG(name), cluster, SLICE_ARG(name), cluster, SLICE_ARG(name),
+                  sharding_of(name));
+    buffer_append_u8(distributed, 0);
+    return local->failed ? local->failed : distributed->failed;
+}
