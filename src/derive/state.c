@@ -142,12 +142,13 @@ static bool value_is(const struct counted *v, enum rollup_signal signal, const s
     return v->key == key && v->signal == signal && v->type == type && slice_equal(v->text, text);
 }
 
-static struct counted **value_slot(struct state *s, uint64_t hash, enum rollup_signal signal,
-                                   const struct key *key, enum value_type type, struct slice text) {
+static struct value_slot *value_slot(struct state *s, uint64_t hash, enum rollup_signal signal,
+                                     const struct key *key, enum value_type type,
+                                     struct slice text) {
     for (size_t i = hash & (s->values.slots_n - 1);; i = (i + 1) & (s->values.slots_n - 1)) {
-        struct counted *v = s->values.slots[i];
-        if (!v || (v->hash == hash && value_is(v, signal, key, type, text)))
-            return &s->values.slots[i];
+        struct value_slot *slot = &s->values.slots[i];
+        if (!slot->value || (slot->hash == hash && value_is(slot->value, signal, key, type, text)))
+            return slot;
     }
 }
 
@@ -157,8 +158,8 @@ struct counted *state_value(struct state *s, enum rollup_signal signal, struct k
         return key->last;
     if (text.size > VALUE_COUNTED_BYTES_MAX || s->values.n == 0)
         return NULL;
-    struct counted *v =
-            *value_slot(s, value_hash(signal, key, type, text), signal, key, type, text);
+    uint64_t hash = value_hash(signal, key, type, text);
+    struct counted *v = value_slot(s, hash, signal, key, type, text)->value;
     if (v)
         key->last = v;
     return v;
@@ -166,16 +167,16 @@ struct counted *state_value(struct state *s, enum rollup_signal signal, struct k
 
 static int values_grow(struct state *s) {
     size_t n = s->values.slots_n ? s->values.slots_n * 2 : 256;
-    struct counted **slots = memory_alloc(n * sizeof(struct counted *)), **old = s->values.slots;
+    struct value_slot *slots = memory_alloc(n * sizeof(*slots)), *old = s->values.slots;
 
     if (!slots)
         return -ENOMEM;
-    memset(slots, 0, n * sizeof(struct counted *));
+    memset(slots, 0, n * sizeof(*slots));
     for (size_t i = 0; i < s->values.slots_n; i++) {
-        if (!old[i])
+        if (!old[i].value)
             continue;
-        size_t at = old[i]->hash & (n - 1);
-        while (slots[at])
+        size_t at = old[i].hash & (n - 1);
+        while (slots[at].value)
             at = (at + 1) & (n - 1);
         slots[at] = old[i];
     }
@@ -196,9 +197,9 @@ struct counted *state_value_add(struct state *s, enum rollup_signal signal, stru
     if ((s->values.n + 1) * 4 > s->values.slots_n * 3 && values_grow(s) < 0)
         return NULL;
     uint64_t hash = value_hash(signal, key, type, text);
-    struct counted **slot = value_slot(s, hash, signal, key, type, text);
-    if (*slot)
-        return *slot;
+    struct value_slot *slot = value_slot(s, hash, signal, key, type, text);
+    if (slot->value)
+        return slot->value;
     struct counted *v = s->values.n < VALUES_MAX ? arena_new(&s->memo, struct counted) : NULL;
     struct slice copy = v ? arena_dup(&s->memo, text) : SLICE_EMPTY;
     if (!v || !copy.data) {
@@ -210,7 +211,7 @@ struct counted *state_value_add(struct state *s, enum rollup_signal signal, stru
                           .hash = hash,
                           .signal = (uint8_t) signal,
                           .type = (uint8_t) type};
-    *slot = v;
+    *slot = (struct value_slot){hash, v};
     s->values.n++;
     return v;
 }

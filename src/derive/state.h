@@ -133,7 +133,10 @@ struct state {
     struct text *text_before;
     struct text *other; /* "(other)": for what the memo has no room */
     struct {
-        struct counted **slots;
+        struct value_slot {
+            uint64_t hash; /* here too, so that a probe that misses touches nothing else */
+            struct counted *value;
+        } * slots;
         size_t n, slots_n;
     } values;
     struct counted *dirty;
