@@ -3,7 +3,7 @@
  * once, asks again when its parameters change or when live data is due, keeps the former answer meanwhile
  * (`stale`), and aborts what nobody waits for any more. The shapes of the answers are in api-types.ts.
  */
-import { effect } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { live, tick } from "./state";
 
@@ -30,6 +30,9 @@ export class ApiError extends Error {
 }
 
 const base = "/api/v1";
+
+/** The last request found no server. The shell says so; screens keep what they have. */
+export const unreachable = signal(false);
 
 /** The address of a resource; parameters that are null, undefined or "" are left out. */
 export function apiUrl(path: string, params: QueryParams = {}): string {
@@ -62,8 +65,10 @@ async function request<T>(url: string, signal?: AbortSignal): Promise<T> {
     response = await fetch(url, { signal, headers: { accept: "application/json" } });
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;
+    unreachable.value = true;
     throw new ApiError("network", "The server does not answer.", 0, url);
   }
+  unreachable.value = false;
   let body: unknown;
   try {
     body = await response.json();

@@ -93,6 +93,11 @@ describe("map of calls", () => {
     expect(map.edges.length + map.hidden).toBe(500);
     expect(map.edges.length).toBeLessThanOrEqual(60);
   });
+  test("thousands of services that call nobody do not fill the map", () => {
+    const services = Array.from({ length: 5000 }, (_, i) => ({ name: `s${i}`, rate: 1 }));
+    expect(layoutCallMap(services, [edge("s1", "s2")]).nodes).toHaveLength(2);
+    expect(layoutCallMap(services.slice(0, 5), [edge("s1", "s2")]).nodes).toHaveLength(5);
+  });
   test("a queue before its consumer is no service", () => {
     const map = layoutCallMap(
       [{ name: "mailer", rate: 1 }],

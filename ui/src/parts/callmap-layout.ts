@@ -34,6 +34,7 @@ export interface CallMap {
 }
 
 const mostEdges = 60;
+const mostNodes = 30;
 
 const serverKey = (e: Edge): string =>
   e.server_type === "service" ? e.server : `${e.server_type}:${e.server}`;
@@ -57,7 +58,12 @@ export function layoutCallMap(
   };
   const known = new Set(services.map((s) => s.name));
   for (const e of used) if (e.server_type === "service") known.add(e.server);
-  for (const s of services) node(s.name, s.name, "service", "").rate = s.rate;
+  const called = new Set(used.flatMap((e) => [e.client, e.server]));
+  const alone = services.filter((s) => !called.has(s.name));
+  // Those that call nothing and are called by nobody: drawn as long as there is room.
+  const drawn =
+    called.size + alone.length <= mostNodes ? services : services.filter((s) => called.has(s.name));
+  for (const s of drawn) node(s.name, s.name, "service", "").rate = s.rate;
   for (const e of used) {
     // A queue that hands messages to a consumer stands as its client, and is no service.
     const queue = e.system !== "" && !known.has(e.client);

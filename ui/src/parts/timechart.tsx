@@ -255,8 +255,8 @@ function ChartTable(props: {
 }) {
   const [open, setOpen] = useState(false);
   return (
-    <details class="sr" onToggle={(e) => setOpen((e.currentTarget as HTMLDetailsElement).open)}>
-      <summary tabIndex={-1}>{props.label} as a table</summary>
+    <details class="chart-table" onToggle={(e) => setOpen((e.currentTarget as HTMLDetailsElement).open)}>
+      <summary>{props.label} as a table</summary>
       {open && (
         <table>
           <thead>

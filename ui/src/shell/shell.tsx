@@ -12,6 +12,7 @@ import { Toasts } from "../parts/toast";
 import { historyKey, href, path } from "../router";
 import { shiftRange, undoZoom } from "../state";
 import "./shell.css";
+import { Notice } from "./notice";
 import { TopBar } from "./topbar";
 
 interface Entry {
@@ -136,6 +137,7 @@ export function Shell({ route, params, children }: ShellProps) {
         <main id="main" ref={main} tabIndex={-1}>
           {children}
         </main>
+        <Notice />
       </div>
       {layer === "palette" && <Palette onClose={() => setLayer(null)} screens={entries()} />}
       {layer === "keys" && <KeyHelp onClose={() => setLayer(null)} />}
