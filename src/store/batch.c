@@ -36,7 +36,7 @@ void batch_clear(struct store_batch *b) {
         native_block_clear(b->blocks[t]);
     b->waiters.n = 0;
     b->bytes = 0;
-    b->closing = false;
+    b->closing = b->awaited = false;
     b->state = BATCH_OPEN;
 }
 
@@ -118,7 +118,8 @@ static void give_back(struct store_batch *b) {
     s->queue_bytes += bytes;
     b->bytes = bytes;
     b->state = BATCH_OPEN;
-    if (bytes >= s->options.commit_bytes_max)
+    b->awaited = b->waiters.n > 0;
+    if (b->awaited && bytes >= s->options.commit_bytes_max)
         b->closing = true;
     s->n_acquired--;
     pthread_cond_signal(&s->work);

@@ -29,9 +29,10 @@ struct store_batch {
     struct native_block *blocks[TABLE_COUNT];
     size_t marks[TABLE_COUNT]; /* rows before the present owner's */
     void *user;
-    /* Guarded by store.lock, except while ACQUIRED or TAKEN (then the owner's). */
+    /* Guarded by store.lock; `waiters` and `oldest_ns` are the owner's while ACQUIRED or TAKEN. */
     enum batch_state state;
     bool closing; /* goes to the writer next; not lent any more */
+    bool awaited; /* it has waiters, as of when it was given back */
     size_t bytes, hint;
     int64_t oldest_ns; /* when its first waiter came */
     VECTOR(struct waiter) waiters;

@@ -38,7 +38,7 @@ static int64_t commit_due(const struct store *s, const struct pace *pace) {
 
     for (size_t i = 0; i < s->n_batches; i++) {
         const struct store_batch *b = s->batches[i];
-        if (b->state != BATCH_OPEN || b->waiters.n == 0)
+        if (b->state != BATCH_OPEN || !b->awaited)
             continue;
         bytes += b->bytes;
         full |= b->closing;
@@ -68,9 +68,9 @@ static void commit_take(struct store *s, struct commit *c) {
     c->n = c->bytes = 0;
     for (size_t i = 0; i < s->n_batches; i++) {
         struct store_batch *b = s->batches[i];
-        if (b->state == BATCH_ACQUIRED && b->waiters.n)
+        if (b->state == BATCH_ACQUIRED && b->awaited)
             b->closing = true;
-        if (b->state != BATCH_OPEN || b->waiters.n == 0)
+        if (b->state != BATCH_OPEN || !b->awaited)
             continue;
         b->state = BATCH_TAKEN;
         c->bytes += b->bytes;
@@ -139,7 +139,7 @@ static void commit_run(struct store *s, struct commit *c) {
 static void shrink(struct store *s) {
     for (size_t i = 0; i < s->n_batches; i++) {
         struct store_batch *b = s->batches[i];
-        if (b->state == BATCH_OPEN && b->waiters.n == 0 && b->bytes == 0)
+        if (b->state == BATCH_OPEN && !b->awaited)
             for (size_t t = 0; t < TABLE_COUNT; t++)
                 if (native_block_rows(b->blocks[t]) == 0)
                     native_block_shrink(b->blocks[t]);

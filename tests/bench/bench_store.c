@@ -72,8 +72,7 @@ static const char *const operations[SERVICES][5] = {
 };
 static const char *const statements[] = {
         "SELECT id, name, price_cents, stock FROM products WHERE id = ?",
-        "SELECT o.id, o.placed_at, o.total_cents FROM orders o WHERE o.customer_id = ? ORDER BY "
-        "o.placed_at DESC",
+        "SELECT o.id, o.placed_at FROM orders o WHERE o.customer_id = ? ORDER BY o.placed_at DESC",
         "INSERT INTO order_items (order_id, product_id, quantity) VALUES (?)",
         "UPDATE products SET stock = stock - ? WHERE id = ? AND stock > ?",
         "SELECT u.id, u.email FROM users u JOIN sessions s ON s.user_id = u.id WHERE s.token = ?",
