@@ -3,11 +3,11 @@
  * Heights of wrapped lines are computed from the width of a character and corrected by what the browser laid out.
  */
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { LogRecord } from "../api-types";
 import { useKeys } from "../keys";
 import { Icon } from "./icon";
-import { type LogColumn, LogLine } from "./logline";
+import { type LogColumn, LogLine, type LogLineProps } from "./logline";
 import { bodyText, fieldText, wrappedLines } from "./logline.text";
 
 export const LINE_HEIGHT = 20;
@@ -86,6 +86,28 @@ function useColumns(records: readonly LogRecord[], keys: readonly string[] = [])
         return { key, width };
       }),
     [records, keys, widest],
+  );
+}
+
+/** A line that is drawn anew only when something of it changed: scrolling leaves most of them as they are. */
+function Slot(props: LogLineProps) {
+  const { record, columns, wrap, words, bare, withDay, selected, cursor, href, onOpen } = props;
+  return useMemo(
+    () => (
+      <LogLine
+        record={record}
+        columns={columns}
+        wrap={wrap}
+        words={words}
+        bare={bare}
+        withDay={withDay}
+        selected={selected}
+        cursor={cursor}
+        href={href}
+        onOpen={onOpen}
+      />
+    ),
+    [record, columns, wrap, words, bare, withDay, selected, cursor, href, onOpen],
   );
 }
 
@@ -179,6 +201,10 @@ export function LogList(props: LogListProps) {
 
   const latest = useRef(props);
   latest.current = props;
+  const open = useCallback((r: LogRecord) => {
+    setCursor(r.id);
+    latest.current.onOpen(r);
+  }, []);
   const atTop = frame.top <= 4;
   useEffect(() => latest.current.onTop?.(atTop), [atTop]);
   useEffect(() => {
@@ -264,7 +290,7 @@ export function LogList(props: LogListProps) {
               aria-posinset={first + i + 1}
               aria-setsize={records.length}
             >
-              <LogLine
+              <Slot
                 record={record}
                 columns={columns}
                 wrap={wrap}
@@ -274,10 +300,7 @@ export function LogList(props: LogListProps) {
                 selected={record.id === props.selected}
                 cursor={record.id === cursor}
                 href={props.hrefOf(record)}
-                onOpen={(r) => {
-                  setCursor(r.id);
-                  props.onOpen(r);
-                }}
+                onOpen={open}
               />
             </div>
           ))}

@@ -124,7 +124,21 @@ const CLAUSES: string[][] = [
   "JOIN",
 ].map((c) => c.split(" ")); // prettier-ignore
 
+/** A statement up to this wide stays on one line. */
 const LINE_WIDTH = 72;
+/** Lists go on below from here; a side panel shows about as much. */
+const LIST_WIDTH = 52;
+
+/** Characters up to the end of the list's item that begins at a token. */
+function itemWidth(tokens: Token[], at: number): number {
+  let width = 0;
+  for (let i = at; i < tokens.length && i < at + 16; i++) {
+    const t = tokens[i]!;
+    width += t.text.length + (t.spaced && i > at ? 1 : 0);
+    if (t.text === "," || (t.kind === "keyword" && i > at)) break;
+  }
+  return width;
+}
 
 function clauseAt(tokens: Token[], i: number): number {
   let best = 0;
@@ -183,14 +197,14 @@ export function formatSql(sql: string): SqlLine[] {
       if (between && word === "AND") between = false;
       else next(base + 1);
     } else if (word === "ON" && !inside) {
-      if (width > LINE_WIDTH - 24) next(base + 1);
+      if (width > LIST_WIDTH - 8) next(base + 1);
     } else if (token.text === ")") {
       const outer = open.pop();
       if (outer !== undefined && outer >= 0) {
         base = outer;
         next(base);
       }
-    } else if (width + token.text.length > LINE_WIDTH && tokens[i - 1]?.text === ",") {
+    } else if (tokens[i - 1]?.text === "," && width + itemWidth(tokens, i) > LIST_WIDTH) {
       next(base + 1);
     }
     put(token);

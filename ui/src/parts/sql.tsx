@@ -20,12 +20,10 @@ export function Sql({ text, system }: SqlProps) {
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long lines scroll, also by keyboard */}
       <pre tabIndex={0} role="group" aria-label={system ? `Statement for ${system}` : "Statement"}>
         {lines.map((line, i) => (
-          <span class="sql-line" key={i}>
-            {"  ".repeat(line.indent)}
+          <span class="sql-line" key={i} style={{ "--indent": `${line.indent * 2}ch` }}>
             {line.tokens.map((token, k) => (
               <SqlToken key={k} token={token} first={k === 0} />
             ))}
-            {"\n"}
           </span>
         ))}
       </pre>

@@ -4,6 +4,7 @@ import { ago, duration, full, middle, plural, ratio, timestamp, zoneLabel } from
 import { CopyButton } from "../../parts/copybutton";
 import { Icon } from "../../parts/icon";
 import { ServiceName, serviceColor } from "../../parts/servicename";
+import { shortSql } from "../../parts/sql.text";
 import type { Tree } from "../../parts/waterfall.model";
 import { href, segment } from "../../router";
 
@@ -95,7 +96,7 @@ export function TraceHead({ trace, tree, finding, onFinding, onService }: HeadPr
                 onClick={() => onFinding(i === finding ? -1 : i)}
               >
                 <Icon name="findings" size={14} />
-                <span>{f.text}</span>
+                <span title={f.text}>{shortSql(f.text)}</span>
                 <span class="finding-share">
                   {trace.duration_ns > 0 ? ratio(Math.min(1, f.ns / trace.duration_ns)) : ""}
                 </span>

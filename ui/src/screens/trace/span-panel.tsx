@@ -97,12 +97,16 @@ export function SpanPanel({ trace, node, onClose }: SpanPanelProps) {
               {code.file && shortPath(code.file)}
               {code.line && <b>:{code.line}</b>}
             </code>
-            {code.name && <span class="muted ellipsis">in {code.name}</span>}
             {code.file && (
               <CopyButton
                 text={code.line ? `${code.file}:${code.line}` : code.file}
                 label="Copy path and line"
               />
+            )}
+            {code.name && (
+              <span class="muted ellipsis" title={code.name}>
+                in {code.name}
+              </span>
             )}
           </p>
         </PanelSection>
