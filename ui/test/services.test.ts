@@ -136,6 +136,10 @@ describe("snippets", () => {
     expect(python!.steps[0]!.code).toContain("VARAN_ENDPOINT=http://mon:4318 ");
     expect(otel!.steps[1]!.code).toContain("OTEL_EXPORTER_OTLP_ENDPOINT=http://mon:4317");
   });
+  test("a server without gRPC does not offer it", () => {
+    const text = JSON.stringify(snippets("http://mon:4318", ""));
+    expect(text).not.toMatch(/grpc/i);
+  });
   test.each([
     ["", "http://h:4318"],
     ["127.0.0.1:4318", "http://127.0.0.1:4318"],

@@ -1,13 +1,19 @@
 /** The ways to send data, with the server's own addresses filled in. */
+export interface Step {
+  title: string;
+  text?: string;
+  code: string;
+}
+
 export interface Snippet {
   id: string;
   title: string;
   text: string;
-  steps: { title: string; text?: string; code: string }[];
+  steps: Step[];
 }
 
 /** Where the agent sends unless told otherwise. */
-const agentDefault = "http://127.0.0.1:4318";
+export const agentDefault = "http://127.0.0.1:4318";
 
 /** An address as others reach it: with a scheme, and with this host's name where the server listens on all. */
 export function reachable(address: string, host: string, fallback: string): string {
@@ -16,10 +22,15 @@ export function reachable(address: string, host: string, fallback: string): stri
   return url.replace(/\/\/(0\.0\.0\.0|\[::\]|\*)(?=:)/, `//${host}`);
 }
 
+/** Runs a Python program under the agent, sending to `http`. */
+export const runCommand = (http: string, program = "python app.py"): string =>
+  `${http === agentDefault ? "" : `VARAN_ENDPOINT=${http} `}varan run -- ${program}`;
+
+/** `grpc` empty: the server does not take gRPC, and nothing is said of it. */
 export function snippets(http: string, grpc: string): Snippet[] {
   const grpcTarget = grpc.replace(/^https?:\/\//, "");
   const to = http === agentDefault ? "" : `VARAN_ENDPOINT=${http} `;
-  return [
+  const list: (Omit<Snippet, "steps"> & { steps: (Step | "")[] })[] = [
     {
       id: "python",
       title: "Python",
@@ -27,7 +38,7 @@ export function snippets(http: string, grpc: string): Snippet[] {
       steps: [
         {
           title: "Run the application under the agent",
-          code: `${to}varan run -- python app.py`,
+          code: runCommand(http),
         },
         {
           title: "The same for a server of workers, with a name of its own",
@@ -53,7 +64,7 @@ export function snippets(http: string, grpc: string): Snippet[] {
             "export OTEL_LOGS_EXPORTER=otlp",
           ].join("\n"),
         },
-        {
+        grpc && {
           title: "Over gRPC",
           code: [
             "export OTEL_SERVICE_NAME=shop",
@@ -113,7 +124,7 @@ service:
     logs:
       exporters: [otlphttp/varan]`,
         },
-        {
+        grpc && {
           title: "Or over gRPC",
           code: `exporters:
   otlp/varan:
@@ -135,4 +146,5 @@ service:
       ],
     },
   ];
+  return list.map((s) => ({ ...s, steps: s.steps.filter((step) => step !== "") }));
 }

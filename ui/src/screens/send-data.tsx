@@ -14,7 +14,12 @@ export default function SendData(_: ScreenProps) {
   const status = useApi<Status>("/status");
   const host = window.location.hostname || "127.0.0.1";
   const http = reachable(status.data?.endpoints.otlp_http ?? "", host, `http://${host}:4318`);
-  const grpc = reachable(status.data?.endpoints.otlp_grpc ?? "", host, `http://${host}:4317`);
+  const grpc = reachable(
+    status.data?.endpoints.otlp_grpc ?? "",
+    host,
+    // Once the server has spoken, no address means that it does not take gRPC.
+    status.data ? "" : `http://${host}:4317`,
+  );
   const list = snippets(http, grpc);
   const chosen = list.find((s) => s.id === param("way")) ?? list[0]!;
   const received = status.data?.received;
@@ -63,7 +68,7 @@ export default function SendData(_: ScreenProps) {
           <dt>OTLP over HTTP</dt>
           <dd class="mono">{http}</dd>
           <dt>OTLP over gRPC</dt>
-          <dd class="mono">{grpc}</dd>
+          <dd class="mono">{grpc || "off"}</dd>
           <dt>Page and API</dt>
           <dd class="mono">{window.location.origin}</dd>
         </dl>
