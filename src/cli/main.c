@@ -1,6 +1,7 @@
 /* The `varan` binary: the table of its commands. */
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/query.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@ static const struct command commands[] = {
         {"serve", command_serve, "run the server"},
         {"dev", command_dev, "start a local server when none runs, and a command under the agent"},
         {"run", command_run, "run a command under the agent"},
+        {"query", cmd_query, "ask a server for services, traces, one trace, log lines"},
+        {"sql", cmd_sql, "read-only SQL over a server's tables"},
         {"version", command_version, "print the version"},
         {"help", command_help, "print this list"},
 };
