@@ -30,6 +30,7 @@ static int flush_hook(void *ctx, struct store_batch *b) {
     s->n_days = 0;
     if (s->full || s->day != day || r < 0)
         state_forget(s);
+    state_shrink(s);
     s->day = day;
     return r;
 }
@@ -127,9 +128,9 @@ void ingest_free(struct ingest *g) {
 
 static int state_of(struct ingest *g, struct store_batch *b, struct state **ret) {
     void **user = store_batch_user(b);
+    struct state *s;
 
     if (!*user) {
-        struct state *s;
         int r = state_new(g, &s);
         if (r < 0)
             return r;
@@ -139,8 +140,10 @@ static int state_of(struct ingest *g, struct store_batch *b, struct state **ret)
         pthread_mutex_unlock(&g->states_lock);
         *user = s;
     }
-    *ret = *user;
-    return 0;
+    *ret = s = *user;
+    if (!s->other)
+        s->other = state_text(s, SLICE("(other)"));
+    return s->other ? 0 : -ENOMEM;
 }
 
 int ingest_begin(struct ingest *g, size_t bytes, struct ingest_txn **ret, unsigned *ret_retry_s) {
@@ -176,8 +179,6 @@ int ingest_begin(struct ingest *g, size_t bytes, struct ingest_txn **ret, unsign
         map_clear(&s->series);
         s->generation = generation;
     }
-    if (!s->other)
-        s->other = state_text(s, SLICE("(other)"));
     *ret = t;
     return 0;
 }

@@ -8,6 +8,7 @@
 #define SCRATCH_BYTES_MAX (256u << 20) /* of one record's copies; its body is smaller */
 #define BUILD_BYTES_MAX (128u << 20)
 #define COUNTED_MAX (64u << 20)
+#define KEPT_MAX (1u << 17) /* items that a state keeps room for */
 
 int state_new(struct ingest *g, struct state **ret) {
     struct state *s = memory_alloc(sizeof(*s));
@@ -56,6 +57,19 @@ void state_free(struct state *s) {
     vector_done(&s->notes);
     vector_done(&s->emitted);
     free(s);
+}
+
+void state_shrink(struct state *s) {
+    if (s->counted.allocated > KEPT_MAX)
+        vector_done(&s->counted);
+    if (s->notes.allocated > KEPT_MAX)
+        vector_done(&s->notes);
+    if (s->traces.slots > KEPT_MAX) {
+        map_done(&s->traces);
+        map_init(&s->traces, TRACES_MAX, WINDOW_BYTES_MAX);
+    }
+    if (s->build.allocated > KEPT_MAX * 8)
+        buffer_done(&s->build);
 }
 
 void state_forget(struct state *s) {

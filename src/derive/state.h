@@ -28,7 +28,8 @@
 #define TEXTS_MAX 50000u
 #define MEMO_BYTES_MAX (24u << 20)
 #define WINDOW_BYTES_MAX (64u << 20)
-#define RED_ROWS_MAX 50000u /* of one batch; then operations are counted as "(other)" */
+#define RED_ROWS_MAX 50000u  /* of one batch; then operations are counted as "(other)" */
+#define RED_ROWS_OTHER 1000u /* of them kept for those */
 #define EDGE_ROWS_MAX 20000u
 #define TRACES_MAX 2000000u
 #define TRACE_SERVICES_MAX 64u
@@ -161,6 +162,8 @@ struct state {
 
 int state_new(struct ingest *g, struct state **ret);
 void state_free(struct state *s);
+/* Gives back what one large request made it take. Not within a transaction. */
+void state_shrink(struct state *s);
 /* Forgets the memo. Not within a transaction. */
 void state_forget(struct state *s);
 

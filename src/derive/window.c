@@ -14,14 +14,16 @@ static uint32_t window_of(int64_t ns) {
     return s < 0 || s > UINT32_MAX ? 0 : (uint32_t) (s - s % WINDOW_S);
 }
 
-static struct red *red_of(struct state *s, const struct span_note *n) {
+/* The row that counts this span; a new one only when `add`. NULL: none. */
+static struct red *red_of(struct state *s, const struct span_note *n, bool add) {
     struct {
         uint32_t service, name, ts_s;
         uint8_t kind, status, entry, zero;
     } k = {n->service->id, n->name->id, window_of(n->start_ns), n->kind, n->status, n->entry, 0};
-    bool added;
+    struct slice key = slice_new(&k, sizeof(k));
+    bool added = false;
 
-    struct map_entry *e = map_put(&s->red, slice_new(&k, sizeof(k)), &added);
+    struct map_entry *e = add ? map_put(&s->red, key, &added) : map_get(&s->red, key);
     if (!e)
         return NULL;
     if (added)
@@ -39,12 +41,12 @@ static struct red *red_of(struct state *s, const struct span_note *n) {
 }
 
 static int add_red(struct state *s, const struct span_note *n) {
-    struct red *r = red_of(s, n);
+    struct red *r = red_of(s, n, s->red.n < RED_ROWS_MAX - RED_ROWS_OTHER);
 
-    if (!r && s->red.n >= RED_ROWS_MAX - 1000) {
+    if (!r) {
         struct span_note other = *n; /* too many operations to tell apart */
-        other.name = state_text(s, SLICE("(other)"));
-        r = other.name ? red_of(s, &other) : NULL;
+        other.name = s->other;
+        r = red_of(s, &other, true);
     }
     if (!r)
         return 0; /* statistics are not worth refusing the span */

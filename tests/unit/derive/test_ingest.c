@@ -394,6 +394,32 @@ static void caps(void **state) {
     native_reader_free(x);
 }
 
+/* More operations than are told apart: none is lost, the rest is counted together. */
+static void many_operations(void **state) {
+    struct attribute name;
+    struct resource r = resource_named(&name, "orders");
+    struct ingest_txn *t = begin();
+    uint64_t count = 0, others = 0;
+
+    for (unsigned i = 0; i < 60000; i++) {
+        char text[32];
+        struct span s = span_of(&r, 1, 1, 0, SPAN_SERVER);
+        s.name = slice_new(text, (size_t) snprintf(text, sizeof(text), "operation %u", i));
+        add(t, &s);
+    }
+    ingest_commit(t, done, NULL);
+    struct native_reader *x = memory_store_read(store, TABLE_RED);
+    for (size_t i = 0; i < native_reader_rows(x); i++) {
+        count += cell_number(x, i, RED_COUNT);
+        if (slice_is(cell(x, i, RED_OPERATION), "(other)"))
+            others += cell_number(x, i, RED_COUNT);
+    }
+    assert_int_equal(count, 60000);
+    assert_in_range(others, 10000, 12000);
+    assert_true(native_reader_rows(x) <= 50000);
+    native_reader_free(x);
+}
+
 static struct log_record tailed;
 static unsigned tailed_n;
 
