@@ -491,9 +491,9 @@ static int all_done(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-            TEST(a_span),         TEST(statements), TEST(service_edges), TEST(aborts),
-            TEST(failed_commit),  TEST(rejects),    TEST(pressure),      TEST(caps),
-            TEST(logs_and_tails), TEST(samples),
+            TEST(a_span),         TEST(statements), TEST(service_edges),   TEST(aborts),
+            TEST(failed_commit),  TEST(rejects),    TEST(pressure),        TEST(caps),
+            TEST(logs_and_tails), TEST(samples),    TEST(many_operations),
     };
     buffer_init(&build, 1 << 20);
     return cmocka_run_group_tests(tests, NULL, all_done);
