@@ -15,7 +15,7 @@ setup(
             define_macros=[("_GNU_SOURCE", "1"), ("VARAN_VERSION", f'"{VERSION}"')],
             extra_compile_args=[
                 "-std=gnu11", "-O2", "-fvisibility=hidden", "-fno-strict-aliasing", "-fno-semantic-interposition",
-                "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers",
+                "-Wall", "-Wextra", "-Wshadow", "-Wno-unused-parameter", "-Wno-missing-field-initializers",
                 "-Wno-cast-function-type",
             ],
             libraries=["pthread", "dl"],

@@ -206,33 +206,46 @@ void context_activate(Span *s) {
     Py_XDECREF(next);
 }
 
-void context_deactivate(Span *s) {
+/* Puts back what was current before the span. */
+static void put_back(Span *s) {
     PyObject *now, *empty;
+
+    if (!otel_variable) {
+        set(own_variable, s->previous ? s->previous : Py_None);
+    } else if (s->previous && PyDict_Check(s->previous)) {
+        set(otel_variable, s->previous);
+    } else {
+        /* Nothing, or activated before the API came: then our own variable has it. */
+        empty = PyObject_CallNoArgs(otel_context_type);
+        if (empty)
+            set(otel_variable, empty);
+        PyErr_Clear();
+        Py_XDECREF(empty);
+        now = get(own_variable);
+        Py_XDECREF(now);
+        if (now == (PyObject *) s)
+            set(own_variable, s->previous ? s->previous : Py_None);
+    }
+    Py_CLEAR(s->previous);
+}
+
+void context_deactivate(Span *s) {
+    PyObject *now;
 
     if (!(s->flags & SPAN_ACTIVE))
         return;
     now = context_current();
     Py_XDECREF(now);
     s->flags &= (uint16_t) ~SPAN_ACTIVE;
-    if (now == (PyObject *) s) {
-        if (!otel_variable) {
-            set(own_variable, s->previous ? s->previous : Py_None);
-        } else if (s->previous && PyDict_Check(s->previous)) {
-            set(otel_variable, s->previous);
-        } else {
-            /* Activated before the API came: our own variable has it. */
-            empty = PyObject_CallNoArgs(otel_context_type);
-            if (empty)
-                set(otel_variable, empty);
-            PyErr_Clear();
-            Py_XDECREF(empty);
-            now = get(own_variable);
-            Py_XDECREF(now);
-            if (now == (PyObject *) s)
-                set(own_variable, s->previous ? s->previous : Py_None);
-        }
-        Py_CLEAR(s->previous);
-    }
+    if (now == (PyObject *) s)
+        put_back(s);
+}
+
+void context_restore(Span *s) {
+    if (!(s->flags & SPAN_ACTIVE))
+        return;
+    s->flags &= (uint16_t) ~SPAN_ACTIVE;
+    put_back(s);
 }
 
 int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key) {

@@ -28,6 +28,8 @@ void context_activate(Span *s);
 /* Makes the former current span current again, unless another one has become current meanwhile (a generator closed in
  * another context, spans left in another order). */
 void context_deactivate(Span *s);
+/* The same by force: for one who called foreign code and knows that nothing of it may stay current. */
+void context_restore(Span *s);
 
 /* Uses the API's context variable from now on: its ContextVar, Context type and key of the span. Raises. */
 int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key);

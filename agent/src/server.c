@@ -159,33 +159,33 @@ static void keep_baggage(PyObject *text) {
     }
 }
 
-Span *server_start_wsgi(uint16_t scope, PyObject *environ) {
-    PyObject *state = item(environ, HTTP_TRACESTATE), *host;
+Span *server_start_wsgi(uint16_t scope, PyObject *request) {
+    PyObject *state = item(request, HTTP_TRACESTATE), *host;
     Span *s;
     struct text prefix, path;
     char joined[TEXT_MAX];
 
-    s = start(scope, item(environ, REQUEST_METHOD), view(item(environ, HTTP_TRACEPARENT)),
+    s = start(scope, item(request, REQUEST_METHOD), view(item(request, HTTP_TRACEPARENT)),
               state && PyUnicode_Check(state) ? state : NULL);
     if (!s)
         return NULL;
-    keep_baggage(item(environ, HTTP_BAGGAGE));
+    keep_baggage(item(request, HTTP_BAGGAGE));
     if (!span_recording(s))
         return s;
-    prefix = view(item(environ, SCRIPT_NAME));
-    path = view(item(environ, PATH_INFO));
+    prefix = view(item(request, SCRIPT_NAME));
+    path = view(item(request, PATH_INFO));
     if (prefix.n && prefix.n + path.n <= sizeof(joined)) {
         memcpy(joined, prefix.p, prefix.n);
         memcpy(joined + prefix.n, path.p, path.n);
         path = (struct text){joined, prefix.n + path.n};
     }
     put(s, "url.path", path);
-    put(s, "url.query", view(item(environ, QUERY_STRING)));
-    put(s, "url.scheme", view(item(environ, URL_SCHEME)));
-    host = item(environ, HTTP_HOST);
-    put_host(s, view(host ? host : item(environ, SERVER_NAME)), 0);
-    put(s, "client.address", view(item(environ, REMOTE_ADDR)));
-    put(s, "user_agent.original", view(item(environ, HTTP_USER_AGENT)));
+    put(s, "url.query", view(item(request, QUERY_STRING)));
+    put(s, "url.scheme", view(item(request, URL_SCHEME)));
+    host = item(request, HTTP_HOST);
+    put_host(s, view(host ? host : item(request, SERVER_NAME)), 0);
+    put(s, "client.address", view(item(request, REMOTE_ADDR)));
+    put(s, "user_agent.original", view(item(request, HTTP_USER_AGENT)));
     return s;
 }
 

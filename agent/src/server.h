@@ -5,7 +5,7 @@
 #include "span.h"
 
 /* A started server span for a WSGI environ or an ASGI scope; NULL without an exception when that cannot be. */
-Span *server_start_wsgi(uint16_t scope, PyObject *environ);
+Span *server_start_wsgi(uint16_t scope, PyObject *request);
 Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope);
 
 /* Status code of the response; sets the span's status as the conventions say. */

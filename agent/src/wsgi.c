@@ -87,7 +87,7 @@ static PyObject *body_next(PyObject *self) {
     chunk = PyIter_Next(b->iterator);
     if (!chunk && PyErr_Occurred())
         fail_with_pending(b->span);
-    context_deactivate(b->span);
+    context_restore(b->span);
     if (!chunk)
         span_end(b->span, 0);
     return chunk;
@@ -103,7 +103,7 @@ static PyObject *body_close(PyObject *self, PyObject *unused) {
         Py_DECREF(close);
         if (!result)
             fail_with_pending(b->span);
-        context_deactivate(b->span);
+        context_restore(b->span);
     } else {
         PyErr_Clear();
         result = Py_None;
@@ -180,27 +180,27 @@ static PyObject *body_new(PyObject *result, Span *s) {
 }
 
 /* Lists are sent as they are (servers look at their length), and so are files, which servers may send by sendfile(). */
-static bool leave_alone(PyObject *result, PyObject *environ) {
+static bool leave_alone(PyObject *result, PyObject *request) {
     PyObject *wrapper;
 
     if (PyList_CheckExact(result) || PyTuple_CheckExact(result))
         return true;
-    wrapper = PyDict_GetItemWithError(environ, str_file_wrapper);
+    wrapper = PyDict_GetItemWithError(request, str_file_wrapper);
     PyErr_Clear();
     return wrapper && (PyObject *) Py_TYPE(result) == wrapper;
 }
 
 static PyObject *run_wsgi(PyObject *module, PyObject *const *args, Py_ssize_t n) {
-    PyObject *application, *environ, *start, *response = NULL, *result, *call[2];
+    PyObject *application, *request, *start, *response = NULL, *result, *call[2];
     Span *s = NULL;
 
     if (!args_count("run_wsgi", n, 4, 4))
         return NULL;
     application = args[1];
-    environ = args[2];
+    request = args[2];
     start = args[3];
-    if (span_enabled && PyDict_Check(environ) && !PyDict_GetItemWithError(environ, str_span))
-        s = server_start_wsgi(tracer_scope(args[0]), environ);
+    if (span_enabled && PyDict_Check(request) && !PyDict_GetItemWithError(request, str_span))
+        s = server_start_wsgi(tracer_scope(args[0]), request);
     PyErr_Clear();
     if (s)
         response = response_new(start, s);
@@ -209,17 +209,17 @@ static PyObject *run_wsgi(PyObject *module, PyObject *const *args, Py_ssize_t n)
         Py_XDECREF(s);
         return PyObject_Vectorcall(application, args + 2, 2, NULL);
     }
-    if (PyDict_SetItem(environ, str_span, (PyObject *) s) < 0)
+    if (PyDict_SetItem(request, str_span, (PyObject *) s) < 0)
         PyErr_Clear();
     context_activate(s);
-    call[0] = environ;
+    call[0] = request;
     call[1] = response;
     result = PyObject_Vectorcall(application, call, 2, NULL);
     if (!result)
         fail_with_pending(s);
-    context_deactivate(s);
+    context_restore(s);
     Py_DECREF(response);
-    if (!result || leave_alone(result, environ))
+    if (!result || leave_alone(result, request))
         span_end(s, 0);
     else
         result = body_new(result, s);
