@@ -17,7 +17,7 @@ import { href, hrefHere, param, setParams } from "../router";
 import { filter, live, range, resolvedRange, setFilter } from "../state";
 import { LogPanel, placeOf } from "./logs/log-panel";
 import { useTail } from "./logs/tail";
-import { mergeRows, usePages } from "./traces/pages";
+import { mergeRows, ROWS_MAX, usePages } from "./traces/pages";
 import "./logs/logs.css";
 
 const PAGE = 200;
@@ -208,6 +208,8 @@ export default function Logs() {
                     </button>
                   ) : list.more ? (
                     "Loading more …"
+                  ) : list.full ? (
+                    `The page keeps ${full(ROWS_MAX)} lines; a narrower range or filter finds the others`
                   ) : (
                     `${full(records.length)} ${records.length === 1 ? "line" : "lines"}, that is all in this range`
                   )}

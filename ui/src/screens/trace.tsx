@@ -48,7 +48,8 @@ export default function TraceScreen({ params }: ScreenProps) {
       </Empty>
     );
   }
-  if (trace.data && !trace.stale) return <TraceView key={trace.data.trace_id} trace={trace.data} />;
+  if (trace.data && !trace.stale)
+    return <TraceView key={trace.data.trace_id} trace={trace.data} onReload={trace.reload} />;
   if (trace.error?.status === 404) return <NotFound id={id} resource={trace} />;
   if (trace.error) return <ErrorState error={trace.error} what="the trace" onRetry={trace.reload} />;
   return (
@@ -91,7 +92,7 @@ function parseZoom(text: string): View | null {
   return m && Number(m[2]) > Number(m[1]) ? { from: Number(m[1]), to: Number(m[2]) } : null;
 }
 
-function TraceView({ trace }: { trace: Trace }) {
+function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) {
   const tree = useMemo(() => buildTree(trace.spans), [trace]);
   const critical = useMemo(() => new CriticalPath(tree, trace.critical_path), [tree, trace]);
   const tab = param("tab", "waterfall");
@@ -124,6 +125,7 @@ function TraceView({ trace }: { trace: Trace }) {
           tree={tree}
           finding={finding}
           onFinding={(i) => setParams({ finding: i < 0 ? null : i, find: null, tab: null })}
+          onReload={onReload}
           onService={(name) => setParams({ find: find === name ? null : name, finding: null, tab: null })}
         />
         <div class="trace-tabs">

@@ -17,7 +17,7 @@ import { type Column, Table } from "../parts/table";
 import { href, param, setParams } from "../router";
 import { filter, range, setFilter, zoomTo } from "../state";
 import { boxParams, Compare, standsOut } from "./traces/compare";
-import { usePages } from "./traces/pages";
+import { ROWS_MAX, usePages } from "./traces/pages";
 import "../parts/sidepanel.css";
 import "./traces/traces.css";
 
@@ -184,6 +184,8 @@ export default function Traces() {
                   </button>
                 ) : list.more ? (
                   "Loading more …"
+                ) : list.full ? (
+                  `The page keeps ${full(ROWS_MAX)} traces; a narrower range or filter finds the others`
                 ) : (
                   `${full(list.rows.length)} ${list.rows.length === 1 ? "trace" : "traces"}, that is all${first.truncated ? " this question may read; a narrower range or filter finds more" : ""}`
                 )

@@ -10,6 +10,7 @@ import type { LogRecord } from "../../api-types";
 export const TAIL_MAX = 5000;
 /** Lines are drawn this often, not one by one. */
 const BATCH_MS = 150;
+const RETRY_MS = 5000;
 
 export interface Tail {
   /** Newest first. */
@@ -54,21 +55,22 @@ export function useTail(on: boolean, filter: string, hold: boolean, onOpen: () =
     setTail(emptyTail);
     if (!on) return;
     setTail({ ...emptyTail, state: "connecting" });
-    const source = new EventSource(apiUrl("/logs/tail", { filter }));
     let arrived: LogRecord[] = [];
     let timer = 0;
+    let again = 0;
+    let source: EventSource;
     const flush = () => {
       timer = 0;
       const batch = arrived;
       arrived = [];
       setTail((t) => take(t, batch, latest.current.hold));
     };
-    source.addEventListener("open", () => {
+    const onOpened = () => {
       setTail((t) => ({ ...t, state: "open" }));
       // Lines written between the list and the stream are in neither: the list is read once more.
       latest.current.onOpen();
-    });
-    source.addEventListener("log", (event) => {
+    };
+    const onLog = (event: Event) => {
       try {
         arrived.push(JSON.parse((event as MessageEvent<string>).data) as LogRecord);
       } catch {
@@ -76,8 +78,8 @@ export function useTail(on: boolean, filter: string, hold: boolean, onOpen: () =
       }
       if (arrived.length > TAIL_MAX) arrived = arrived.slice(-TAIL_MAX);
       if (!timer) timer = window.setTimeout(flush, BATCH_MS);
-    });
-    source.addEventListener("dropped", (event) => {
+    };
+    const onDropped = (event: Event) => {
       let n = 0;
       try {
         n = Number((JSON.parse((event as MessageEvent<string>).data) as { count: number }).count) || 0;
@@ -85,10 +87,22 @@ export function useTail(on: boolean, filter: string, hold: boolean, onOpen: () =
         return;
       }
       setTail((t) => ({ ...t, dropped: t.dropped + n }));
-    });
-    source.addEventListener("error", () => setTail((t) => ({ ...t, state: "lost" })));
+    };
+    const connect = () => {
+      source = new EventSource(apiUrl("/logs/tail", { filter }));
+      source.addEventListener("open", onOpened);
+      source.addEventListener("log", onLog);
+      source.addEventListener("dropped", onDropped);
+      source.addEventListener("error", () => {
+        setTail((t) => ({ ...t, state: "lost" }));
+        // The browser tries again by itself unless the server refused.
+        if (source.readyState === EventSource.CLOSED) again = window.setTimeout(connect, RETRY_MS);
+      });
+    };
+    connect();
     return () => {
       clearTimeout(timer);
+      clearTimeout(again);
       source.close();
     };
   }, [on, filter]);

@@ -35,9 +35,10 @@ export interface HeadProps {
   onFinding: (index: number) => void;
   /** Marks the spans of a service. */
   onService: (name: string) => void;
+  onReload: () => void;
 }
 
-export function TraceHead({ trace, tree, finding, onFinding, onService }: HeadProps) {
+export function TraceHead({ trace, tree, finding, onFinding, onService, onReload }: HeadProps) {
   const root = tree.roots.find((n) => !n.orphan) ?? tree.roots[0];
   const errors = tree.roots.reduce((n, r) => n + r.errors, 0);
   const sentence = timeSentence(trace);
@@ -105,12 +106,12 @@ export function TraceHead({ trace, tree, finding, onFinding, onService }: HeadPr
           ))}
         </ul>
       )}
-      <Notices trace={trace} tree={tree} />
+      <Notices trace={trace} tree={tree} onReload={onReload} />
     </header>
   );
 }
 
-function Notices({ trace, tree }: { trace: Trace; tree: Tree }) {
+function Notices({ trace, tree, onReload }: { trace: Trace; tree: Tree; onReload: () => void }) {
   const notes: string[] = [];
   if (trace.truncated) {
     notes.push(
@@ -133,6 +134,11 @@ function Notices({ trace, tree }: { trace: Trace; tree: Tree }) {
           {text}
         </p>
       ))}
+      {tree.orphans > 0 && (
+        <button type="button" class="link small" onClick={onReload}>
+          Look again
+        </button>
+      )}
     </>
   );
 }

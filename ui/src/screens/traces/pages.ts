@@ -2,7 +2,7 @@
  * A list that comes in pages and stays where it is. The first page is kept fresh by `useApi`; what the reader
  * loaded beyond it is appended. While the list is scrolled, new rows wait and are only counted.
  */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type ApiError, api, apiUrl, type QueryParams, type Resource, useApi } from "../../api";
 
 export interface Page<T> {
@@ -10,11 +10,16 @@ export interface Page<T> {
   next_cursor: string | null;
 }
 
+/** More rows than this are not kept: nobody scrolls through them, a narrower question finds what is wanted. */
+export const ROWS_MAX = 20_000;
+
 export interface Pages<T> {
   rows: readonly T[];
   first: Resource<unknown>;
   /** There is more to load. */
   more: boolean;
+  /** There is more than the page keeps. */
+  full: boolean;
   loadingMore: boolean;
   moreError: ApiError | null;
   loadMore: () => void;
@@ -60,7 +65,11 @@ export function usePages<A, T>(
 
   const page = first.data ? read(first.data) : null;
   const mine = extra?.url === url ? extra : null;
-  const newest = page ? mergeRows(page.rows, mine?.rows ?? [], keyOf) : [];
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `read` and `keyOf` are the same function each time
+  const newest = useMemo(
+    () => (first.data ? mergeRows(read(first.data).rows, mine?.rows ?? [], keyOf) : []),
+    [first.data, mine],
+  );
 
   // Held rows are those of the last answer that was shown, plus pages loaded since.
   let rows: readonly T[] = newest;
@@ -75,8 +84,10 @@ export function usePages<A, T>(
   }
 
   const cursor = mine ? mine.cursor : (page?.next_cursor ?? null);
+  const full = cursor !== null && rows.length >= ROWS_MAX;
+  const more = cursor !== null && !full;
   const loadMore = () => {
-    if (!cursor || loadingMore || first.stale) return;
+    if (!more || loadingMore || first.stale) return;
     const controller = new AbortController();
     running.current = controller;
     setLoading(true);
@@ -103,5 +114,5 @@ export function usePages<A, T>(
     held.current = null;
     redraw((n) => n + 1);
   };
-  return { rows, first, more: cursor !== null, loadingMore, moreError, loadMore, waiting, release };
+  return { rows, first, more, full, loadingMore, moreError, loadMore, waiting, release };
 }
