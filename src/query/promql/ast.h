@@ -220,6 +220,10 @@ int parse_number(struct slice s, double *ret);
 
 /* print.c */
 void print_node(const struct node *n, struct buffer *out);
+/* Parts of it: "sum by (a) ", "* on (a)", "[5m:1m] offset 1h". */
+void print_aggregate_head(const struct node *n, struct buffer *out);
+void print_binary_operator(const struct node *n, struct buffer *out);
+void print_subquery_suffix(const struct node *n, struct buffer *out);
 void print_quoted_string(struct slice s, struct buffer *out);
 
 #endif

@@ -114,8 +114,7 @@ int combine_points(struct eval *e, const struct node *n, struct point l, struct 
     }
 
 /* The common operators in loops of their own, so that the compiler can vectorise them. */
-static void combine_columns(enum binary_op op, const double *l, const double *r, double *out,
-                            size_t n) {
+void combine_columns(enum binary_op op, const double *l, const double *r, double *out, size_t n) {
     switch (op) {
     case OP_ADD: EACH_STEP(x + y); break;
     case OP_SUB: EACH_STEP(x - y); break;
@@ -126,6 +125,43 @@ static void combine_columns(enum binary_op op, const double *l, const double *r,
 }
 
 /* ---- A vector and a scalar. ---- */
+
+#define EACH_SAMPLE(expression)                                                                    \
+    for (size_t k = 0; k < n; k++) {                                                               \
+        double x = scalar_left ? scalar[k] : v[k], y = scalar_left ? v[k] : scalar[k];             \
+        double z = (expression);                                                                   \
+        v[k] = is_absent(v[k]) ? v[k] : z;                                                         \
+    }
+#define EACH_KEPT(condition)                                                                       \
+    for (size_t k = 0; k < n; k++) {                                                               \
+        double x = scalar_left ? scalar[k] : v[k], y = scalar_left ? v[k] : scalar[k];             \
+        v[k] = (condition) ? v[k] : nothing;                                                       \
+    }
+
+/* A column of floats and a scalar. An absent value is a NaN: a comparison other than != drops it.
+ */
+static void float_column(enum binary_op op, bool keeps, double *v, const double *scalar,
+                         bool scalar_left, size_t n) {
+    const double nothing = absent_value();
+
+    if (keeps) {
+        switch (op) {
+        case OP_EQ: EACH_KEPT(x == y); return;
+        case OP_LT: EACH_KEPT(x < y); return;
+        case OP_LE: EACH_KEPT(x <= y); return;
+        case OP_GT: EACH_KEPT(x > y); return;
+        case OP_GE: EACH_KEPT(x >= y); return;
+        default: EACH_KEPT(x != y); return; /* keeps an absent value as it is */
+        }
+    }
+    switch (op) {
+    case OP_ADD: EACH_SAMPLE(x + y); return;
+    case OP_SUB: EACH_SAMPLE(x - y); return;
+    case OP_MUL: EACH_SAMPLE(x * y); return;
+    case OP_DIV: EACH_SAMPLE(x / y); return;
+    default: EACH_SAMPLE(combine_floats(op, x, y)); return;
+    }
+}
 
 static int vector_scalar(struct eval *e, const struct node *n, const struct grid *g,
                          struct vector *v, const double *scalar, bool scalar_left) {
@@ -138,6 +174,10 @@ static int vector_scalar(struct eval *e, const struct node *n, const struct grid
 
         if (!(op_is_comparison(op) || op_is_trim(op)) || n->binary.return_bool)
             s->drop_name = true;
+        if (r == 0 && !s->h && !op_is_trim(op)) {
+            float_column(op, keeps, s->v, scalar, scalar_left, g->n);
+            continue;
+        }
         for (size_t k = 0; r == 0 && k < g->n; k++) {
             struct point p = series_point(s, k), scalar_point = {scalar[k], NULL}, out;
 

@@ -221,6 +221,7 @@ int eval_binary(struct eval *e, const struct node *n, const struct grid *g, stru
 int combine_points(struct eval *e, const struct node *n, struct point l, struct point r,
                    struct point *ret);
 double combine_floats(enum binary_op op, double l, double r);
+void combine_columns(enum binary_op op, const double *l, const double *r, double *out, size_t n);
 int match_vectors(struct eval *e, const struct node *n, const struct grid *g, struct vector *l,
                   struct vector *r, struct value *ret);
 int match_sets(struct eval *e, const struct node *n, const struct grid *g, struct vector *l,

@@ -29,6 +29,13 @@ enum function_kind {
 typedef int range_fn(struct eval *e, const struct node *call, const struct window *w,
                      const double *args, struct point *ret);
 
+struct range_input;
+struct promql_samples;
+/* Writes the values of all steps to `out`, which is absent at first. `resets`: how often the value
+ * fell up to each sample. */
+typedef void column_fn(const struct range_input *in, const struct promql_samples *s,
+                       const uint32_t *resets, const struct grid *g, double *out);
+
 struct function {
     const char *name;
     enum function_kind kind;
@@ -41,11 +48,14 @@ struct function {
     bool at_unsafe;  /* the result depends on the evaluation time though the arguments do not */
     bool keeps_name; /* of the metric */
     bool anchored_safe, smoothed_safe;
-    bool stats;   /* looks at count and sum of histograms only */
-    bool buckets; /* looks at their buckets, whatever is around it */
+    bool counters; /* expects names of counters */
+    bool stats;    /* looks at count and sum of histograms only */
+    bool buckets;  /* looks at their buckets, whatever is around it */
     const char *help;
     double (*map)(double v);
     range_fn *range;
+    /* The same for a series of floats only, over all steps at once; NULL: no such short cut. */
+    column_fn *column;
     int (*values)(struct eval *e, const struct node *call, const struct grid *g, struct value *args,
                   size_t n_args, struct value *ret);
     int (*node)(struct eval *e, const struct node *call, const struct grid *g, struct value *ret);

@@ -17,6 +17,7 @@
 RANGE_FUNCTION(range_rate);
 RANGE_FUNCTION(range_increase);
 RANGE_FUNCTION(range_delta);
+column_fn column_rate, column_increase, column_delta;
 RANGE_FUNCTION(range_irate);
 RANGE_FUNCTION(range_idelta);
 RANGE_FUNCTION(range_resets);

@@ -38,8 +38,6 @@ static double float_increase(struct eval *e, const struct window *w, bool counte
                 sum += w->v[i - 1];
         return sum;
     }
-    if (w->resets && w->resets[w->n - 1] == w->resets[0])
-        return sum;
     for (size_t i = 1; i < w->n; i++)
         if (w->v[i] < w->v[i - 1])
             sum += w->v[i - 1];
@@ -116,8 +114,9 @@ static int histogram_increase(struct eval *e, const struct window *w, bool count
 
 /* How far a series reaches beyond its first and last sample: to the window's ends when those are
  * near, else half a sample interval; a counter never below its zero. Seconds. */
-static double extrapolated(const struct window *w, double sampled, double average, double to_start,
-                           double to_end, bool counter, double first, double increase) {
+static inline double extrapolated(const struct window *w, double sampled, double average,
+                                  double to_start, double to_end, bool counter, double first,
+                                  double increase) {
     double threshold = average * 1.1;
 
     if (to_start >= threshold)
@@ -194,6 +193,57 @@ static int extrapolated_rate(struct eval *e, const struct window *w, bool counte
         histogram_scale(h, factor);
     *ret = (struct point){rise * factor, h};
     return 1;
+}
+
+/* extrapolated_rate() for all steps of a series of floats without start times. */
+static inline void rate_column(const struct range_input *in, const struct promql_samples *s,
+                               const uint32_t *resets, const struct grid *g, double *out,
+                               bool counter, bool per_second) {
+    const int64_t *t = s->float_ms;
+    const double *v = s->floats;
+    size_t lo = 0, hi = 0, n = s->n_floats;
+    double seconds = (double) in->range_ms / 1000;
+
+    for (size_t k = 0; k < g->n; k++) {
+        struct window w = {.end = (in->fixed ? in->fixed_ms : grid_at(g, k)) - in->offset_ms};
+
+        w.start = w.end - in->range_ms;
+        while (lo < n && t[lo] <= w.start)
+            lo++;
+        while (hi < n && t[hi] <= w.end)
+            hi++;
+        if (hi < lo + 2)
+            continue;
+        double rise = v[hi - 1] - v[lo];
+        if (counter && resets[hi - 1] != resets[lo])
+            for (size_t i = lo + 1; i < hi; i++)
+                if (v[i] < v[i - 1])
+                    rise += v[i - 1];
+        double sampled = (double) (t[hi - 1] - t[lo]) / 1000;
+        double length = extrapolated(&w, sampled, sampled / (double) (hi - lo - 1),
+                                     (double) (t[lo] - w.start) / 1000,
+                                     (double) (w.end - t[hi - 1]) / 1000, counter, v[lo], rise);
+        double factor = length / sampled;
+
+        if (per_second)
+            factor /= seconds;
+        out[k] = rise * factor;
+    }
+}
+
+void column_rate(const struct range_input *in, const struct promql_samples *s,
+                 const uint32_t *resets, const struct grid *g, double *out) {
+    rate_column(in, s, resets, g, out, true, true);
+}
+
+void column_increase(const struct range_input *in, const struct promql_samples *s,
+                     const uint32_t *resets, const struct grid *g, double *out) {
+    rate_column(in, s, resets, g, out, true, false);
+}
+
+void column_delta(const struct range_input *in, const struct promql_samples *s,
+                  const uint32_t *resets, const struct grid *g, double *out) {
+    rate_column(in, s, resets, g, out, false, false);
 }
 
 RANGE_FUNCTION(range_rate) {

@@ -16,7 +16,7 @@ bool histogram_is_stale(const struct promql_histogram *h) {
 
 static double exponential_bound(int32_t schema, int32_t index) {
     if (schema <= 0) {
-        int64_t exponent = (int64_t) index << -schema;
+        int64_t exponent = (int64_t) index * (1 << -schema);
 
         if (exponent == 1024)
             return DBL_MAX; /* the bucket before the one of infinities */

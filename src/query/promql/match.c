@@ -290,16 +290,12 @@ static int whole_columns(struct matcher *m, size_t group) {
     if ((size_t) id != before)
         return 0; /* others write there too: step by step */
     double *out = m->out->items[id].v;
+    combine_columns(op, l->v, r->v, out, m->g->n);
     for (size_t k = 0; k < m->g->n; k++) {
-        double x = l->v[k], y = r->v[k];
-
-        if (is_absent(x) || is_absent(y))
-            continue;
-        double z = combine_floats(op, x, y);
-        if (!keeps)
-            out[k] = z;
-        else if (z != 0)
-            out[k] = x;
+        if (is_absent(l->v[k]) || is_absent(r->v[k]))
+            out[k] = absent_value();
+        else if (keeps)
+            out[k] = out[k] != 0 ? l->v[k] : absent_value();
     }
     return 1;
 }

@@ -150,13 +150,17 @@ static void print_selector(const struct selector *s, const struct duration *rang
     print_offset(s->offset, out);
 }
 
-static void print_aggregate(const struct node *n, struct buffer *out) {
+void print_aggregate_head(const struct node *n, struct buffer *out) {
     buffer_append_text(out, aggregate_names[n->aggregate.op]);
-    if (n->aggregate.without || n->aggregate.n_grouping) {
-        buffer_append_text(out, n->aggregate.without ? " without (" : " by (");
-        print_list(n->aggregate.grouping, n->aggregate.n_grouping, out);
-        buffer_append_text(out, ") ");
-    }
+    if (!n->aggregate.without && !n->aggregate.n_grouping)
+        return;
+    buffer_append_text(out, n->aggregate.without ? " without (" : " by (");
+    print_list(n->aggregate.grouping, n->aggregate.n_grouping, out);
+    buffer_append_text(out, ") ");
+}
+
+static void print_aggregate(const struct node *n, struct buffer *out) {
+    print_aggregate_head(n, out);
     buffer_append_u8(out, '(');
     if (n->aggregate.param) {
         print_node(n->aggregate.param, out);
@@ -194,18 +198,22 @@ static void print_matching(const struct matching *m, struct buffer *out) {
         print_fill("fill_right", m->fill_right_value, out);
 }
 
-static void print_binary(const struct node *n, struct buffer *out) {
-    print_node(n->binary.lhs, out);
-    buffer_printf(out, " %s", binary_op_names[n->binary.op]);
+void print_binary_operator(const struct node *n, struct buffer *out) {
+    buffer_append_text(out, binary_op_names[n->binary.op]);
     if (n->binary.return_bool)
         buffer_append_text(out, " bool");
     print_matching(&n->binary.matching, out);
+}
+
+static void print_binary(const struct node *n, struct buffer *out) {
+    print_node(n->binary.lhs, out);
+    buffer_append_u8(out, ' ');
+    print_binary_operator(n, out);
     buffer_append_u8(out, ' ');
     print_node(n->binary.rhs, out);
 }
 
-static void print_subquery(const struct node *n, struct buffer *out) {
-    print_node(n->subquery.expr, out);
+void print_subquery_suffix(const struct node *n, struct buffer *out) {
     buffer_append_u8(out, '[');
     print_duration(n->subquery.range, out);
     buffer_append_u8(out, ':');
@@ -214,6 +222,11 @@ static void print_subquery(const struct node *n, struct buffer *out) {
     buffer_append_u8(out, ']');
     print_at(&n->subquery.at, out);
     print_offset(n->subquery.offset, out);
+}
+
+static void print_subquery(const struct node *n, struct buffer *out) {
+    print_node(n->subquery.expr, out);
+    print_subquery_suffix(n, out);
 }
 
 void print_node(const struct node *n, struct buffer *out) {

@@ -433,10 +433,14 @@ static int run_series(struct eval *e, const struct node *call, const struct grid
     size_t at[4] = {0};
     int r = 0;
 
-    if (f->smoothed_safe && s->samples.n_floats && !in->smoothed && !in->anchored) {
+    if (f->column && !s->samples.n_histograms && !s->samples.float_start_ms && !in->smoothed &&
+        !in->anchored) {
         r = count_resets(e, &s->samples, &resets);
         if (r < 0)
             return r;
+        f->column(in, &s->samples, resets, g, out->v);
+        arena_clear(&e->scratch);
+        return eval_tick(e, g->n);
     }
     for (size_t i = 0; i < g->n; i++) {
         struct point p = {0};
@@ -444,7 +448,6 @@ static int run_series(struct eval *e, const struct node *call, const struct grid
         window_move(in, s, g, i, at, &w);
         if (w.n + w.n_h == 0)
             continue;
-        w.resets = resets ? resets + at[0] : NULL;
         for (size_t k = 0; k < n_columns; k++)
             args[k] = columns[k][i];
         r = f->range(e, call, &w, args, &p);
@@ -457,6 +460,21 @@ static int run_series(struct eval *e, const struct node *call, const struct grid
     }
     arena_clear(&e->scratch);
     return 0;
+}
+
+static void check_counter_name(struct eval *e, const struct node *at,
+                               const struct range_series *s) {
+    static const char *const suffixes[] = {"_total", "_sum", "_count", "_bucket"};
+    struct slice name = metric_name(s->samples.labels);
+
+    for (size_t i = 0; i < 4; i++)
+        if (slice_ends(name, slice_from(suffixes[i])))
+            return;
+    if (name.size)
+        annotate(e, true, at, name,
+                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "
+                 "\"%.*s\"",
+                 SLICE_ARG(name));
 }
 
 int eval_range_function(struct eval *e, const struct node *call, const struct grid *g,
@@ -486,6 +504,8 @@ int eval_range_function(struct eval *e, const struct node *call, const struct gr
         if (!out)
             return -ENOMEM;
         r = run_series(e, call, g, &in, s, columns, n_columns, out);
+        if (f->counters && !out->h && series_any(out, g->n))
+            check_counter_name(e, range, s);
         if (!series_any(out, g->n)) {
             ret->vector.n--;
             e->held -= g->n;
