@@ -50,7 +50,7 @@ static void print_value(const struct filter_value *v, struct buffer *out) {
 
     for (size_t i = 0; bare && i < v->text.size; i++) {
         uint8_t c = v->text.data[i];
-        bare = c > ' ' && c != 127 && !strchr("(),\"'", c);
+        bare = !strchr(" \t\n\r(),\"'", c);
     }
     /* What could be read as a part of the operator stands apart from it. */
     if (bare && strchr("=~<>!", v->text.data[0]))

@@ -112,6 +112,7 @@ static void survives_deep_and_wide_traces(void **state) {
         add(i, i - 1, (int64_t) i, 20001 - (int64_t) i);
     struct trace_tree t = build();
     check_path(&t);
+    teardown(NULL);
     setup(NULL);
     add(1, 0, 0, 10000);
     for (uint64_t i = 2; i <= 10000; i++)
