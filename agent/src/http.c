@@ -1,6 +1,7 @@
 /* See http.h. RFC 9112: status line, header fields, bodies by length, by chunks, or until the connection closes. */
 #include "http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -67,6 +68,23 @@ static int connect_address(int family, const struct sockaddr *address, socklen_t
     return fd;
 }
 
+/* An address that needs no resolver (whose locks a forked child may find taken). -EINVAL: it is a name. */
+static int connect_numeric(const struct http_target *t, uint64_t deadline_ns) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    uint16_t port = htons((uint16_t) strtoul(t->port, NULL, 10));
+
+    if (inet_pton(AF_INET, t->host, &v4.sin_addr) == 1) {
+        v4.sin_port = port;
+        return connect_address(AF_INET, (struct sockaddr *) &v4, sizeof(v4), deadline_ns);
+    }
+    if (inet_pton(AF_INET6, t->host, &v6.sin6_addr) == 1) {
+        v6.sin6_port = port;
+        return connect_address(AF_INET6, (struct sockaddr *) &v6, sizeof(v6), deadline_ns);
+    }
+    return -EINVAL;
+}
+
 static int connect_target(const struct http_target *t, uint64_t deadline_ns) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *a;
     int r = -EHOSTUNREACH;
@@ -76,6 +94,10 @@ static int connect_target(const struct http_target *t, uint64_t deadline_ns) {
         memcpy(address.sun_path, t->unix_path, sizeof(address.sun_path));
         return connect_address(AF_UNIX, (struct sockaddr *) &address, sizeof(address), deadline_ns);
     }
+    r = connect_numeric(t, deadline_ns);
+    if (r != -EINVAL)
+        return r;
+    r = -EHOSTUNREACH;
     if (getaddrinfo(t->host, t->port, &hints, &list) != 0)
         return -EHOSTUNREACH;
     for (a = list; a; a = a->ai_next) {

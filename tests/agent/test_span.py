@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import enum
 import gc
 import logging
@@ -265,16 +266,16 @@ def test_generators_may_be_closed_anywhere(sent: Sent) -> None:
         next(generator)
         generator.close()
         assert varan.current_span() is outer
-    leaked = numbers()
-    next(leaked)
 
-    def close() -> None:
-        leaked.close()  # in another context
+    def leak() -> None:
+        leaked = numbers()
+        next(leaked)
+        thread = threading.Thread(target=leaked.close)  # in another context
+        thread.start()
+        thread.join()
+        assert varan.current_span() is None
 
-    thread = threading.Thread(target=close)
-    thread.start()
-    thread.join()
-    assert varan.current_span() is None
+    contextvars.copy_context().run(leak)
     assert len([s for s in sent.spans() if s.name == "generator"]) == 2
 
 
