@@ -120,7 +120,8 @@ static int add_types(PyObject *m) {
                  {"Tracer", &Tracer_Type},
                  {"Statements", &Statements_Type},
                  {"Response", &Response_Type},
-                 {"Body", &Body_Type}};
+                 {"Body", &Body_Type},
+                 {"Steps", &Steps_Type}};
 
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (PyType_Ready(types[i].type) < 0)
@@ -145,7 +146,7 @@ PyMODINIT_FUNC PyInit__core(void) {
         if (PyModule_AddFunctions(m, functions[i]) < 0)
             goto fail;
     if (add_types(m) < 0 || context_init() < 0 || logs_init() < 0 || server_init() < 0 || wsgi_init() < 0 ||
-        caller_init() < 0 || fork_handlers_install() < 0)
+        steps_init() < 0 || caller_init() < 0 || fork_handlers_install() < 0)
         goto fail;
     resource_renew();
     buf_init(&b, scope, sizeof(scope), sizeof(scope));

@@ -347,3 +347,49 @@ def test_background_work_is_not_the_clients_wait(sent: Sent) -> None:
 
     TestClient(app).get("/")
     assert server_span(sent).duration_ns < 150e6
+
+
+def test_blocked_event_loop(sent: Sent) -> None:
+    """A blocking call in an async view is told by its request; waiting is not blocking."""
+    app = fastapi.FastAPI()
+
+    @app.get("/blocks")
+    async def blocks() -> int:
+        __import__("time").sleep(0.12)
+        await asyncio.sleep(0.01)
+        return 1
+
+    @app.get("/waits")
+    async def waits() -> int:
+        await asyncio.sleep(0.12)
+        return 1
+
+    client = TestClient(app)
+    client.get("/blocks")
+    client.get("/waits")
+    assert sent.span("GET /blocks").attributes["varan.loop.blocked_ms"] >= 119
+    assert "varan.loop.blocked_ms" not in sent.span("GET /waits").attributes
+
+
+def test_applications_that_are_cancelled_or_odd(sent: Sent) -> None:
+    """Cancellation, exceptions and awaitables that are no coroutines pass through."""
+
+    async def hangs(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(60)
+
+    class Awaitable:
+        def __await__(self) -> Any:
+            yield from asyncio.sleep(0).__await__()
+            return 5
+
+    def odd(scope: Any, receive: Any, send: Any) -> Any:
+        return Awaitable()
+
+    async def main() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asgi.traced(hangs)(dict(scope), None, None), 0.05)
+        await asgi.traced(odd)(dict(scope), None, None)
+
+    asyncio.run(main())
+    assert [s.status for s in sent.spans()] == [0, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import Any
 
 from .. import _core
@@ -9,6 +10,7 @@ from .. import _core
 TRACER = _core.Tracer("varan.asgi", _core.version)
 start_asgi = _core.start_asgi
 http_status = _core.http_status
+Steps = _core.Steps  # times how long the request holds the event loop
 
 
 async def run_asgi(tracer: Any, application: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -32,7 +34,8 @@ async def run_asgi(tracer: Any, application: Any, scope: dict[str, Any], receive
 
     span.activate()
     try:
-        await application(scope, receive, traced_send)
+        call = application(scope, receive, traced_send)
+        await (Steps(call, span) if type(call) is CoroutineType else call)
     except Exception as error:
         span.fail(error)
         raise
