@@ -111,11 +111,13 @@ static void give_back(struct store_batch *b) {
         for (size_t t = 0; t < TABLE_COUNT; t++)
             native_block_clear(b->blocks[t]);
     size_t bytes = batch_bytes(b);
+    int64_t now = clock_monotonic_ns();
 
     pthread_mutex_lock(&s->lock);
     assert(b->state == BATCH_ACQUIRED);
     s->queue_bytes -= b->hint + b->bytes;
     s->queue_bytes += bytes;
+    s->added_ns = now;
     b->bytes = bytes;
     b->state = BATCH_OPEN;
     b->awaited = b->waiters.n > 0;

@@ -50,6 +50,7 @@ struct store {
     /* Batches and the writer: batch.c, writer.c. */
     pthread_mutex_t lock;
     pthread_cond_t work; /* for the writer: something to commit, or stopping */
+    int64_t added_ns;    /* when rows were last added (monotonic) */
     struct store_batch *batches[BATCHES_MAX];
     size_t n_batches, n_acquired;
     size_t queue_bytes; /* rows that are not durable yet, and the hints of those who fill */

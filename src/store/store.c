@@ -26,7 +26,7 @@ static void options_fill(struct store_options *o) {
     if (!o->commit_ns_max)
         o->commit_ns_max = NS_PER_S;
     if (!o->commit_bytes_max)
-        o->commit_bytes_max = (size_t) 8 << 20;
+        o->commit_bytes_max = (size_t) 32 << 20;
 }
 
 /* ---- The data folder ---- */

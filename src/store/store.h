@@ -40,7 +40,7 @@ struct store_options {
     uint64_t free_bytes_min;         /* disk guard; 0: 2 GiB */
     size_t queue_bytes_max;          /* waiting for the writer; 0: 128 MiB */
     int64_t commit_ns_max;           /* group commit window; 0: 1 s */
-    size_t commit_bytes_max;         /* 0: 8 MiB */
+    size_t commit_bytes_max;         /* 0: 32 MiB */
     bool durable; /* fsync before an answer; default true via store_options_default() */
 };
 void store_options_default(struct store_options *o);

@@ -9,10 +9,15 @@
 #include <assert.h>
 #include <time.h>
 
-#define GATHER_NS_MAX                                                                              \
-    (200 * NS_PER_MS)   /* small commits leave this much room after one another at most */
-#define GATHER_FACTOR 2 /* … and as long as this many times the last one */
-#define SMALL_BYTES ((size_t) 512 << 10)
+/*
+ * Commits pace themselves: the next one begins GATHER_FACTOR times the last one's cost after that
+ * one's start, GATHER_NS_MAX at most, so that a busy server writes few large parts (merging many
+ * small ones costs more than everything else), or as soon as no request has come for QUIET_NS (all
+ * clients wait for answers: more waiting gathers nothing). An idle server commits at once.
+ */
+#define GATHER_NS_MAX (600 * NS_PER_MS)
+#define GATHER_FACTOR 4
+#define QUIET_NS (60 * NS_PER_MS)
 #define IDLE_NS (5 * NS_PER_S) /* after this long without a commit memory is given back */
 
 struct commit {
@@ -50,15 +55,13 @@ static int64_t commit_due(const struct store *s, const struct pace *pace) {
     if (full || s->stopping || bytes >= s->options.commit_bytes_max)
         return 0;
     int64_t due = oldest + s->options.commit_ns_max;
-    if (s->n_acquired ==
-        0) { /* nobody is about to add rows: only the pace of small commits counts */
+    if (s->n_acquired == 0) { /* nobody is about to add rows */
         int64_t gap = pace->last_cost_ns * GATHER_FACTOR;
-        if (gap > GATHER_NS_MAX)
-            gap = GATHER_NS_MAX;
-        if (bytes >= SMALL_BYTES)
-            gap = 0;
-        if (pace->last_start_ns + gap < due)
-            due = pace->last_start_ns + gap;
+        int64_t paced = pace->last_start_ns + (gap > GATHER_NS_MAX ? GATHER_NS_MAX : gap);
+        int64_t quiet = s->added_ns + QUIET_NS;
+        int64_t early = paced < quiet ? paced : quiet;
+        if (early < due)
+            due = early;
     }
     return due <= now ? 0 : due;
 }
