@@ -440,7 +440,8 @@ int otlp_decode_json(struct otlp_decoder *d, enum otlp_signal signal, struct sli
 
     int r = json_parse(body, &limits, &root, &repaired, &d->error);
     if (r < 0)
-        return r == -ENOBUFS ? -E2BIG : r;
+        return r == -ENOBUFS ? -EBADMSG
+                             : r; /* too many values or levels: no use in sending it again */
     d->repaired += repaired;
     r = json_is_object(root) ? otlp_json_list(d, root, names[signal], &list)
                              : otlp_json_malformed(d, "the request is not an object");
