@@ -4,18 +4,20 @@
 bool args_count(const char *function, Py_ssize_t n, Py_ssize_t min, Py_ssize_t max) {
     if (n >= min && n <= max)
         return true;
-    PyErr_Format(PyExc_TypeError, "%s() takes %zd to %zd arguments, not %zd", function, min, max, n);
+    PyErr_Format(PyExc_TypeError, "%s() takes %zd to %zd arguments, not %zd", function, min, max,
+                 n);
     return false;
 }
 
-bool args_parse(const char *function, const char *const *keys, PyObject *const *args, Py_ssize_t n, PyObject *names,
-                unsigned required, PyObject **values) {
+bool args_parse(const char *function, const char *const *keys, PyObject *const *args, Py_ssize_t n,
+                PyObject *names, unsigned required, PyObject **values) {
     unsigned known = 0;
 
     while (keys[known])
         values[known++] = NULL;
     if ((size_t) n > known) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most %u arguments, not %zd", function, known, n);
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %u arguments, not %zd", function, known,
+                     n);
         return false;
     }
     for (Py_ssize_t i = 0; i < n; i++)

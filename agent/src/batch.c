@@ -53,7 +53,8 @@ static char *put_scope(char *p, const struct scope *s, const struct bucket *k) {
     return p;
 }
 
-static char *assemble(struct batch *b, enum signal_kind signal, size_t *ret_length, uint32_t *ret_records) {
+static char *assemble(struct batch *b, enum signal_kind signal, size_t *ret_length,
+                      uint32_t *ret_records) {
     char storage[2048];
     struct buf resource;
     size_t inner;

@@ -20,10 +20,11 @@ struct request {
 struct batch; /* records taken, not yet in a request */
 
 struct batch *batch_get(void);
-/* Adds a record (tag and length of the repeated field included). Returns -EAGAIN when the signal's batch is full. */
+/* Adds a record (tag and length of the repeated field included). Returns -EAGAIN when the signal's
+ * batch is full. */
 int batch_add(struct batch *b, const struct record *record, const char *bytes);
-/* Makes a request of what was added for a signal; NULL when there is nothing or no memory (then it is lost and
- * counted). */
+/* Makes a request of what was added for a signal; NULL when there is nothing or no memory (then it
+ * is lost and counted). */
 struct request *batch_seal(struct batch *b, enum signal_kind signal, bool gzip);
 void request_free(struct request *r);
 

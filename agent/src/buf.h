@@ -1,5 +1,5 @@
-/* A growable byte buffer with a hard cap. It may begin in memory of its owner (an inline array) and moves to the
- * heap when that is full. Not thread-safe: one owner at a time. No Python here. */
+/* A growable byte buffer with a hard cap. It may begin in memory of its owner (an inline array) and
+ * moves to the heap when that is full. Not thread-safe: one owner at a time. No Python here. */
 #ifndef VARAN_AGENT_BUF_H
 #define VARAN_AGENT_BUF_H
 

@@ -34,7 +34,8 @@ static bool decide(PyObject *file) {
 
     if (text_view(file, &text, &n, &hold) < 0)
         return false;
-    if (n == 0 || text[0] == '<' || memmem(text, n, "/site-packages/", 15) || memmem(text, n, "/dist-packages/", 15))
+    if (n == 0 || text[0] == '<' || memmem(text, n, "/site-packages/", 15) ||
+        memmem(text, n, "/dist-packages/", 15))
         ours = false;
     for (Py_ssize_t i = 0; ours && i < PyTuple_GET_SIZE(folders); i++) {
         PyObject *o = PyTuple_GET_ITEM(folders, i);

@@ -1,5 +1,5 @@
-/* Which line of the application does this? Finds the innermost frame that is neither in the standard library, nor in
- * an installed package, nor ours. GIL held. */
+/* Which line of the application does this? Finds the innermost frame that is neither in the
+ * standard library, nor in an installed package, nor ours. GIL held. */
 #ifndef VARAN_AGENT_CALLER_H
 #define VARAN_AGENT_CALLER_H
 

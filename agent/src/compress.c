@@ -1,4 +1,5 @@
-/* See compress.h. Export thread only. The few declarations of zlib used here are those of its stable ABI. */
+/* See compress.h. Export thread only. The few declarations of zlib used here are those of its
+ * stable ABI. */
 #include "compress.h"
 
 #include <dlfcn.h>

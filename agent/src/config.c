@@ -28,7 +28,8 @@ static int copy_text(char *ret, size_t size, PyObject *o, const char *what) {
     return 0;
 }
 
-/* set_target(signal, host, port, unix_path, path, headers); signal: 0 traces, 1 logs; host None: off */
+/* set_target(signal, host, port, unix_path, path, headers); signal: 0 traces, 1 logs; host None:
+ * off */
 static PyObject *set_target(PyObject *module, PyObject *args) {
     PyObject *host, *port, *unix_path, *path, *headers;
     struct http_target *t;
@@ -42,7 +43,8 @@ static PyObject *set_target(PyObject *module, PyObject *args) {
     }
     t = &exporter.targets[signal];
     exporter.enabled[signal] = host != Py_None;
-    if (copy_text(t->host, sizeof(t->host), host, "host") < 0 || copy_text(t->port, sizeof(t->port), port, "port") < 0 ||
+    if (copy_text(t->host, sizeof(t->host), host, "host") < 0 ||
+        copy_text(t->port, sizeof(t->port), port, "port") < 0 ||
         copy_text(t->unix_path, sizeof(t->unix_path), unix_path, "socket path") < 0 ||
         copy_text(t->path, sizeof(t->path), path, "path") < 0 ||
         copy_text(t->headers, sizeof(t->headers), headers, "headers") < 0)
@@ -74,7 +76,8 @@ static uint16_t limit(unsigned v) {
 static PyObject *set_limits(PyObject *module, PyObject *args) {
     unsigned attributes, events, links, event_attributes, value_bytes;
 
-    if (!PyArg_ParseTuple(args, "IIIII", &attributes, &events, &links, &event_attributes, &value_bytes))
+    if (!PyArg_ParseTuple(args, "IIIII", &attributes, &events, &links, &event_attributes,
+                          &value_bytes))
         return NULL;
     span_limits.attributes = limit(attributes);
     span_limits.events = limit(events);
@@ -137,10 +140,8 @@ static PyObject *flush(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "I", &timeout_ms))
         return NULL;
     thread_state(); /* in a forked child: forget the parent's records first */
-    Py_BEGIN_ALLOW_THREADS
-    r = exporter_flush(timeout_ms);
-    Py_END_ALLOW_THREADS
-    return PyLong_FromLong(r);
+    Py_BEGIN_ALLOW_THREADS r = exporter_flush(timeout_ms);
+    Py_END_ALLOW_THREADS return PyLong_FromLong(r);
 }
 
 static PyObject *stats(PyObject *module, PyObject *unused) {
@@ -157,9 +158,9 @@ static PyObject *stats(PyObject *module, PyObject *unused) {
     if (!dict)
         return NULL;
     exporter_last_error(error, sizeof(error));
-    PyObject *rest = Py_BuildValue("{s:n,s:n,s:s,s:s}", "buffered_bytes", (Py_ssize_t) ring_bytes(), "pending_bytes",
-                                   (Py_ssize_t) exporter_pending_bytes(), "last_error", error, "instance_id",
-                                   resource_instance_id());
+    PyObject *rest = Py_BuildValue("{s:n,s:n,s:s,s:s}", "buffered_bytes", (Py_ssize_t) ring_bytes(),
+                                   "pending_bytes", (Py_ssize_t) exporter_pending_bytes(),
+                                   "last_error", error, "instance_id", resource_instance_id());
     if (!rest || PyDict_Update(dict, rest) < 0)
         Py_CLEAR(dict);
     Py_XDECREF(rest);
@@ -167,8 +168,10 @@ static PyObject *stats(PyObject *module, PyObject *unused) {
 }
 
 PyMethodDef config_functions[] = {
-        {"set_target", set_target, METH_VARARGS, "set_target(signal, host, port, unix_path, path, headers)"},
-        {"set_export", set_export, METH_VARARGS, "set_export(interval_ms, timeout_ms, buffer_bytes, gzip)"},
+        {"set_target", set_target, METH_VARARGS,
+         "set_target(signal, host, port, unix_path, path, headers)"},
+        {"set_export", set_export, METH_VARARGS,
+         "set_export(interval_ms, timeout_ms, buffer_bytes, gzip)"},
         {"set_limits", set_limits, METH_VARARGS,
          "set_limits(attributes, events, links, event_attributes, value_bytes)"},
         {"set_sampler", set_sampler, METH_VARARGS, "set_sampler(parent_based, ratio)"},

@@ -1,10 +1,12 @@
-/* See context.h. No tokens are kept: what was current before is remembered in the span, and put back only where the span
- * is still the current one. Tokens would raise in generators, and make reference cycles. */
+/* See context.h. No tokens are kept: what was current before is remembered in the span, and put
+ * back only where the span is still the current one. Tokens would raise in generators, and make
+ * reference cycles. */
 #include "context.h"
 
 static PyObject *own_variable, *baggage_variable;
 static PyObject *otel_variable, *otel_context_type, *otel_span_key; /* NULL: the API is not there */
-static PyObject *str_get_span_context, *str_trace_id, *str_span_id, *str_trace_flags, *str_is_remote, *str_trace_state;
+static PyObject *str_get_span_context, *str_trace_id, *str_span_id, *str_trace_flags,
+        *str_is_remote, *str_trace_state;
 
 int context_init(void) {
     own_variable = PyContextVar_New("varan_span", NULL);
@@ -37,17 +39,20 @@ static void set(PyObject *variable, PyObject *value) {
 
 /* Borrowed. */
 static PyObject *span_of_context(PyObject *context) {
-    PyObject *span = context && PyDict_Check(context) ? PyDict_GetItemWithError(context, otel_span_key) : NULL;
+    PyObject *span = context && PyDict_Check(context)
+                             ? PyDict_GetItemWithError(context, otel_span_key)
+                             : NULL;
 
     if (!span)
         PyErr_Clear();
     return span;
 }
 
-/* Takes and returns a reference. A span that was left in another context than it was entered in (a generator closed
- * elsewhere) is still the current one here: what was current before it counts. */
+/* Takes and returns a reference. A span that was left in another context than it was entered in (a
+ * generator closed elsewhere) is still the current one here: what was current before it counts. */
 static PyObject *skip_left(PyObject *value) {
-    while (value && span_check(value) && (((Span *) value)->flags & (SPAN_ENDED | SPAN_ACTIVE)) == SPAN_ENDED) {
+    while (value && span_check(value) &&
+           (((Span *) value)->flags & (SPAN_ENDED | SPAN_ACTIVE)) == SPAN_ENDED) {
         PyObject *before = ((Span *) value)->previous;
         if (before && otel_span_key && PyDict_Check(before))
             before = span_of_context(before);
@@ -101,7 +106,8 @@ static bool get_number(PyObject *o, PyObject *name, uint8_t *ret, size_t n) {
 /* A foreign span's context: an OTel SpanContext. */
 static void read_foreign(PyObject *span, struct context_parent *ret) {
     static const uint8_t zeros[16];
-    PyObject *c = PyObject_CallMethodObjArgs(span, str_get_span_context, NULL), *remote, *state, *text;
+    PyObject *c = PyObject_CallMethodObjArgs(span, str_get_span_context, NULL), *remote, *state,
+             *text;
 
     if (!c) { /* the SpanContext itself? */
         PyErr_Clear();
@@ -111,7 +117,8 @@ static void read_foreign(PyObject *span, struct context_parent *ret) {
     if (!get_number(c, str_trace_id, ret->context.trace_id, 16) ||
         !get_number(c, str_span_id, ret->context.span_id, 8) ||
         !get_number(c, str_trace_flags, &ret->context.flags, 1) ||
-        memcmp(ret->context.trace_id, zeros, 16) == 0 || memcmp(ret->context.span_id, zeros, 8) == 0)
+        memcmp(ret->context.trace_id, zeros, 16) == 0 ||
+        memcmp(ret->context.span_id, zeros, 8) == 0)
         goto finish;
     ret->found = true;
     remote = PyObject_GetAttr(c, str_is_remote);

@@ -1,5 +1,5 @@
-/* The current span. It lives in a context variable: ours, or, once the OpenTelemetry API is in the process, the API's own,
- * so that spans made on either side see each other. GIL held. */
+/* The current span. It lives in a context variable: ours, or, once the OpenTelemetry API is in the
+ * process, the API's own, so that spans made on either side see each other. GIL held. */
 #ifndef VARAN_AGENT_CONTEXT_H
 #define VARAN_AGENT_CONTEXT_H
 
@@ -13,25 +13,28 @@ struct context_parent {
 
 int context_init(void);
 
-/* Looks for a parent: `explicit` is NULL (the current span counts), a Span, an OTel Context (dict) or any object with
- * get_span_context(). Always fills *ret. */
+/* Looks for a parent: `explicit` is NULL (the current span counts), a Span, an OTel Context (dict)
+ * or any object with get_span_context(). Always fills *ret. */
 void context_find_parent(PyObject *explicit, struct context_parent *ret);
 void context_parent_done(struct context_parent *p);
 
-/* The current span object, ours or a foreign one; new reference, NULL when there is none (no exception set). */
+/* The current span object, ours or a foreign one; new reference, NULL when there is none (no
+ * exception set). */
 PyObject *context_current(void);
 /* The same if it is a span of ours that is not at its end; borrowed from the context, else NULL. */
 Span *context_current_span(void);
 
 /* Makes a span current; the one before is kept in it. */
 void context_activate(Span *s);
-/* Makes the former current span current again, unless another one has become current meanwhile (a generator closed in
- * another context, spans left in another order). */
+/* Makes the former current span current again, unless another one has become current meanwhile (a
+ * generator closed in another context, spans left in another order). */
 void context_deactivate(Span *s);
-/* The same by force: for one who called foreign code and knows that nothing of it may stay current. */
+/* The same by force: for one who called foreign code and knows that nothing of it may stay current.
+ */
 void context_restore(Span *s);
 
-/* Uses the API's context variable from now on: its ContextVar, Context type and key of the span. Raises. */
+/* Uses the API's context variable from now on: its ContextVar, Context type and key of the span.
+ * Raises. */
 int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key);
 
 /* Baggage that came with a request, as the header's text. New reference or NULL. */

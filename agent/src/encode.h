@@ -1,5 +1,6 @@
-/* Writing OTLP protobuf: varints, tags, key-values. Into a capped buffer (see buf.h) or at a pointer whose space the
- * caller has reserved. Field numbers are those of opentelemetry/proto/{common,trace,logs,resource}/v1. No Python. */
+/* Writing OTLP protobuf: varints, tags, key-values. Into a capped buffer (see buf.h) or at a
+ * pointer whose space the caller has reserved. Field numbers are those of
+ * opentelemetry/proto/{common,trace,logs,resource}/v1. No Python. */
 #ifndef VARAN_AGENT_ENCODE_H
 #define VARAN_AGENT_ENCODE_H
 
@@ -85,7 +86,8 @@ static inline size_t pb_bytes_size(size_t n) {
     return 1 + pb_varint_size(n) + n;
 }
 
-/* Opens a message field; pb_close() writes its length. Returns the mark for pb_close(), or UINT32_MAX at the cap. */
+/* Opens a message field; pb_close() writes its length. Returns the mark for pb_close(), or
+ * UINT32_MAX at the cap. */
 static inline uint32_t pb_open(struct buf *b, unsigned tag) {
     char *p = buf_reserve(b, 6);
     if (!p)
@@ -131,8 +133,10 @@ static inline int pb_put_fixed64(struct buf *b, unsigned tag, uint64_t v) {
     return 0;
 }
 
-/* Opens a KeyValue whose AnyValue takes `any` bytes; returns the place of these bytes and counts them as used. */
-static inline char *pb_key_value(struct buf *b, unsigned tag, const char *key, size_t key_len, size_t any) {
+/* Opens a KeyValue whose AnyValue takes `any` bytes; returns the place of these bytes and counts
+ * them as used. */
+static inline char *pb_key_value(struct buf *b, unsigned tag, const char *key, size_t key_len,
+                                 size_t any) {
     size_t kv = pb_bytes_size(key_len) + pb_bytes_size(any), all = pb_bytes_size(kv);
     char *p = buf_reserve(b, all);
 
@@ -146,8 +150,8 @@ static inline char *pb_key_value(struct buf *b, unsigned tag, const char *key, s
     return pb_varint(p, any);
 }
 
-static inline int pb_put_string(struct buf *b, unsigned tag, const char *key, size_t key_len, const char *value,
-                                size_t value_len) {
+static inline int pb_put_string(struct buf *b, unsigned tag, const char *key, size_t key_len,
+                                const char *value, size_t value_len) {
     char *p = pb_key_value(b, tag, key, key_len, pb_bytes_size(value_len));
     if (!p)
         return -ENOSPC;
@@ -155,7 +159,8 @@ static inline int pb_put_string(struct buf *b, unsigned tag, const char *key, si
     return 0;
 }
 
-static inline int pb_put_int(struct buf *b, unsigned tag, const char *key, size_t key_len, int64_t value) {
+static inline int pb_put_int(struct buf *b, unsigned tag, const char *key, size_t key_len,
+                             int64_t value) {
     char *p = pb_key_value(b, tag, key, key_len, 1 + pb_varint_size((uint64_t) value));
     if (!p)
         return -ENOSPC;
@@ -164,7 +169,8 @@ static inline int pb_put_int(struct buf *b, unsigned tag, const char *key, size_
     return 0;
 }
 
-static inline int pb_put_bool(struct buf *b, unsigned tag, const char *key, size_t key_len, bool value) {
+static inline int pb_put_bool(struct buf *b, unsigned tag, const char *key, size_t key_len,
+                              bool value) {
     char *p = pb_key_value(b, tag, key, key_len, 2);
     if (!p)
         return -ENOSPC;
@@ -173,7 +179,8 @@ static inline int pb_put_bool(struct buf *b, unsigned tag, const char *key, size
     return 0;
 }
 
-static inline int pb_put_double(struct buf *b, unsigned tag, const char *key, size_t key_len, double value) {
+static inline int pb_put_double(struct buf *b, unsigned tag, const char *key, size_t key_len,
+                                double value) {
     char *p = pb_key_value(b, tag, key, key_len, 9);
     if (!p)
         return -ENOSPC;
@@ -190,7 +197,7 @@ static inline int pb_put_double(struct buf *b, unsigned tag, const char *key, si
 static inline uint64_t pb_read_varint(const char **p) {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t c = (uint8_t) *(*p)++;
+        uint8_t c = (uint8_t) * (*p)++;
         v |= (uint64_t) (c & 0x7f) << shift;
         if (c < 0x80)
             break;

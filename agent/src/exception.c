@@ -1,5 +1,5 @@
-/* Exceptions as attributes: exception.type, exception.message, exception.stacktrace. The trace is written here in the
- * interpreter's usual form; the traceback module takes ten times as long. */
+/* Exceptions as attributes: exception.type, exception.message, exception.stacktrace. The trace is
+ * written here in the interpreter's usual form; the traceback module takes ten times as long. */
 #include "span.h"
 
 #include <frameobject.h>
@@ -35,7 +35,8 @@ PyObject *exception_type_name(PyObject *exception) {
     PyObject *name = PyObject_GetAttrString(type, "__qualname__"), *whole = NULL;
 
     if (name && PyUnicode_Check(name)) {
-        if (!module || !PyUnicode_Check(module) || PyUnicode_CompareWithASCIIString(module, "builtins") == 0 ||
+        if (!module || !PyUnicode_Check(module) ||
+            PyUnicode_CompareWithASCIIString(module, "builtins") == 0 ||
             PyUnicode_CompareWithASCIIString(module, "__main__") == 0) {
             whole = name;
             Py_INCREF(whole);
@@ -164,7 +165,8 @@ static void put_message(struct buf *b, PyObject *exception) {
     PyErr_Clear();
 }
 
-/* The exception that comes before this one in the output, and the sentence between them. New reference or NULL. */
+/* The exception that comes before this one in the output, and the sentence between them. New
+ * reference or NULL. */
 static PyObject *earlier(PyObject *exception, const char **ret_between) {
     PyObject *e = PyException_GetCause(exception);
 
@@ -271,7 +273,8 @@ static int put_trace(struct buf *b, unsigned tag, PyObject *exception, PyObject 
     return r;
 }
 
-int exception_put(struct buf *b, unsigned tag, PyObject *exception, PyObject *ready_trace, unsigned *n) {
+int exception_put(struct buf *b, unsigned tag, PyObject *exception, PyObject *ready_trace,
+                  unsigned *n) {
     PyObject *name = exception_type_name(exception), *hold;
     const char *text;
     size_t size;

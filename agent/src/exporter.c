@@ -1,6 +1,6 @@
-/* See exporter.h. Two locks: `control` guards what wakes and stops the thread, and is held for moments; `work` is held
- * while the thread changes its own structures (never during a system call that may block), so that fork() finds them
- * whole. Order: work, control. */
+/* See exporter.h. Two locks: `control` guards what wakes and stops the thread, and is held for
+ * moments; `work` is held while the thread changes its own structures (never during a system call
+ * that may block), so that fork() finds them whole. Order: work, control. */
 #include "exporter.h"
 
 #include <pthread.h>
@@ -45,7 +45,8 @@ static void make_conditions(void) {
 }
 
 static struct timespec to_timespec(uint64_t ns) {
-    return (struct timespec){.tv_sec = (time_t) (ns / 1000000000u), .tv_nsec = (long) (ns % 1000000000u)};
+    return (struct timespec){.tv_sec = (time_t) (ns / 1000000000u),
+                             .tv_nsec = (long) (ns % 1000000000u)};
 }
 
 static void set_error(const char *what, int status) {
@@ -125,8 +126,8 @@ static void back_off(int retry_after_s) {
     retry_at_ns = clock_monotonic_ns() + wait_ms * 1000000u;
 }
 
-/* Sends the first pending request. Returns 0 when it is done with (accepted or given up), else a negative error: try
- * again later. */
+/* Sends the first pending request. Returns 0 when it is done with (accepted or given up), else a
+ * negative error: try again later. */
 static int send_first(void) {
     static struct http_target target; /* a copy: the configuration may change meanwhile */
     uint32_t timeout_ms;
@@ -141,7 +142,8 @@ static int send_first(void) {
     target = config.targets[r->signal];
     timeout_ms = config.timeout_ms;
     pthread_mutex_unlock(&work);
-    e = http_post(&clients[r->signal], &target, r->body, r->length, r->gzip, now + timeout_ms * 1000000ull, &response);
+    e = http_post(&clients[r->signal], &target, r->body, r->length, r->gzip,
+                  now + timeout_ms * 1000000ull, &response);
     count(EXPORTS, 1);
     if (e == 0 && response.status >= 200 && response.status < 300) {
         rejected = loss_rejected(response.body, response.body_length);
@@ -168,7 +170,8 @@ static int send_first(void) {
     return e < 0 ? e : -EAGAIN;
 }
 
-/* Sends until nothing is left or the server does not take it. `force`: do not wait for the time of the next try. */
+/* Sends until nothing is left or the server does not take it. `force`: do not wait for the time of
+ * the next try. */
 static int send_pending(bool force) {
     while (pending) {
         int r;
@@ -192,8 +195,8 @@ static int work_once(bool force, bool *ret_empty) {
     return r;
 }
 
-/* Somebody waits for a flush: what failed for a passing reason is tried again while there is time. Where nobody
- * listens, waiting is of no use. */
+/* Somebody waits for a flush: what failed for a passing reason is tried again while there is time.
+ * Where nobody listens, waiting is of no use. */
 static int work_for_flush(uint64_t until_ns, bool *ret_empty) {
     for (;;) {
         int r = work_once(true, ret_empty);
@@ -211,7 +214,8 @@ static int work_for_flush(uint64_t until_ns, bool *ret_empty) {
     }
 }
 
-/* Waits for records, for company, for the next try. Returns with `control` held and says what flush to serve. */
+/* Waits for records, for company, for the next try. Returns with `control` held and says what flush
+ * to serve. */
 static uint64_t wait_for_work(void) {
     uint64_t until;
     struct timespec t;
@@ -222,7 +226,8 @@ static uint64_t wait_for_work(void) {
     if (pending && backoff_ms && retry_at_ns > until)
         until = retry_at_ns;
     t = to_timespec(until);
-    while (!urgent && flush_wanted == flush_done && pthread_cond_timedwait(&wake_up, &control, &t) == 0)
+    while (!urgent && flush_wanted == flush_done &&
+           pthread_cond_timedwait(&wake_up, &control, &t) == 0)
         ;
     urgent = false;
     atomic_store(&exporter_is_awake, false);
@@ -342,8 +347,8 @@ void exporter_fork_parent(void) {
     pthread_mutex_unlock(&work);
 }
 
-/* In the child: no thread, nothing pending, nothing of the parent's is sent again. The connections' descriptors are
- * closed here, so that the parent's server sees the end when the parent ends. */
+/* In the child: no thread, nothing pending, nothing of the parent's is sent again. The connections'
+ * descriptors are closed here, so that the parent's server sees the end when the parent ends. */
 void exporter_fork_child(void) {
     ring_fork_child();
     pthread_mutex_init(&control, NULL);

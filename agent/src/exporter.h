@@ -1,13 +1,13 @@
-/* The export thread: takes finished records from the rings, puts them into OTLP requests and sends them. It is a plain
- * thread that never takes the GIL and has all signals blocked; it starts at the first finished record of a process
- * and sleeps without waking while nothing is to be sent. */
+/* The export thread: takes finished records from the rings, puts them into OTLP requests and sends
+ * them. It is a plain thread that never takes the GIL and has all signals blocked; it starts at the
+ * first finished record of a process and sleeps without waking while nothing is to be sent. */
 #ifndef VARAN_AGENT_EXPORTER_H
 #define VARAN_AGENT_EXPORTER_H
 
 #include "http.h"
 #include "ring.h"
 
-#define EXPORT_PENDING_BYTES_MAX (4u << 20)   /* requests waiting for the server */
+#define EXPORT_PENDING_BYTES_MAX (4u << 20)      /* requests waiting for the server */
 #define EXPORT_AGE_MAX_NS (300u * 1000000000ull) /* a request is given up after this time */
 #define EXPORT_BACKOFF_MIN_MS 500
 #define EXPORT_BACKOFF_MAX_MS 30000
@@ -23,8 +23,8 @@ struct exporter_config {
 /* May be called again; takes effect with the next request. */
 void exporter_configure(const struct exporter_config *config);
 
-/* Sends everything that is finished now. Blocks at most timeout_ms: call without the GIL. Returns 0, -ETIMEDOUT, or
- * -EIO when the server could not be reached or refused. */
+/* Sends everything that is finished now. Blocks at most timeout_ms: call without the GIL. Returns
+ * 0, -ETIMEDOUT, or -EIO when the server could not be reached or refused. */
 int exporter_flush(uint32_t timeout_ms);
 
 /* Will the thread look at the rings without being woken? */
@@ -35,7 +35,8 @@ static inline bool exporter_awake(void) {
 /* Starts or wakes the thread; urgent: do not wait for more records. */
 void exporter_wake(bool urgent);
 
-/* A description of the last failure; empty when there was none. Copies at most n bytes with the NUL. */
+/* A description of the last failure; empty when there was none. Copies at most n bytes with the
+ * NUL. */
 void exporter_last_error(char *ret, size_t n);
 size_t exporter_pending_bytes(void);
 

@@ -1,5 +1,6 @@
-/* fork(): the parent goes on; a child drops what it inherited, takes new identifiers and starts its own export thread
- * at its first finished record. The handlers also serve servers that fork in C (uWSGI). */
+/* fork(): the parent goes on; a child drops what it inherited, takes new identifiers and starts its
+ * own export thread at its first finished record. The handlers also serve servers that fork in C
+ * (uWSGI). */
 #include <pthread.h>
 
 #include "exporter.h"

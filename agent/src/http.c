@@ -1,4 +1,5 @@
-/* See http.h. RFC 9112: status line, header fields, bodies by length, by chunks, or until the connection closes. */
+/* See http.h. RFC 9112: status line, header fields, bodies by length, by chunks, or until the
+ * connection closes. */
 #include "http.h"
 
 #include <arpa/inet.h>
@@ -45,8 +46,10 @@ static int wait_for(int fd, short events, uint64_t deadline_ns) {
     }
 }
 
-static int connect_address(int family, const struct sockaddr *address, socklen_t length, uint64_t deadline_ns) {
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r = 0, one = 1, error = 0;
+static int connect_address(int family, const struct sockaddr *address, socklen_t length,
+                           uint64_t deadline_ns) {
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r = 0, one = 1,
+        error = 0;
     socklen_t size = sizeof(error);
 
     if (fd < 0)
@@ -68,7 +71,8 @@ static int connect_address(int family, const struct sockaddr *address, socklen_t
     return fd;
 }
 
-/* An address that needs no resolver (whose locks a forked child may find taken). -EINVAL: it is a name. */
+/* An address that needs no resolver (whose locks a forked child may find taken). -EINVAL: it is a
+ * name. */
 static int connect_numeric(const struct http_target *t, uint64_t deadline_ns) {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
@@ -138,7 +142,8 @@ static int send_all(int fd, struct iovec *parts, int n, uint64_t deadline_ns) {
     return 0;
 }
 
-/* Reads more into the response buffer. Returns the bytes read, 0 at the end of the stream, or a negative errno. */
+/* Reads more into the response buffer. Returns the bytes read, 0 at the end of the stream, or a
+ * negative errno. */
 static int read_more(struct http_client *c, size_t used, uint64_t deadline_ns) {
     for (;;) {
         ssize_t n;
@@ -181,7 +186,8 @@ static int parse_head(const char *text, size_t size, struct head *ret) {
     if (sscanf(text, "HTTP/1.%1d %3d", &minor, &h.status) != 2 || h.status < 100)
         return -EPROTO;
     h.close = minor == 0;
-    for (const char *line = strstr(text, "\r\n") + 2, *end; line < text + size - 2; line = end + 2) {
+    for (const char *line = strstr(text, "\r\n") + 2, *end; line < text + size - 2;
+         line = end + 2) {
         const char *value;
         end = strstr(line, "\r\n");
         if (!end)
@@ -191,8 +197,10 @@ static int parse_head(const char *text, size_t size, struct head *ret) {
         else if (field_is(line, (size_t) (end - line), "transfer-encoding", &value))
             h.chunked = strncasecmp(value, "chunked", 7) == 0;
         else if (field_is(line, (size_t) (end - line), "connection", &value))
-            h.close = strncasecmp(value, "close", 5) == 0 || (h.close && strncasecmp(value, "keep-alive", 10) != 0);
-        else if (field_is(line, (size_t) (end - line), "retry-after", &value) && *value >= '0' && *value <= '9')
+            h.close = strncasecmp(value, "close", 5) == 0 ||
+                      (h.close && strncasecmp(value, "keep-alive", 10) != 0);
+        else if (field_is(line, (size_t) (end - line), "retry-after", &value) && *value >= '0' &&
+                 *value <= '9')
             h.retry_after_s = (int) strtol(value, NULL, 10);
     }
     if (h.length < -1)
@@ -269,9 +277,11 @@ static int read_response(struct http_client *c, uint64_t deadline_ns, struct htt
     }
     if (h.close)
         http_client_close(c);
-    *ret = (struct http_response){.status = h.status, .retry_after_s = h.retry_after_s,
+    *ret = (struct http_response){.status = h.status,
+                                  .retry_after_s = h.retry_after_s,
                                   .body = c->response + h.size,
-                                  .body_length = h.length >= 0 && !h.chunked ? (size_t) h.length : 0};
+                                  .body_length =
+                                          h.length >= 0 && !h.chunked ? (size_t) h.length : 0};
     return 0;
 }
 
@@ -281,15 +291,16 @@ static bool is_stale(int fd) {
     return poll(&p, 1, 0) != 0;
 }
 
-static int post_once(struct http_client *c, const struct http_target *t, struct iovec body, bool gzip,
-                     uint64_t deadline_ns, struct http_response *ret) {
+static int post_once(struct http_client *c, const struct http_target *t, struct iovec body,
+                     bool gzip, uint64_t deadline_ns, struct http_response *ret) {
     char head[HTTP_HEADERS_MAX + HTTP_PATH_MAX + HTTP_HOST_MAX + 256];
     bool v6 = strchr(t->host, ':') != NULL;
     struct iovec parts[2];
     int n, r;
 
     n = snprintf(head, sizeof(head),
-                 "POST %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: varan-python/" VARAN_VERSION "\r\n"
+                 "POST %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: varan-python/" VARAN_VERSION
+                 "\r\n"
                  "Content-Type: application/x-protobuf\r\n%s%sContent-Length: %zu\r\n\r\n",
                  t->path, v6 ? "[" : "", t->host, v6 ? "]" : "", t->port,
                  gzip ? "Content-Encoding: gzip\r\n" : "", t->headers, body.iov_len);
@@ -303,8 +314,8 @@ static int post_once(struct http_client *c, const struct http_target *t, struct 
     return read_response(c, deadline_ns, ret);
 }
 
-int http_post(struct http_client *c, const struct http_target *t, const void *body, size_t length, bool gzip,
-              uint64_t deadline_ns, struct http_response *ret) {
+int http_post(struct http_client *c, const struct http_target *t, const void *body, size_t length,
+              bool gzip, uint64_t deadline_ns, struct http_response *ret) {
     struct iovec part = {.iov_base = (void *) (uintptr_t) body, .iov_len = length};
     int r;
 

@@ -1,5 +1,6 @@
-/* A small HTTP/1.1 client for the export thread: one keep-alive connection to one place, TCP or Unix socket, one
- * deadline for each request. Never touches Python. Owned and used by the export thread only. */
+/* A small HTTP/1.1 client for the export thread: one keep-alive connection to one place, TCP or
+ * Unix socket, one deadline for each request. Never touches Python. Owned and used by the export
+ * thread only. */
 #ifndef VARAN_AGENT_HTTP_H
 #define VARAN_AGENT_HTTP_H
 
@@ -13,10 +14,10 @@
 #define HTTP_RESPONSE_MAX (64u << 10)
 
 struct http_target {
-    char host[HTTP_HOST_MAX];      /* for TCP, and the Host header */
+    char host[HTTP_HOST_MAX]; /* for TCP, and the Host header */
     char port[8];
-    char unix_path[108];           /* not empty: connect here instead */
-    char path[HTTP_PATH_MAX];      /* of the request, "/v1/traces" */
+    char unix_path[108];            /* not empty: connect here instead */
+    char path[HTTP_PATH_MAX];       /* of the request, "/v1/traces" */
     char headers[HTTP_HEADERS_MAX]; /* additional lines, each ending in CRLF */
 };
 
@@ -35,9 +36,9 @@ struct http_response {
 void http_client_init(struct http_client *c);
 void http_client_close(struct http_client *c);
 
-/* POSTs a body as application/x-protobuf. Returns 0 when there is a complete response, whatever its status, or a
- * negative errno. `deadline_ns` is of CLOCK_MONOTONIC. */
-int http_post(struct http_client *c, const struct http_target *target, const void *body, size_t length, bool gzip,
-              uint64_t deadline_ns, struct http_response *ret);
+/* POSTs a body as application/x-protobuf. Returns 0 when there is a complete response, whatever its
+ * status, or a negative errno. `deadline_ns` is of CLOCK_MONOTONIC. */
+int http_post(struct http_client *c, const struct http_target *target, const void *body,
+              size_t length, bool gzip, uint64_t deadline_ns, struct http_response *ret);
 
 #endif

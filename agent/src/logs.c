@@ -1,5 +1,6 @@
-/* Log records: emit_log(record) takes a logging.LogRecord and sends it as an OTLP log record with the ids of the current
- * span. It never logs, never waits, and does nothing when called from within itself (a value whose __str__ logs). */
+/* Log records: emit_log(record) takes a logging.LogRecord and sends it as an OTLP log record with
+ * the ids of the current span. It never logs, never waits, and does nothing when called from within
+ * itself (a value whose __str__ logs). */
 #include "args.h"
 #include "context.h"
 #include "encode.h"
@@ -12,14 +13,37 @@
 #define LOGGERS_MAX (SCOPES_MAX / 2) /* that have a scope of their own */
 
 enum field {
-    NAME, MSG, ARGS, LEVELNAME, LEVELNO, PATHNAME, LINENO, FUNCNAME, CREATED, EXC_INFO, EXC_TEXT, MESSAGE, THREADNAME,
+    NAME,
+    MSG,
+    ARGS,
+    LEVELNAME,
+    LEVELNO,
+    PATHNAME,
+    LINENO,
+    FUNCNAME,
+    CREATED,
+    EXC_INFO,
+    EXC_TEXT,
+    MESSAGE,
+    THREADNAME,
     /* the rest is only known, so as not to be taken for extra fields */
-    FILENAME, MODULE, STACK_INFO, MSECS, RELATIVE_CREATED, THREAD, PROCESS_NAME, PROCESS, TASK_NAME, ASCTIME, FIELD_N
+    FILENAME,
+    MODULE,
+    STACK_INFO,
+    MSECS,
+    RELATIVE_CREATED,
+    THREAD,
+    PROCESS_NAME,
+    PROCESS,
+    TASK_NAME,
+    ASCTIME,
+    FIELD_N
 };
 static const char *const field_texts[FIELD_N] = {
-        "name", "msg", "args", "levelname", "levelno", "pathname", "lineno", "funcName", "created", "exc_info",
-        "exc_text", "message", "threadName", "filename", "module", "stack_info", "msecs", "relativeCreated", "thread",
-        "processName", "process", "taskName", "asctime"};
+        "name",       "msg",         "args",    "levelname",  "levelno",  "pathname",
+        "lineno",     "funcName",    "created", "exc_info",   "exc_text", "message",
+        "threadName", "filename",    "module",  "stack_info", "msecs",    "relativeCreated",
+        "thread",     "processName", "process", "taskName",   "asctime"};
 static PyObject *fields[FIELD_N], *known_fields, *str_get_message, *str_dict;
 static PyObject *scopes; /* logger name → index of its scope */
 
@@ -45,7 +69,8 @@ static PyObject *field(PyObject *dict, enum field f) {
     return o;
 }
 
-/* Python's level → OTLP's severity number: the whole range of a level maps to the four steps of its severity. */
+/* Python's level → OTLP's severity number: the whole range of a level maps to the four steps of its
+ * severity. */
 static unsigned severity(long level) {
     if (level >= 50)
         return 21;
@@ -102,7 +127,8 @@ static PyObject *message_of(PyObject *record, PyObject *dict) {
         Py_INCREF(text);
         return text;
     }
-    if (msg && PyUnicode_CheckExact(msg) && (!args || args == Py_None || (PyTuple_Check(args) && !PyTuple_GET_SIZE(args)))) {
+    if (msg && PyUnicode_CheckExact(msg) &&
+        (!args || args == Py_None || (PyTuple_Check(args) && !PyTuple_GET_SIZE(args)))) {
         Py_INCREF(msg);
         return msg;
     }
@@ -116,7 +142,8 @@ static PyObject *message_of(PyObject *record, PyObject *dict) {
 }
 
 static void put_named(struct buf *b, const char *key, PyObject *value, unsigned *n) {
-    if (value && value != Py_None && value_put_named(b, LOG_ATTRIBUTE, key, strlen(key), value) == 0)
+    if (value && value != Py_None &&
+        value_put_named(b, LOG_ATTRIBUTE, key, strlen(key), value) == 0)
         ++*n;
 }
 
@@ -144,7 +171,8 @@ static unsigned put_extra(struct buf *b, PyObject *dict, unsigned *n) {
         PyObject *key = PyTuple_GET_ITEM(PyList_GET_ITEM(items, i), 0);
         PyObject *value = PyTuple_GET_ITEM(PyList_GET_ITEM(items, i), 1);
 
-        if (!PyUnicode_CheckExact(key) || value == Py_None || PySet_Contains(known_fields, key) != 0)
+        if (!PyUnicode_CheckExact(key) || value == Py_None ||
+            PySet_Contains(known_fields, key) != 0)
             continue;
         if (*n < LOG_ATTRIBUTES_MAX && value_put(b, LOG_ATTRIBUTE, key, value) == 0)
             ++*n;

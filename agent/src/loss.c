@@ -8,7 +8,8 @@
 #include "ring.h"
 
 /* Finds a length-delimited or varint field of a message. Returns whether it is there. */
-static bool find_field(const uint8_t *p, const uint8_t *end, unsigned field, const uint8_t **ret, uint64_t *ret_value) {
+static bool find_field(const uint8_t *p, const uint8_t *end, unsigned field, const uint8_t **ret,
+                       uint64_t *ret_value) {
     while (p < end) {
         uint64_t tag = *p++, v = 0;
         unsigned shift = 0;
@@ -69,7 +70,8 @@ void loss_report(void) {
     if (spans + logs == reported)
         return;
     reported = spans + logs;
-    n = snprintf(text, sizeof(text), "Varan's agent lost %llu spans and %llu log records since the process began",
+    n = snprintf(text, sizeof(text),
+                 "Varan's agent lost %llu spans and %llu log records since the process began",
                  (unsigned long long) spans, (unsigned long long) logs);
     buf_init(&b, storage, sizeof(storage), sizeof(storage));
     now = clock_wall_ns();

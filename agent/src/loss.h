@@ -1,4 +1,5 @@
-/* What was lost on the way: read from the server's answers, and told to the server when it takes records again. */
+/* What was lost on the way: read from the server's answers, and told to the server when it takes
+ * records again. */
 #ifndef VARAN_AGENT_LOSS_H
 #define VARAN_AGENT_LOSS_H
 
@@ -6,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Rejected records in an Export…ServiceResponse (partial_success, field 1 of field 1); 0 for anything malformed. */
+/* Rejected records in an Export…ServiceResponse (partial_success, field 1 of field 1); 0 for
+ * anything malformed. */
 uint64_t loss_rejected(const char *body, size_t n);
 
 /* Puts one log record about records lost since the last report into the rings, when there are any.

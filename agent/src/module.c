@@ -1,5 +1,5 @@
-/* The extension module varan._core. One interpreter per process: all state is static, so sub-interpreters and
- * free-threaded builds use the fallback without an agent. */
+/* The extension module varan._core. One interpreter per process: all state is static, so
+ * sub-interpreters and free-threaded builds use the fallback without an agent. */
 #include "module.h"
 
 #include "context.h"
@@ -32,10 +32,11 @@ PyObject *module_span_context(Span *s) {
     if (trace_id && span_id) {
         PyObject *remote = s->flags & SPAN_REMOTE ? Py_True : Py_False;
         if (span_context_maker)
-            s->context_cache = PyObject_CallFunction(span_context_maker, "OOOiO", trace_id, span_id, remote,
-                                                     (int) s->id.flags, state);
+            s->context_cache = PyObject_CallFunction(span_context_maker, "OOOiO", trace_id, span_id,
+                                                     remote, (int) s->id.flags, state);
         else
-            s->context_cache = Py_BuildValue("(OOOiO)", trace_id, span_id, remote, (int) s->id.flags, state);
+            s->context_cache =
+                    Py_BuildValue("(OOOiO)", trace_id, span_id, remote, (int) s->id.flags, state);
     }
     Py_XDECREF(trace_id);
     Py_XDECREF(span_id);
@@ -76,7 +77,8 @@ static PyObject *set_decorator(PyObject *module, PyObject *function) {
     Py_RETURN_NONE;
 }
 
-/* bind_api(variable, context_type, span_key, span_context_maker, kinds): kinds in the order of OTLP's numbers, from 1 */
+/* bind_api(variable, context_type, span_key, span_context_maker, kinds): kinds in the order of
+ * OTLP's numbers, from 1 */
 static PyObject *bind_api(PyObject *module, PyObject *args) {
     PyObject *variable, *type, *key, *maker, *list;
 
@@ -100,8 +102,10 @@ static PyObject *bind_api(PyObject *module, PyObject *args) {
 
 static PyMethodDef module_functions[] = {
         {"set_decorator", set_decorator, METH_O, "set_decorator(function)"},
-        {"bind_api", bind_api, METH_VARARGS, "bind_api(variable, context_type, span_key, span_context_maker, kinds)"},
-        {"sanitize_sql", statements_sanitize, METH_VARARGS, "sanitize_sql(text, system=''): what would be sent"},
+        {"bind_api", bind_api, METH_VARARGS,
+         "bind_api(variable, context_type, span_key, span_context_maker, kinds)"},
+        {"sanitize_sql", statements_sanitize, METH_VARARGS,
+         "sanitize_sql(text, system=''): what would be sent"},
         {NULL},
 };
 
@@ -145,15 +149,17 @@ PyMODINIT_FUNC PyInit__core(void) {
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
         if (PyModule_AddFunctions(m, functions[i]) < 0)
             goto fail;
-    if (add_types(m) < 0 || context_init() < 0 || logs_init() < 0 || server_init() < 0 || wsgi_init() < 0 ||
-        steps_init() < 0 || caller_init() < 0 || fork_handlers_install() < 0)
+    if (add_types(m) < 0 || context_init() < 0 || logs_init() < 0 || server_init() < 0 ||
+        wsgi_init() < 0 || steps_init() < 0 || caller_init() < 0 || fork_handlers_install() < 0)
         goto fail;
     resource_renew();
     buf_init(&b, scope, sizeof(scope), sizeof(scope));
     pb_put_bytes(&b, SCOPE_NAME, "varan", 5);
     pb_put_bytes(&b, SCOPE_VERSION, VARAN_VERSION, strlen(VARAN_VERSION));
-    scope_register(b.data, b.used, NULL, 0); /* number 0: varan.span(), and whatever finds no room */
-    if (PyModule_AddStringConstant(m, "version", VARAN_VERSION) < 0 || PyModule_AddIntConstant(m, "native", 1) < 0)
+    scope_register(b.data, b.used, NULL,
+                   0); /* number 0: varan.span(), and whatever finds no room */
+    if (PyModule_AddStringConstant(m, "version", VARAN_VERSION) < 0 ||
+        PyModule_AddIntConstant(m, "native", 1) < 0)
         goto fail;
     return m;
 fail:

@@ -1,10 +1,12 @@
-/* What C parts need from Python: a few callables that the package hands in, and objects made of them. */
+/* What C parts need from Python: a few callables that the package hands in, and objects made of
+ * them. */
 #ifndef VARAN_AGENT_MODULE_H
 #define VARAN_AGENT_MODULE_H
 
 #include "span.h"
 
-/* An OpenTelemetry SpanContext, or a tuple of the same fields without its API. New reference or NULL with exception. */
+/* An OpenTelemetry SpanContext, or a tuple of the same fields without its API. New reference or
+ * NULL with exception. */
 PyObject *module_span_context(Span *s);
 /* A SpanKind or a number. */
 PyObject *module_kind_object(unsigned kind);
@@ -19,10 +21,12 @@ uint16_t tracer_scope(PyObject *tracer);
 PyObject *statements_sanitize(PyObject *module, PyObject *args);
 
 /* The functions of each part, added to the module. */
-extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], logs_functions[], config_functions[];
+extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], logs_functions[],
+        config_functions[];
 extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type;
 
-/* logs.c, server.c, …: interned names and the like. Return 0 or a negative error with an exception set. */
+/* logs.c, server.c, …: interned names and the like. Return 0 or a negative error with an exception
+ * set. */
 int logs_init(void);
 int server_init(void);
 int caller_init(void);

@@ -26,7 +26,8 @@ static char *copy(const char *data, size_t n) {
     return p;
 }
 
-uint16_t scope_register(const char *encoded, size_t length, const char *schema_url, size_t schema_length) {
+uint16_t scope_register(const char *encoded, size_t length, const char *schema_url,
+                        size_t schema_length) {
     unsigned n = atomic_load_explicit(&scopes_n, memory_order_relaxed);
     struct scope *s;
 
@@ -76,8 +77,9 @@ void resource_renew(void) {
     r[6] = (uint8_t) ((r[6] & 0x0f) | 0x40); /* RFC 9562, version 4 */
     r[8] = (uint8_t) ((r[8] & 0x3f) | 0x80);
     snprintf(instance_id, sizeof(instance_id),
-             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4],
-             r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1],
+             r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14],
+             r[15]);
 }
 
 int resource_append(struct buf *b) {

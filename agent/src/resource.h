@@ -1,5 +1,5 @@
-/* What all records of a process share: the resource, and the table of instrumentation scopes, both kept encoded.
- * Written with the GIL held, read by the export thread. */
+/* What all records of a process share: the resource, and the table of instrumentation scopes, both
+ * kept encoded. Written with the GIL held, read by the export thread. */
 #ifndef VARAN_AGENT_RESOURCE_H
 #define VARAN_AGENT_RESOURCE_H
 
@@ -15,11 +15,13 @@ struct scope {
 };
 
 /* Index of the scope; the first one ("varan") when the table is full. */
-uint16_t scope_register(const char *encoded, size_t length, const char *schema_url, size_t schema_length);
+uint16_t scope_register(const char *encoded, size_t length, const char *schema_url,
+                        size_t schema_length);
 /* NULL beyond the table. */
 const struct scope *scope_get(unsigned index);
 
-/* Takes encoded Resource fields without service.instance.id and process.pid, which change in a forked child. */
+/* Takes encoded Resource fields without service.instance.id and process.pid, which change in a
+ * forked child. */
 int resource_set(const char *encoded, size_t length);
 /* A new service.instance.id and the present process.pid. */
 void resource_renew(void);

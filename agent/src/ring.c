@@ -1,5 +1,5 @@
-/* See ring.h. Producers hold the GIL, the consumer never does; the list of rings has a lock of its own, taken when a
- * thread makes its first record and once per drain. */
+/* See ring.h. Producers hold the GIL, the consumer never does; the list of rings has a lock of its
+ * own, taken when a thread makes its first record and once per drain. */
 #include "ring.h"
 
 #include <pthread.h>
@@ -133,7 +133,8 @@ void ring_commit(void) {
 }
 
 /* Drains one ring. Returns false when the taker is full. */
-static bool drain_one(struct ring *r, bool (*take)(void *, const struct record *, const char *), void *userdata) {
+static bool drain_one(struct ring *r, bool (*take)(void *, const struct record *, const char *),
+                      void *userdata) {
     for (;;) {
         struct block *b = r->head, *next = atomic_load_explicit(&b->next, memory_order_acquire);
         /* `next` is set after the last commit to this block: read it first. */

@@ -1,9 +1,10 @@
 /* Finished, encoded records on their way from application threads to the export thread.
  *
- * Each thread has a queue of blocks of its own: the thread appends to the last block, the export thread reads from the
- * first; neither waits for the other. All full blocks together stay below one byte cap; when it is reached the newest
- * record is dropped and counted. A ring is made at a thread's first record and freed by the export thread after the thread
- * has ended and the ring is empty. */
+ * Each thread has a queue of blocks of its own: the thread appends to the last block, the export
+ * thread reads from the first; neither waits for the other. All full blocks together stay below one
+ * byte cap; when it is reached the newest record is dropped and counted. A ring is made at a
+ * thread's first record and freed by the export thread after the thread has ended and the ring is
+ * empty. */
 #ifndef VARAN_AGENT_RING_H
 #define VARAN_AGENT_RING_H
 
@@ -24,14 +25,16 @@ struct record {
     uint16_t signal;
 };
 
-/* Place for a record of `length` bytes, or NULL (dropped and counted). Valid until ring_commit(). GIL held. */
+/* Place for a record of `length` bytes, or NULL (dropped and counted). Valid until ring_commit().
+ * GIL held. */
 char *ring_reserve(enum signal_kind signal, uint16_t scope, size_t length);
 /* Hands the reserved record over and wakes the export thread when it sleeps. */
 void ring_commit(void);
 
-/* Gives each record of all rings to `take` until it returns false (that record stays). Returns whether all rings are
- * empty now. Export thread only. */
-bool ring_drain(bool (*take)(void *userdata, const struct record *record, const char *bytes), void *userdata);
+/* Gives each record of all rings to `take` until it returns false (that record stays). Returns
+ * whether all rings are empty now. Export thread only. */
+bool ring_drain(bool (*take)(void *userdata, const struct record *record, const char *bytes),
+                void *userdata);
 
 void ring_set_bytes_max(size_t n);
 size_t ring_bytes(void);

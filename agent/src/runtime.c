@@ -29,7 +29,8 @@ const char *const counter_names[COUNTER_N] = {
         [EXPORT_FAILURES] = "export_failures",
 };
 
-/* Expands one word to a full generator state when the system has no randomness yet (splitmix64, public domain). */
+/* Expands one word to a full generator state when the system has no randomness yet (splitmix64,
+ * public domain). */
 static void seed_from_clock(uint64_t state[4]) {
     uint64_t x = clock_wall_ns() ^ ((uint64_t) getpid() << 40) ^ (uint64_t) (uintptr_t) state;
 

@@ -1,5 +1,6 @@
-/* State of the process and of each thread: identifiers, clock, counters, what the exporter needs to know.
- * Everything here is free of Python. `struct thread_state` belongs to its thread; counters are atomic. */
+/* State of the process and of each thread: identifiers, clock, counters, what the exporter needs to
+ * know. Everything here is free of Python. `struct thread_state` belongs to its thread; counters
+ * are atomic. */
 #ifndef VARAN_AGENT_RUNTIME_H
 #define VARAN_AGENT_RUNTIME_H
 
@@ -17,7 +18,8 @@ struct thread_state {
     uint8_t in_log;      /* the thread is inside logs_emit() */
 };
 
-/* Grows by one in each forked child; starts at 1, so that a thread's zeroed state is always out of date. */
+/* Grows by one in each forked child; starts at 1, so that a thread's zeroed state is always out of
+ * date. */
 extern uint32_t process_generation;
 
 extern __thread struct thread_state thread_state_self;
@@ -62,8 +64,8 @@ static inline uint64_t clock_wall_ns(void) {
     return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
 }
 
-/* What to add to a monotonic time to get the wall clock's. Measured at most once a second: a span reads one clock, and
- * its duration never jumps. GIL held. */
+/* What to add to a monotonic time to get the wall clock's. Measured at most once a second: a span
+ * reads one clock, and its duration never jumps. GIL held. */
 int64_t clock_offset_ns(uint64_t monotonic_ns);
 
 /* Counters, by what happened to a record. Names in stats.c. */

@@ -1,4 +1,5 @@
-/* Which traces are recorded: the OTel samplers, decided at the root of a trace or of a process's part of it. */
+/* Which traces are recorded: the OTel samplers, decided at the root of a trace or of a process's
+ * part of it. */
 #ifndef VARAN_AGENT_SAMPLER_H
 #define VARAN_AGENT_SAMPLER_H
 
@@ -14,7 +15,8 @@ extern struct sampler sampler;
 
 void sampler_set(bool parent_based, double ratio);
 
-/* `id_low`: the last 8 bytes of the trace id, as a big-endian number, as in OTel's TraceIdRatioBased. */
+/* `id_low`: the last 8 bytes of the trace id, as a big-endian number, as in OTel's
+ * TraceIdRatioBased. */
 static inline bool sampler_decide(bool has_parent, bool parent_sampled, uint64_t id_low) {
     if (has_parent && sampler.parent_based)
         return parent_sampled;

@@ -1,4 +1,5 @@
-/* See server.h. What a request says of itself is untrusted: texts are cut, methods come from a list. */
+/* See server.h. What a request says of itself is untrusted: texts are cut, methods come from a
+ * list. */
 #include "server.h"
 
 #include <stdio.h>
@@ -15,16 +16,41 @@ static PyObject *method_names[sizeof(known_methods) / sizeof(known_methods[0])];
 static PyObject *name_http, *str_error_type, *str_status_code;
 
 enum key {
-    REQUEST_METHOD, PATH_INFO, SCRIPT_NAME, QUERY_STRING, URL_SCHEME, HTTP_HOST, SERVER_NAME, REMOTE_ADDR,
-    HTTP_USER_AGENT, HTTP_TRACEPARENT, HTTP_TRACESTATE, HTTP_BAGGAGE,
-    METHOD, PATH, SCHEME, QUERY, HEADERS, CLIENT, SERVER,
-    TRACEPARENT, TRACESTATE, BAGGAGE, KEY_N
+    REQUEST_METHOD,
+    PATH_INFO,
+    SCRIPT_NAME,
+    QUERY_STRING,
+    URL_SCHEME,
+    HTTP_HOST,
+    SERVER_NAME,
+    REMOTE_ADDR,
+    HTTP_USER_AGENT,
+    HTTP_TRACEPARENT,
+    HTTP_TRACESTATE,
+    HTTP_BAGGAGE,
+    METHOD,
+    PATH,
+    SCHEME,
+    QUERY,
+    HEADERS,
+    CLIENT,
+    SERVER,
+    TRACEPARENT,
+    TRACESTATE,
+    BAGGAGE,
+    KEY_N
 };
-static const char *const key_texts[KEY_N] = {
-        "REQUEST_METHOD", "PATH_INFO", "SCRIPT_NAME", "QUERY_STRING", "wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME",
-        "REMOTE_ADDR", "HTTP_USER_AGENT", "HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_BAGGAGE",
-        "method", "path", "scheme", "query_string", "headers", "client", "server",
-        "traceparent", "tracestate", "baggage"};
+static const char *const key_texts[KEY_N] = {"REQUEST_METHOD",  "PATH_INFO",
+                                             "SCRIPT_NAME",     "QUERY_STRING",
+                                             "wsgi.url_scheme", "HTTP_HOST",
+                                             "SERVER_NAME",     "REMOTE_ADDR",
+                                             "HTTP_USER_AGENT", "HTTP_TRACEPARENT",
+                                             "HTTP_TRACESTATE", "HTTP_BAGGAGE",
+                                             "method",          "path",
+                                             "scheme",          "query_string",
+                                             "headers",         "client",
+                                             "server",          "traceparent",
+                                             "tracestate",      "baggage"};
 static PyObject *keys[KEY_N];
 
 int server_init(void) {
@@ -77,8 +103,10 @@ static void put(Span *s, const char *key, struct text t) {
 static struct text view(PyObject *o) {
     if (o && PyBytes_Check(o))
         return (struct text){PyBytes_AS_STRING(o), (size_t) PyBytes_GET_SIZE(o)};
-    if (o && PyUnicode_Check(o) && PyUnicode_READY(o) == 0 && PyUnicode_KIND(o) == PyUnicode_1BYTE_KIND)
-        return (struct text){(const char *) PyUnicode_1BYTE_DATA(o), (size_t) PyUnicode_GET_LENGTH(o)};
+    if (o && PyUnicode_Check(o) && PyUnicode_READY(o) == 0 &&
+        PyUnicode_KIND(o) == PyUnicode_1BYTE_KIND)
+        return (struct text){(const char *) PyUnicode_1BYTE_DATA(o),
+                             (size_t) PyUnicode_GET_LENGTH(o)};
     return (struct text){"", 0};
 }
 
@@ -116,14 +144,16 @@ static void put_host(Span *s, struct text host, long port) {
     }
     if (colon && *colon == ':') {
         port = 0;
-        for (const char *p = colon + 1; p < host.p + host.n && *p >= '0' && *p <= '9' && port < 65536; p++)
+        for (const char *p = colon + 1;
+             p < host.p + host.n && *p >= '0' && *p <= '9' && port < 65536; p++)
             port = port * 10 + (*p - '0');
     }
     if (port > 0 && port < 65536 && span_recording(s))
         SPAN_PUT_INT(s, "server.port", port);
 }
 
-static Span *start(uint16_t scope, PyObject *method, struct text traceparent, PyObject *tracestate) {
+static Span *start(uint16_t scope, PyObject *method, struct text traceparent,
+                   PyObject *tracestate) {
     struct trace_context remote;
     struct context_parent parent;
     PyObject *name = method_name(method);
@@ -134,12 +164,14 @@ static Span *start(uint16_t scope, PyObject *method, struct text traceparent, Py
         return NULL;
     }
     if (traceparent.n && traceparent_parse(traceparent.p, traceparent.n, &remote) == 0) {
-        if (tracestate && (PyUnicode_GET_LENGTH(tracestate) > TRACESTATE_MAX || PyUnicode_GET_LENGTH(tracestate) == 0))
+        if (tracestate && (PyUnicode_GET_LENGTH(tracestate) > TRACESTATE_MAX ||
+                           PyUnicode_GET_LENGTH(tracestate) == 0))
             tracestate = NULL;
         span_start_below(s, &remote, tracestate, true);
     } else {
         context_find_parent(NULL, &parent);
-        span_start_below(s, parent.found ? &parent.context : NULL, parent.trace_state, parent.remote);
+        span_start_below(s, parent.found ? &parent.context : NULL, parent.trace_state,
+                         parent.remote);
         context_parent_done(&parent);
     }
     if (span_recording(s))
@@ -147,11 +179,13 @@ static Span *start(uint16_t scope, PyObject *method, struct text traceparent, Py
     return s;
 }
 
-/* Threads serve one request after another in one context: no baggage must clear what the last request left. */
+/* Threads serve one request after another in one context: no baggage must clear what the last
+ * request left. */
 static void keep_baggage(PyObject *text) {
     static bool used;
 
-    if (text && PyUnicode_Check(text) && PyUnicode_GET_LENGTH(text) > 0 && PyUnicode_GET_LENGTH(text) <= BAGGAGE_MAX) {
+    if (text && PyUnicode_Check(text) && PyUnicode_GET_LENGTH(text) > 0 &&
+        PyUnicode_GET_LENGTH(text) <= BAGGAGE_MAX) {
         used = true;
         context_set_baggage(text);
     } else if (used) {
@@ -308,10 +342,12 @@ void http_inject(Span *s, PyObject *headers) {
     PyErr_Clear();
 }
 
-/* scheme://user:password@host:port/path?query#fragment: the URL goes out without what is before the @. */
+/* scheme://user:password@host:port/path?query#fragment: the URL goes out without what is before the
+ * @. */
 static void put_url(Span *s, struct text url) {
     char kept[TEXT_MAX];
-    const char *end = url.p + url.n, *authority, *path, *at, *scheme_end = memmem(url.p, url.n, "://", 3);
+    const char *end = url.p + url.n, *authority, *path, *at,
+               *scheme_end = memmem(url.p, url.n, "://", 3);
     struct text host;
     size_t n;
     bool tls;
@@ -351,7 +387,8 @@ static PyObject *start_client(PyObject *module, PyObject *const *args, Py_ssize_
     context_find_parent(NULL, &parent);
     s = span_new(name, tracer_scope(args[0]), KIND_CLIENT, SPAN_HTTP_CLIENT);
     if (s)
-        span_start_below(s, parent.found ? &parent.context : NULL, parent.trace_state, parent.remote);
+        span_start_below(s, parent.found ? &parent.context : NULL, parent.trace_state,
+                         parent.remote);
     context_parent_done(&parent);
     if (!s)
         return NULL;
@@ -395,8 +432,8 @@ static PyObject *inject(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
-/* set_route(span, route): the route and the name that follows from it; the first one counts, and a name given by the
- * application stays. */
+/* set_route(span, route): the route and the name that follows from it; the first one counts, and a
+ * name given by the application stays. */
 static PyObject *set_route(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     PyObject *name;
     Span *s;
@@ -418,11 +455,13 @@ static PyObject *set_route(PyObject *module, PyObject *const *args, Py_ssize_t n
     Py_RETURN_NONE;
 }
 
-#define FAST(f) ((PyCFunction) (void (*)(void)) (f)), METH_FASTCALL
+#define FAST(f) ((PyCFunction) (void (*)(void))(f)), METH_FASTCALL
 
 PyMethodDef server_functions[] = {
-        {"start_client", FAST(start_client), "start_client(tracer, method, url): a started span, or None."},
-        {"start_asgi", FAST(start_asgi), "start_asgi(tracer, scope): a started server span, or None."},
+        {"start_client", FAST(start_client),
+         "start_client(tracer, method, url): a started span, or None."},
+        {"start_asgi", FAST(start_asgi),
+         "start_asgi(tracer, scope): a started server span, or None."},
         {"http_status", FAST(http_status), "http_status(span, code)"},
         {"inject", FAST(inject), "inject(span, headers): sets traceparent and its kin."},
         {"set_route", FAST(set_route), "set_route(span, route)"},

@@ -1,10 +1,12 @@
-/* Spans of HTTP requests, incoming and outgoing, by the stable HTTP semantic conventions. GIL held. */
+/* Spans of HTTP requests, incoming and outgoing, by the stable HTTP semantic conventions. GIL held.
+ */
 #ifndef VARAN_AGENT_SERVER_H
 #define VARAN_AGENT_SERVER_H
 
 #include "span.h"
 
-/* A started server span for a WSGI environ or an ASGI scope; NULL without an exception when that cannot be. */
+/* A started server span for a WSGI environ or an ASGI scope; NULL without an exception when that
+ * cannot be. */
 Span *server_start_wsgi(uint16_t scope, PyObject *request);
 Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope);
 

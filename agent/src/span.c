@@ -1,4 +1,5 @@
-/* See span.h. Memory of dead spans is kept for new ones: a span is too big for Python's small-object allocator. */
+/* See span.h. Memory of dead spans is kept for new ones: a span is too big for Python's
+ * small-object allocator. */
 #include "span.h"
 
 #include <stddef.h>
@@ -10,7 +11,8 @@
 
 #define FREE_LIST_MAX 128
 
-struct span_limits span_limits = {.attributes = 128, .events = 128, .links = 128, .event_attributes = 128};
+struct span_limits span_limits = {
+        .attributes = 128, .events = 128, .links = 128, .event_attributes = 128};
 bool span_enabled;
 
 static Span *free_list[FREE_LIST_MAX];
@@ -57,7 +59,8 @@ static void begin(Span *s) {
     s->flags |= SPAN_STARTED;
 }
 
-void span_start_below(Span *s, const struct trace_context *parent, PyObject *trace_state, bool remote) {
+void span_start_below(Span *s, const struct trace_context *parent, PyObject *trace_state,
+                      bool remote) {
     struct thread_state *t = thread_state();
     uint64_t low, id;
 
@@ -78,7 +81,8 @@ void span_start_below(Span *s, const struct trace_context *parent, PyObject *tra
     id = thread_random(t);
     memcpy(s->id.span_id, &id, 8);
     memcpy(&low, s->id.trace_id + 8, 8);
-    if (span_enabled && sampler_decide(parent != NULL, parent && (parent->flags & FLAG_SAMPLED), __builtin_bswap64(low)))
+    if (span_enabled && sampler_decide(parent != NULL, parent && (parent->flags & FLAG_SAMPLED),
+                                       __builtin_bswap64(low)))
         s->id.flags = FLAG_SAMPLED;
     else if (span_recording(s)) {
         s->flags &= (uint16_t) ~SPAN_RECORDING;
@@ -98,8 +102,10 @@ void span_start(Span *s) {
     Py_CLEAR(s->explicit_parent);
 }
 
-/* Looks for the attribute among the encoded ones; returns its offset and its length with the tag. */
-static bool find_attribute(const Span *s, const char *key, size_t key_n, uint32_t *ret_at, uint32_t *ret_n) {
+/* Looks for the attribute among the encoded ones; returns its offset and its length with the tag.
+ */
+static bool find_attribute(const Span *s, const char *key, size_t key_n, uint32_t *ret_at,
+                           uint32_t *ret_n) {
     const char *base = s->data.data, *p = base, *end = base + s->data.used;
 
     while (p < end) {
@@ -132,7 +138,8 @@ void span_set(Span *s, PyObject *key, PyObject *value) {
     PyObject *hold;
     uint32_t at, length, before;
 
-    if (!span_recording(s) || value == Py_None || !PyUnicode_Check(key) || text_view(key, &text, &n, &hold) < 0)
+    if (!span_recording(s) || value == Py_None || !PyUnicode_Check(key) ||
+        text_view(key, &text, &n, &hold) < 0)
         return;
     if (n == 0 || n > KEY_BYTES_MAX)
         goto dropped;
@@ -141,8 +148,8 @@ void span_set(Span *s, PyObject *key, PyObject *value) {
     if (value_put_named(&s->data, SPAN_ATTRIBUTE, text, n, value) < 0)
         goto dropped;
     s->attributes_n++;
-    if (s->attributes_n > 1 && find_attribute(s, text, n, &at, &length) && at + length < s->data.used &&
-        (at < before || s->data.used - before > length)) {
+    if (s->attributes_n > 1 && find_attribute(s, text, n, &at, &length) &&
+        at + length < s->data.used && (at < before || s->data.used - before > length)) {
         remove_bytes(&s->data, at, length);
         s->attributes_n--;
     } else if (s->attributes_n > span_limits.attributes) {
@@ -188,7 +195,8 @@ struct texts {
 
 static size_t encoded_size_max(const Span *s, const struct texts *t) {
     /* ids, times, kind, counters, status and flags take less than 120 bytes together */
-    return 120 + s->data.used + pb_bytes_size(t->name_n) + pb_bytes_size(t->state_n) + pb_bytes_size(t->message_n);
+    return 120 + s->data.used + pb_bytes_size(t->name_n) + pb_bytes_size(t->state_n) +
+           pb_bytes_size(t->message_n);
 }
 
 static char *put_span(char *p, const Span *s, const struct texts *t) {
@@ -234,8 +242,8 @@ static void view(PyObject *o, const char **text, size_t *n, PyObject **hold, siz
         *n = text_cut(*text, *n, max);
 }
 
-/* The record in the ring is field 2 of ScopeSpans, with its tag. Its length comes first and is known only after
- * writing, so the span is put together beside the ring. */
+/* The record in the ring is field 2 of ScopeSpans, with its tag. Its length comes first and is
+ * known only after writing, so the span is put together beside the ring. */
 static void hand_over(Span *s) {
     struct texts t;
     PyObject *hold_name, *hold_state, *hold_message;

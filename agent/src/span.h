@@ -1,5 +1,6 @@
-/* The span: one Python object that holds its identifiers, times, and its attributes, events and links already encoded.
- * All functions need the GIL, none leaves an exception set unless it says so. */
+/* The span: one Python object that holds its identifiers, times, and its attributes, events and
+ * links already encoded. All functions need the GIL, none leaves an exception set unless it says
+ * so. */
 #ifndef VARAN_AGENT_SPAN_H
 #define VARAN_AGENT_SPAN_H
 
@@ -23,8 +24,8 @@ enum span_flag {
     SPAN_ENDED = 1 << 2,
     SPAN_HAS_PARENT = 1 << 3,
     SPAN_PARENT_REMOTE = 1 << 4,
-    SPAN_ACTIVE = 1 << 5,       /* made current by activate */
-    SPAN_AUTO = 1 << 6,         /* __enter__ starts and activates (varan.span, start_as_current_span) */
+    SPAN_ACTIVE = 1 << 5, /* made current by activate */
+    SPAN_AUTO = 1 << 6,   /* __enter__ starts and activates (varan.span, start_as_current_span) */
     SPAN_NO_EXCEPTION = 1 << 7, /* __exit__ does not record exceptions */
     SPAN_NO_STATUS = 1 << 8,    /* __exit__ does not set the status */
     SPAN_NO_END = 1 << 9,       /* __exit__ does not end the span */
@@ -33,8 +34,7 @@ enum span_flag {
 };
 
 typedef struct {
-    PyObject_HEAD
-    struct trace_context id;
+    PyObject_HEAD struct trace_context id;
     uint8_t parent_id[8];
     uint8_t kind;
     uint8_t status;
@@ -46,12 +46,12 @@ typedef struct {
     uint64_t end_ns;   /* monotonic; 0: not ended */
     int64_t offset_ns; /* monotonic → wall clock */
     PyObject *name;
-    PyObject *trace_state;    /* str or NULL */
-    PyObject *status_message; /* str or NULL */
-    PyObject *previous;       /* what was current before this span; see context.h */
+    PyObject *trace_state;     /* str or NULL */
+    PyObject *status_message;  /* str or NULL */
+    PyObject *previous;        /* what was current before this span; see context.h */
     PyObject *explicit_parent; /* between construction and start */
-    PyObject *context_cache;  /* SpanContext, made when asked for */
-    PyObject *last_exception; /* identity of the last recorded one (not a reference) */
+    PyObject *context_cache;   /* SpanContext, made when asked for */
+    PyObject *last_exception;  /* identity of the last recorded one (not a reference) */
     PyObject *weak_references;
     struct buf data; /* encoded fields 9 (attributes), 11 (events), 13 (links) of the OTLP span */
     char inline_data[SPAN_INLINE_BYTES];
@@ -71,9 +71,11 @@ static inline bool span_check(PyObject *o) {
 
 /* A span that is not started. Steals nothing. NULL with an exception. */
 Span *span_new(PyObject *name, uint16_t scope, enum span_kind kind, unsigned flags);
-/* Takes the place in the trace: below the given parent, or the current span, or as a root; decides on sampling. */
+/* Takes the place in the trace: below the given parent, or the current span, or as a root; decides
+ * on sampling. */
 void span_start(Span *s);
-void span_start_below(Span *s, const struct trace_context *parent, PyObject *trace_state, bool remote);
+void span_start_below(Span *s, const struct trace_context *parent, PyObject *trace_state,
+                      bool remote);
 /* Sends the span. Later calls do nothing. */
 void span_end(Span *s, uint64_t end_ns);
 
@@ -85,15 +87,15 @@ static inline bool span_recording(const Span *s) {
 void span_set(Span *s, PyObject *key, PyObject *value);
 void span_set_status(Span *s, enum span_status status, PyObject *message);
 /* Adds what may be added without looking for an earlier one of the same key. */
-#define SPAN_PUT_STRING(s, key, value, n)                                                                              \
-    do {                                                                                                               \
-        if (PUT_STRING(&(s)->data, SPAN_ATTRIBUTE, key, value, n) == 0)                                                \
-            (s)->attributes_n++;                                                                                       \
+#define SPAN_PUT_STRING(s, key, value, n)                                                          \
+    do {                                                                                           \
+        if (PUT_STRING(&(s)->data, SPAN_ATTRIBUTE, key, value, n) == 0)                            \
+            (s)->attributes_n++;                                                                   \
     } while (0)
-#define SPAN_PUT_INT(s, key, value)                                                                                    \
-    do {                                                                                                               \
-        if (PUT_INT(&(s)->data, SPAN_ATTRIBUTE, key, value) == 0)                                                      \
-            (s)->attributes_n++;                                                                                       \
+#define SPAN_PUT_INT(s, key, value)                                                                \
+    do {                                                                                           \
+        if (PUT_INT(&(s)->data, SPAN_ATTRIBUTE, key, value) == 0)                                  \
+            (s)->attributes_n++;                                                                   \
     } while (0)
 /* The same with a Python value. */
 void span_put(Span *s, const char *key, size_t key_n, PyObject *value);
@@ -107,7 +109,8 @@ void span_record_exception(Span *s, PyObject *exception, PyObject *attributes, u
 void span_fail(Span *s, PyObject *exception);
 
 /* exception.c: type, message and stack trace as attributes of the given tag. */
-int exception_put(struct buf *b, unsigned tag, PyObject *exception, PyObject *ready_trace, unsigned *n);
+int exception_put(struct buf *b, unsigned tag, PyObject *exception, PyObject *ready_trace,
+                  unsigned *n);
 /* "module.Type", without "builtins.". New reference or NULL (no exception set). */
 PyObject *exception_type_name(PyObject *exception);
 

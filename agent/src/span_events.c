@@ -1,5 +1,5 @@
-/* Events, links and exceptions of a span. They are encoded beside the span first: turning values into text may run user
- * code that uses the same span. */
+/* Events, links and exceptions of a span. They are encoded beside the span first: turning values
+ * into text may run user code that uses the same span. */
 #include "context.h"
 #include "span.h"
 
@@ -29,8 +29,10 @@ static uint64_t event_time(const Span *s, uint64_t wall_ns) {
 }
 
 /* Moves an encoded event or link into the span. */
-static bool adopt(Span *s, unsigned tag, const struct buf *b, bool good, uint16_t *n, uint16_t *dropped, uint16_t max) {
-    if (good && span_recording(s) && *n < max && pb_put_bytes(&s->data, tag, b->data, b->used) == 0) {
+static bool adopt(Span *s, unsigned tag, const struct buf *b, bool good, uint16_t *n,
+                  uint16_t *dropped, uint16_t max) {
+    if (good && span_recording(s) && *n < max &&
+        pb_put_bytes(&s->data, tag, b->data, b->used) == 0) {
         ++*n;
         return true;
     }

@@ -45,8 +45,8 @@ void span_set_attributes(Span *s, PyObject *attributes) {
     }
     /* Values that are not plain run code that may change the dict: then take the safe way. */
     while (PyDict_Next(attributes, &at, &key, &value))
-        if (!PyUnicode_CheckExact(value) && !PyLong_CheckExact(value) && !PyFloat_CheckExact(value) &&
-            !PyBool_Check(value)) {
+        if (!PyUnicode_CheckExact(value) && !PyLong_CheckExact(value) &&
+            !PyFloat_CheckExact(value) && !PyBool_Check(value)) {
             set_all(s, attributes);
             return;
         }
@@ -55,7 +55,8 @@ void span_set_attributes(Span *s, PyObject *attributes) {
         span_set(s, key, value);
 }
 
-static PyObject *method_set_attributes(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+static PyObject *method_set_attributes(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                       PyObject *names) {
     static const char *const keys[] = {"attributes", NULL};
     PyObject *values[1];
 
@@ -65,7 +66,8 @@ static PyObject *method_set_attributes(PyObject *self, PyObject *const *args, Py
     Py_RETURN_NONE;
 }
 
-static PyObject *method_add_event(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+static PyObject *method_add_event(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                  PyObject *names) {
     static const char *const keys[] = {"name", "attributes", "timestamp", NULL};
     PyObject *values[3] = {0};
 
@@ -75,7 +77,8 @@ static PyObject *method_add_event(PyObject *self, PyObject *const *args, Py_ssiz
     Py_RETURN_NONE;
 }
 
-static PyObject *method_add_link(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+static PyObject *method_add_link(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                 PyObject *names) {
     static const char *const keys[] = {"context", "attributes", NULL};
     PyObject *values[2] = {0};
 
@@ -85,7 +88,8 @@ static PyObject *method_add_link(PyObject *self, PyObject *const *args, Py_ssize
     Py_RETURN_NONE;
 }
 
-static PyObject *method_record_exception(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+static PyObject *method_record_exception(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                         PyObject *names) {
     static const char *const keys[] = {"exception", "attributes", "timestamp", "escaped", NULL};
     PyObject *values[4] = {0};
 
@@ -100,8 +104,10 @@ static PyObject *method_fail(PyObject *self, PyObject *exception) {
     Py_RETURN_NONE;
 }
 
-/* set_status(Status(code, description)), set_status(StatusCode, description), set_status("error" | "ok", description) */
-static PyObject *method_set_status(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+/* set_status(Status(code, description)), set_status(StatusCode, description), set_status("error" |
+ * "ok", description) */
+static PyObject *method_set_status(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                   PyObject *names) {
     static const char *const keys[] = {"status", "description", NULL};
     PyObject *values[2] = {0}, *code = NULL, *description = NULL, *number;
     enum span_status status = STATUS_UNSET;
@@ -124,7 +130,7 @@ static PyObject *method_set_status(PyObject *self, PyObject *const *args, Py_ssi
         PyErr_Clear();
         number = PyObject_GetAttrString(code, "value");
         if (number && PyLong_Check(number))
-            status = (enum span_status) (PyLong_AsLong(number) & 3);
+            status = (enum span_status)(PyLong_AsLong(number) & 3);
         Py_XDECREF(number);
         PyErr_Clear();
     }
@@ -211,7 +217,8 @@ static PyObject *method_exit(PyObject *self, PyObject *const *args, Py_ssize_t n
     if (!args_count("__exit__", n, 3, 3))
         return NULL;
     context_deactivate(s);
-    if (args[1] != Py_None && span_recording(s) && PyObject_TypeCheck(args[1], (PyTypeObject *) PyExc_Exception)) {
+    if (args[1] != Py_None && span_recording(s) &&
+        PyObject_TypeCheck(args[1], (PyTypeObject *) PyExc_Exception)) {
         if (!(s->flags & (SPAN_NO_EXCEPTION | SPAN_NO_STATUS))) {
             span_fail(s, args[1]);
         } else {
@@ -235,7 +242,8 @@ Span *span_copy(Span *s) {
     return c;
 }
 
-/* A span of the same name and attributes that is not started: what a decorated function needs for each call. */
+/* A span of the same name and attributes that is not started: what a decorated function needs for
+ * each call. */
 static PyObject *method_copy(PyObject *self, PyObject *unused) {
     return (PyObject *) span_copy((Span *) self);
 }
@@ -316,28 +324,34 @@ static PyObject *get_attributes(PyObject *self, void *unused) {
     return dict;
 }
 
-#define FAST(f) ((PyCFunction) (void (*)(void)) (f)), METH_FASTCALL
-#define KEYWORDS(f) ((PyCFunction) (void (*)(void)) (f)), METH_FASTCALL | METH_KEYWORDS
+#define FAST(f) ((PyCFunction) (void (*)(void))(f)), METH_FASTCALL
+#define KEYWORDS(f) ((PyCFunction) (void (*)(void))(f)), METH_FASTCALL | METH_KEYWORDS
 
 PyMethodDef span_methods[] = {
         {"set", KEYWORDS(method_set), "set(key, value): sets an attribute."},
-        {"set_attribute", KEYWORDS(method_set), "set_attribute(key, value): the same, OpenTelemetry's name."},
+        {"set_attribute", KEYWORDS(method_set),
+         "set_attribute(key, value): the same, OpenTelemetry's name."},
         {"set_attributes", KEYWORDS(method_set_attributes), "Sets all attributes of a mapping."},
-        {"add_event", KEYWORDS(method_add_event), "add_event(name, attributes=None, timestamp=None)"},
+        {"add_event", KEYWORDS(method_add_event),
+         "add_event(name, attributes=None, timestamp=None)"},
         {"add_link", KEYWORDS(method_add_link), "add_link(context, attributes=None)"},
         {"record_exception", KEYWORDS(method_record_exception),
          "record_exception(exception, attributes=None, timestamp=None, escaped=False)"},
         {"fail", method_fail, METH_O, "Records an exception and sets the status to error."},
         {"set_status", KEYWORDS(method_set_status), "set_status(status, description=None)"},
         {"update_name", method_update_name, METH_O, "Changes the name."},
-        {"end", KEYWORDS(method_end), "end(end_time=None): ends the span; time in nanoseconds since 1970."},
+        {"end", KEYWORDS(method_end),
+         "end(end_time=None): ends the span; time in nanoseconds since 1970."},
         {"finish", method_finish, METH_NOARGS, "deactivate() and end()."},
-        {"mark_end", method_mark_end, METH_NOARGS, "Fixes the end time; end() sends the span later."},
+        {"mark_end", method_mark_end, METH_NOARGS,
+         "Fixes the end time; end() sends the span later."},
         {"activate", method_activate, METH_NOARGS, "Makes this the current span."},
         {"deactivate", method_deactivate, METH_NOARGS, "Makes the former span current again."},
         {"is_recording", method_is_recording, METH_NOARGS, "Are attributes kept?"},
-        {"get_span_context", method_get_span_context, METH_NOARGS, "The identifiers, as OpenTelemetry's SpanContext."},
-        {"traceparent", method_traceparent, METH_NOARGS, "The W3C header for calls below this span."},
+        {"get_span_context", method_get_span_context, METH_NOARGS,
+         "The identifiers, as OpenTelemetry's SpanContext."},
+        {"traceparent", method_traceparent, METH_NOARGS,
+         "The W3C header for calls below this span."},
         {"copy", method_copy, METH_NOARGS, "A new span of the same name and attributes."},
         {"__enter__", method_enter, METH_NOARGS, NULL},
         {"__exit__", FAST(method_exit), NULL},
@@ -349,7 +363,8 @@ PyGetSetDef span_getset[] = {
         {"trace_id", get_trace_id, NULL, "32 hexadecimal digits", NULL},
         {"span_id", get_span_id, NULL, "16 hexadecimal digits", NULL},
         {"trace_state", get_trace_state, NULL, "the tracestate header's text, or None", NULL},
-        {"kind", get_kind, NULL, "OpenTelemetry's SpanKind when its API is there, else the number", NULL},
+        {"kind", get_kind, NULL, "OpenTelemetry's SpanKind when its API is there, else the number",
+         NULL},
         {"sampled", get_sampled, NULL, NULL, NULL},
         {"is_http_client", get_is_http_client, NULL, "an outgoing HTTP call", NULL},
         {"attributes", get_attributes, NULL, "a dict of the attributes so far", NULL},

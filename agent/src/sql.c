@@ -1,6 +1,7 @@
-/* See sql.h. A lexer for the common ground of the dialects: '…' with doubled or backslashed quotes, dollar quotes of
- * PostgreSQL, numbers, x'…' and the like, "…", `…` and […] as names, -- # and nested block comments. What it does not
- * understand it passes on as single characters; an unterminated literal swallows the rest. */
+/* See sql.h. A lexer for the common ground of the dialects: '…' with doubled or backslashed quotes,
+ * dollar quotes of PostgreSQL, numbers, x'…' and the like, "…", `…` and […] as names, -- # and
+ * nested block comments. What it does not understand it passes on as single characters; an
+ * unterminated literal swallows the rest. */
 #include "sql.h"
 
 #include <ctype.h>
@@ -168,8 +169,8 @@ static bool is_array_bracket(const struct lexer *l) {
     return l->out->used && (is_word((unsigned char) l->out->data[l->out->used - 1]) && !l->space);
 }
 
-/* "…" is a name in standard SQL, a string in MySQL, and in SQLite a string where no such name exists: after a
- * comparison it is taken for a string. */
+/* "…" is a name in standard SQL, a string in MySQL, and in SQLite a string where no such name
+ * exists: after a comparison it is taken for a string. */
 static bool is_string(const struct lexer *l) {
     char last = l->out->used ? l->out->data[l->out->used - 1] : ' ';
     const char *close;
@@ -190,7 +191,8 @@ static void lex_one(struct lexer *l) {
         l->space = true;
         l->at++;
     } else if ((c == '-' && left > 1 && l->at[1] == '-') || c == '#') {
-        if (c == '#' && left > 1 && (l->at[1] == '>' || l->at[1] == '-')) { /* JSON operators of PostgreSQL */
+        if (c == '#' && left > 1 &&
+            (l->at[1] == '>' || l->at[1] == '-')) { /* JSON operators of PostgreSQL */
             put(l, l->at++, 1);
             return;
         }
@@ -205,7 +207,8 @@ static void lex_one(struct lexer *l) {
         put(l, "?", 1);
     } else if (c == '"' || c == '`') {
         lex_name(l, (char) c);
-    } else if (c == '[' && left > 1 && is_word_start((unsigned char) l->at[1]) && !is_array_bracket(l)) {
+    } else if (c == '[' && left > 1 && is_word_start((unsigned char) l->at[1]) &&
+               !is_array_bracket(l)) {
         lex_name(l, ']');
     } else if (c == '$' && left > 1 && skip_dollar_quoted(l)) {
         put(l, "?", 1);
@@ -214,7 +217,8 @@ static void lex_one(struct lexer *l) {
         put(l, "?", 1);
     } else if ((c == '$' || c == ':' || c == '@' || c == '%') && left > 1 &&
                (is_word((unsigned char) l->at[1]) || l->at[1] == '(')) {
-        const char *start = l->at++; /* a parameter: :name, $1, @p, %s, %(name)s; its digits are no literal */
+        const char *start =
+                l->at++; /* a parameter: :name, $1, @p, %s, %(name)s; its digits are no literal */
         while (l->at < l->end && is_word((unsigned char) *l->at))
             l->at++;
         put(l, start, (size_t) (l->at - start));
@@ -225,7 +229,8 @@ static void lex_one(struct lexer *l) {
     }
 }
 
-void sql_sanitize(const char *text, size_t n, bool mysql, struct buf *out, struct sql_summary *ret) {
+void sql_sanitize(const char *text, size_t n, bool mysql, struct buf *out,
+                  struct sql_summary *ret) {
     struct lexer l = {.at = text, .end = text + n, .out = out, .mysql = mysql, .summary = ret};
 
     memset(ret, 0, sizeof(*ret));

@@ -1,5 +1,5 @@
-/* Makes SQL text safe to send: literals become "?", comments go, white space is one space. The server groups statements
- * further; here nothing secret may leave the process. No Python. */
+/* Makes SQL text safe to send: literals become "?", comments go, white space is one space. The
+ * server groups statements further; here nothing secret may leave the process. No Python. */
 #ifndef VARAN_AGENT_SQL_H
 #define VARAN_AGENT_SQL_H
 
@@ -12,7 +12,8 @@ struct sql_summary {
     char collection[96]; /* first table after FROM, INTO, UPDATE, JOIN, TABLE; or empty */
 };
 
-/* Appends the sanitised text; at the buffer's cap it is cut. `mysql`: backslashes escape, and "…" is a string. */
+/* Appends the sanitised text; at the buffer's cap it is cut. `mysql`: backslashes escape, and "…"
+ * is a string. */
 void sql_sanitize(const char *text, size_t n, bool mysql, struct buf *out, struct sql_summary *ret);
 
 #endif

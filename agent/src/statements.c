@@ -1,5 +1,6 @@
-/* Database spans: Statements(system, namespace=None, address=None, port=None) knows one database; its start(sql) makes a
- * client span with the sanitised text. What depends on the text alone is worked out once per text and kept. */
+/* Database spans: Statements(system, namespace=None, address=None, port=None) knows one database;
+ * its start(sql) makes a client span with the sanitised text. What depends on the text alone is
+ * worked out once per text and kept. */
 #include "args.h"
 #include "caller.h"
 #include "context.h"
@@ -17,15 +18,15 @@ static inline PyObject *Py_NewRef(PyObject *o) {
 #define STATEMENT_KNOWN_BYTES_MAX (16u << 10) /* longer texts are not kept */
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *system, *namespace, *address, *port;
+    PyObject_HEAD PyObject *system, *namespace, *address, *port;
     PyObject *known; /* text → (name, encoded attributes, their number) */
     uint16_t scope;
     bool mysql;
 } Statements;
 
 static void put_common(Statements *t, struct buf *b, unsigned *n) {
-    static const char *const keys[] = {"db.system.name", "db.namespace", "server.address", "server.port"};
+    static const char *const keys[] = {"db.system.name", "db.namespace", "server.address",
+                                       "server.port"};
     PyObject *values[] = {t->system, t->namespace, t->address, t->port};
 
     for (int i = 0; i < 4; i++)
@@ -50,16 +51,17 @@ static PyObject *work_out(Statements *t, PyObject *text) {
     put_common(t, &b, &n);
     if (PUT_STRING(&b, SPAN_ATTRIBUTE, "db.query.text", sql.data, sql.used) == 0)
         n++;
-    if (summary.operation[0] &&
-        PUT_STRING(&b, SPAN_ATTRIBUTE, "db.operation.name", summary.operation, strlen(summary.operation)) == 0)
+    if (summary.operation[0] && PUT_STRING(&b, SPAN_ATTRIBUTE, "db.operation.name",
+                                           summary.operation, strlen(summary.operation)) == 0)
         n++;
-    if (summary.collection[0] &&
-        PUT_STRING(&b, SPAN_ATTRIBUTE, "db.collection.name", summary.collection, strlen(summary.collection)) == 0)
+    if (summary.collection[0] && PUT_STRING(&b, SPAN_ATTRIBUTE, "db.collection.name",
+                                            summary.collection, strlen(summary.collection)) == 0)
         n++;
     if (!summary.operation[0])
         name = PyUnicode_FromObject(t->system);
     else
-        name = PyUnicode_FromFormat("%s%s%s", summary.operation, summary.collection[0] ? " " : "", summary.collection);
+        name = PyUnicode_FromFormat("%s%s%s", summary.operation, summary.collection[0] ? " " : "",
+                                    summary.collection);
     if (name)
         entry = Py_BuildValue("(Ny#I)", name, b.data, (Py_ssize_t) b.used, n);
     buf_done(&b);
@@ -125,8 +127,8 @@ static PyObject *statements_new(PyTypeObject *type, PyObject *args, PyObject *na
     PyObject *tracer, *system, *namespace = Py_None, *address = Py_None, *port = Py_None;
     Statements *t;
 
-    if (!PyArg_ParseTupleAndKeywords(args, names, "O!U|OOO", keys, &Tracer_Type, &tracer, &system, &namespace,
-                                     &address, &port))
+    if (!PyArg_ParseTupleAndKeywords(args, names, "O!U|OOO", keys, &Tracer_Type, &tracer, &system,
+                                     &namespace, &address, &port))
         return NULL;
     t = (Statements *) type->tp_alloc(type, 0);
     if (!t)
@@ -173,7 +175,8 @@ PyObject *statements_sanitize(PyObject *module, PyObject *args) {
 }
 
 static PyMethodDef statements_methods[] = {
-        {"start", statements_start, METH_O, "start(sql): a started client span, or None. It is not made current."},
+        {"start", statements_start, METH_O,
+         "start(sql): a started client span, or None. It is not made current."},
         {NULL},
 };
 

@@ -1,6 +1,7 @@
-/* How long does a request keep its event loop from everything else? Steps(coroutine, span) is awaited in place of the
- * coroutine; each of its steps, from one suspension to the next, is timed. Steps of more than BLOCKED_NS are counted
- * together, and told by the span as varan.loop.blocked_ms. Works with any event loop. */
+/* How long does a request keep its event loop from everything else? Steps(coroutine, span) is
+ * awaited in place of the coroutine; each of its steps, from one suspension to the next, is timed.
+ * Steps of more than BLOCKED_NS are counted together, and told by the span as
+ * varan.loop.blocked_ms. Works with any event loop. */
 #include "args.h"
 #include "module.h"
 #include "span.h"
@@ -8,8 +9,7 @@
 #define BLOCKED_NS (50 * 1000000u)
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *coroutine;
+    PyObject_HEAD PyObject *coroutine;
     Span *span;
     uint64_t blocked_ns;
 } Steps;

@@ -6,8 +6,7 @@
 #include "resource.h"
 
 typedef struct {
-    PyObject_HEAD
-    uint16_t scope;
+    PyObject_HEAD uint16_t scope;
 } Tracer;
 
 /* span(name, /, **attributes) */
@@ -31,7 +30,8 @@ static PyObject *current_span(PyObject *module, PyObject *unused) {
     return o;
 }
 
-/* A span of another process, to be the parent of ours: remote_span(traceparent, tracestate=None) → Span or None. */
+/* A span of another process, to be the parent of ours: remote_span(traceparent, tracestate=None) →
+ * Span or None. */
 static PyObject *remote_span(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct trace_context c;
     const char *text;
@@ -88,13 +88,31 @@ static bool is_false(PyObject *o) {
     return r;
 }
 
-enum { NAME, CONTEXT, KIND, ATTRIBUTES, LINKS, START_TIME, RECORD_EXCEPTION, SET_STATUS, END_ON_EXIT, ARGS_N };
+enum {
+    NAME,
+    CONTEXT,
+    KIND,
+    ATTRIBUTES,
+    LINKS,
+    START_TIME,
+    RECORD_EXCEPTION,
+    SET_STATUS,
+    END_ON_EXIT,
+    ARGS_N
+};
 
-static Span *make_otel_span(Tracer *t, const char *function, PyObject *const *args, Py_ssize_t n, PyObject *names,
-                            unsigned flags, uint64_t *ret_start) {
-    static const char *const keys[] = {"name",       "context",          "kind",
-                                       "attributes", "links",            "start_time",
-                                       "record_exception", "set_status_on_exception", "end_on_exit", NULL};
+static Span *make_otel_span(Tracer *t, const char *function, PyObject *const *args, Py_ssize_t n,
+                            PyObject *names, unsigned flags, uint64_t *ret_start) {
+    static const char *const keys[] = {"name",
+                                       "context",
+                                       "kind",
+                                       "attributes",
+                                       "links",
+                                       "start_time",
+                                       "record_exception",
+                                       "set_status_on_exception",
+                                       "end_on_exit",
+                                       NULL};
     PyObject *values[ARGS_N];
     Span *s;
 
@@ -106,7 +124,8 @@ static Span *make_otel_span(Tracer *t, const char *function, PyObject *const *ar
         flags |= SPAN_NO_STATUS;
     if (is_false(values[END_ON_EXIT]))
         flags |= SPAN_NO_END;
-    s = span_new(values[NAME], t->scope, values[KIND] ? module_kind_number(values[KIND]) : KIND_INTERNAL, flags);
+    s = span_new(values[NAME], t->scope,
+                 values[KIND] ? module_kind_number(values[KIND]) : KIND_INTERNAL, flags);
     if (!s)
         return NULL;
     if (values[CONTEXT] && values[CONTEXT] != Py_None) {
@@ -119,7 +138,8 @@ static Span *make_otel_span(Tracer *t, const char *function, PyObject *const *ar
     return s;
 }
 
-static PyObject *tracer_start_span(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+static PyObject *tracer_start_span(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                   PyObject *names) {
     uint64_t start;
     Span *s = make_otel_span((Tracer *) self, "start_span", args, n, names, 0, &start);
 
@@ -131,9 +151,11 @@ static PyObject *tracer_start_span(PyObject *self, PyObject *const *args, Py_ssi
     return (PyObject *) s;
 }
 
-static PyObject *tracer_start_as_current_span(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+static PyObject *tracer_start_as_current_span(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                              PyObject *names) {
     uint64_t start;
-    Span *s = make_otel_span((Tracer *) self, "start_as_current_span", args, n, names, SPAN_AUTO, &start);
+    Span *s = make_otel_span((Tracer *) self, "start_as_current_span", args, n, names, SPAN_AUTO,
+                             &start);
 
     if (s && start) {
         span_start(s);
@@ -166,7 +188,8 @@ static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *names)
     Py_ssize_t at = 0;
     Tracer *t;
 
-    if (!PyArg_ParseTupleAndKeywords(args, names, "O|OOO", keys, &name, &version, &schema, &attributes))
+    if (!PyArg_ParseTupleAndKeywords(args, names, "O|OOO", keys, &name, &version, &schema,
+                                     &attributes))
         return NULL;
     t = (Tracer *) type->tp_alloc(type, 0);
     if (!t)
@@ -194,11 +217,14 @@ uint16_t tracer_scope(PyObject *tracer) {
 }
 
 static PyMethodDef tracer_methods[] = {
-        {"start_span", (PyCFunction) (void (*)(void)) tracer_start_span, METH_FASTCALL | METH_KEYWORDS,
-         "start_span(name, context=None, kind=INTERNAL, attributes=None, links=None, start_time=None, "
+        {"start_span", (PyCFunction) (void (*)(void)) tracer_start_span,
+         METH_FASTCALL | METH_KEYWORDS,
+         "start_span(name, context=None, kind=INTERNAL, attributes=None, links=None, "
+         "start_time=None, "
          "record_exception=True, set_status_on_exception=True)"},
         {"start_as_current_span", (PyCFunction) (void (*)(void)) tracer_start_as_current_span,
-         METH_FASTCALL | METH_KEYWORDS, "The same, as a context manager or decorator that makes the span current."},
+         METH_FASTCALL | METH_KEYWORDS,
+         "The same, as a context manager or decorator that makes the span current."},
         {NULL},
 };
 
@@ -216,6 +242,7 @@ PyMethodDef tracer_functions[] = {
          "span(name, /, **attributes): a context manager and decorator for a unit of work."},
         {"current_span", current_span, METH_NOARGS, "The current span, or None."},
         {"remote_span", (PyCFunction) (void (*)(void)) remote_span, METH_FASTCALL,
-         "remote_span(traceparent, tracestate=None): another process's span, to be a parent; or None."},
+         "remote_span(traceparent, tracestate=None): another process's span, to be a parent; or "
+         "None."},
         {NULL},
 };

@@ -98,7 +98,8 @@ static int encode_int(struct buf *b, PyObject *value) {
     if (!overflow && !(v == -1 && PyErr_Occurred()))
         return pb_put_varint(b, ANY_INT, (uint64_t) v);
     PyErr_Clear();
-    /* Converting thousands of digits takes time, and newer Pythons refuse: keep the sign and the size. */
+    /* Converting thousands of digits takes time, and newer Pythons refuse: keep the sign and the
+     * size. */
     if (_PyLong_NumBits(value) <= 512)
         return encode_text(b, value);
     n = snprintf(text, sizeof(text), "<%sint of %zu bits>", overflow < 0 ? "negative " : "",
@@ -113,7 +114,8 @@ static int encode_sequence(struct buf *b, PyObject *list, int depth) {
     if (array == UINT32_MAX)
         return -ENOSPC;
     /* The list may change while an item is turned to text: ask for its size each time. */
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list) && i < VALUE_ITEMS_MAX && r == 0; i++) {
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list) && i < VALUE_ITEMS_MAX && r == 0;
+         i++) {
         PyObject *item = PySequence_Fast_GET_ITEM(list, i);
         uint32_t mark = pb_open(b, 0x0a);
 
@@ -182,7 +184,8 @@ int value_encode(struct buf *b, PyObject *value, int depth) {
     }
     if (PyBytes_Check(value)) {
         size_t n = (size_t) PyBytes_GET_SIZE(value);
-        return pb_put_bytes(b, ANY_BYTES, PyBytes_AS_STRING(value), n < value_bytes_max ? n : value_bytes_max);
+        return pb_put_bytes(b, ANY_BYTES, PyBytes_AS_STRING(value),
+                            n < value_bytes_max ? n : value_bytes_max);
     }
     if (depth < VALUE_DEPTH_MAX) {
         if (PyList_Check(value) || PyTuple_Check(value))

@@ -1,5 +1,5 @@
-/* Python values as OTLP attributes. Nothing here raises or leaves an exception set: what cannot be encoded becomes
- * text, what does not fit is cut or dropped. GIL held. */
+/* Python values as OTLP attributes. Nothing here raises or leaves an exception set: what cannot be
+ * encoded becomes text, what does not fit is cut or dropped. GIL held. */
 #ifndef VARAN_AGENT_VALUE_H
 #define VARAN_AGENT_VALUE_H
 
@@ -15,18 +15,19 @@
 /* Bytes of a text value; longer ones are cut. From the configuration. */
 extern uint32_t value_bytes_max;
 
-/* UTF-8 of a str (or a subclass). Lone surrogates are written as \udXXX. Returns 0 or a negative error; *hold must be
- * dropped by Py_XDECREF after use. */
+/* UTF-8 of a str (or a subclass). Lone surrogates are written as \udXXX. Returns 0 or a negative
+ * error; *hold must be dropped by Py_XDECREF after use. */
 int text_view(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold);
 
-/* The same for any object: str(object), or a placeholder when that raises. Always succeeds. Runs user code. */
+/* The same for any object: str(object), or a placeholder when that raises. Always succeeds. Runs
+ * user code. */
 void text_of(PyObject *object, const char **ret, size_t *ret_n, PyObject **hold);
 
 /* Cuts at most to `max` bytes without splitting a character. */
 size_t text_cut(const char *text, size_t n, size_t max);
 
-/* Appends a KeyValue field. Returns 0, -EINVAL (no valid key, or None), or -ENOSPC at the buffer's cap. For values that
- * are not plain, user code may run before the buffer is touched. */
+/* Appends a KeyValue field. Returns 0, -EINVAL (no valid key, or None), or -ENOSPC at the buffer's
+ * cap. For values that are not plain, user code may run before the buffer is touched. */
 int value_put(struct buf *b, unsigned tag, PyObject *key, PyObject *value);
 int value_put_named(struct buf *b, unsigned tag, const char *key, size_t key_n, PyObject *value);
 

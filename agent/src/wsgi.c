@@ -1,5 +1,6 @@
-/* One WSGI request: run_wsgi(tracer, application, environ, start_response) calls the application inside a server span.
- * The span ends when the body has been sent, and is current while the application or its body's iterator runs. */
+/* One WSGI request: run_wsgi(tracer, application, environ, start_response) calls the application
+ * inside a server span. The span ends when the body has been sent, and is current while the
+ * application or its body's iterator runs. */
 #include "args.h"
 #include "context.h"
 #include "module.h"
@@ -7,17 +8,15 @@
 
 /* The start_response that the application sees. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *inner;
+    PyObject_HEAD PyObject *inner;
     Span *span;
     vectorcallfunc call;
 } Response;
 
 /* The body that the server sees. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *inner;    /* what the application returned */
-    PyObject *iterator; /* of it */
+    PyObject_HEAD PyObject *inner; /* what the application returned */
+    PyObject *iterator;            /* of it */
     Span *span;
 } Body;
 
@@ -33,7 +32,8 @@ int wsgi_init(void) {
 static PyObject *response_call(PyObject *self, PyObject *const *args, size_t nf, PyObject *names) {
     Response *r = (Response *) self;
 
-    if (PyVectorcall_NARGS(nf) > 0 && PyUnicode_Check(args[0]) && PyUnicode_GET_LENGTH(args[0]) >= 3) {
+    if (PyVectorcall_NARGS(nf) > 0 && PyUnicode_Check(args[0]) &&
+        PyUnicode_GET_LENGTH(args[0]) >= 3) {
         long code = 0;
         for (int i = 0; i < 3; i++) {
             Py_UCS4 c = PyUnicode_READ_CHAR(args[0], i);
@@ -179,7 +179,8 @@ static PyObject *body_new(PyObject *result, Span *s) {
     return (PyObject *) b;
 }
 
-/* Lists are sent as they are (servers look at their length), and so are files, which servers may send by sendfile(). */
+/* Lists are sent as they are (servers look at their length), and so are files, which servers may
+ * send by sendfile(). */
 static bool leave_alone(PyObject *result, PyObject *request) {
     PyObject *wrapper;
 

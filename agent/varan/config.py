@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from . import _report, resource
 
@@ -78,7 +79,9 @@ def parse_endpoint(url: str, path: str) -> tuple[str | None, str, str, str]:
     if not found:
         scheme, rest = "http", url
     if scheme != "http":
-        raise ValueError("only http:// and unix: are spoken here; put a local server in between for TLS")
+        raise ValueError(
+            "only http:// and unix: are spoken here; put a local server in between for TLS"
+        )
     authority, _, base = rest.partition("/")
     authority = authority.rpartition("@")[2]
     host, port = authority, "80"
@@ -101,7 +104,10 @@ def _endpoint(
     path = f"/v1/{signal}"
     if env.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "none":
         return None
-    candidates = [("endpoint", given or "", path), ("VARAN_ENDPOINT", env.get("VARAN_ENDPOINT", ""), path)]
+    candidates = [
+        ("endpoint", given or "", path),
+        ("VARAN_ENDPOINT", env.get("VARAN_ENDPOINT", ""), path),
+    ]
     name = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
     candidates.append((name, env.get(name, ""), ""))
     name = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -154,7 +160,11 @@ def _limits(env: Mapping[str, str]) -> list[int]:
         _number(env, ("OTEL_SPAN_EVENT_COUNT_LIMIT",), 128),
         _number(env, ("OTEL_SPAN_LINK_COUNT_LIMIT",), 128),
         _number(env, ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",), 128),
-        _number(env, ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"), 16384),
+        _number(
+            env,
+            ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
+            16384,
+        ),
     ]
 
 
@@ -186,7 +196,11 @@ def read(
     s.limits = _limits(env)
     s.resource = resource.detect(env, service, _pairs(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
     s.resource.update(attributes or {})
-    names = env.get("VARAN_DISABLED_HOOKS", "") + "," + env.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "")
+    names = (
+        env.get("VARAN_DISABLED_HOOKS", "")
+        + ","
+        + env.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "")
+    )
     s.disabled_hooks = frozenset(name.strip().lower() for name in names.split(",") if name.strip())
     return s
 

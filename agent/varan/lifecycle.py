@@ -21,7 +21,9 @@ def flush_at_exit() -> None:
 
 def _tell_at_exit() -> None:
     counts = _core.stats()
-    kept = ", ".join(f"{key} {value}" for key, value in counts.items() if value and key != "instance_id")
+    kept = ", ".join(
+        f"{key} {value}" for key, value in counts.items() if value and key != "instance_id"
+    )
     _report.once("exit", f"pid {os.getpid()}: {kept}")
 
 
@@ -57,7 +59,9 @@ def wrap_thread_excepthook(threading: Any) -> None:
         try:
             if isinstance(args.exc_value, Exception):
                 name = getattr(args.thread, "name", "?")
-                _core.emit_exception(f"Unhandled {args.exc_type.__name__} ends thread {name}", args.exc_value)
+                _core.emit_exception(
+                    f"Unhandled {args.exc_type.__name__} ends thread {name}", args.exc_value
+                )
         except Exception:
             pass
         return before(args)

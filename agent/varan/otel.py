@@ -37,12 +37,24 @@ def _bind_context(trace: Any) -> None:
     flags = (TraceFlags(0), TraceFlags(1))
     empty = TraceState()
 
-    def span_context(trace_id: int, span_id: int, remote: bool, sampled: int, state: str | None) -> Any:
+    def span_context(
+        trace_id: int, span_id: int, remote: bool, sampled: int, state: str | None
+    ) -> Any:
         return SpanContext(
-            trace_id, span_id, remote, flags[sampled & 1], TraceState.from_header([state]) if state else empty
+            trace_id,
+            span_id,
+            remote,
+            flags[sampled & 1],
+            TraceState.from_header([state]) if state else empty,
         )
 
-    kinds = (SpanKind.INTERNAL, SpanKind.SERVER, SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER)
+    kinds = (
+        SpanKind.INTERNAL,
+        SpanKind.SERVER,
+        SpanKind.CLIENT,
+        SpanKind.PRODUCER,
+        SpanKind.CONSUMER,
+    )
     _core.bind_api(runtime._current_context, context.Context, _SPAN_KEY, span_context, kinds)
 
 
@@ -81,7 +93,11 @@ def _make_provider_type(trace: Any) -> type:
 def is_ours() -> bool:
     """Do spans of the API's global provider come to us?"""
     trace = sys.modules.get("opentelemetry.trace")
-    return trace is not None and _provider is not None and getattr(trace, "_TRACER_PROVIDER", None) is _provider
+    return (
+        trace is not None
+        and _provider is not None
+        and getattr(trace, "_TRACER_PROVIDER", None) is _provider
+    )
 
 
 def make_tracer_provider() -> Any:

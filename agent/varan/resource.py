@@ -5,11 +5,21 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Mapping
+from collections.abc import Mapping
 
 from . import _core
 
-_LAUNCHERS = ("gunicorn", "uvicorn", "hypercorn", "waitress-serve", "flask", "celery", "fastapi", "uwsgi", "daphne")
+_LAUNCHERS = (
+    "gunicorn",
+    "uvicorn",
+    "hypercorn",
+    "waitress-serve",
+    "flask",
+    "celery",
+    "fastapi",
+    "uwsgi",
+    "daphne",
+)
 
 
 def command_line() -> list[str]:
@@ -35,9 +45,9 @@ def _application(words: list[str]) -> str:
             return _clean(word[6:].partition(":")[0].split(".")[0])
     for word in words:
         module, colon, app = word.partition(":")
-        if colon and module and app.partition("(")[0].replace("_", "a").isidentifier() and "=" not in module:
-            if all(part.isidentifier() for part in module.split(".")):
-                return module.split(".")[0]
+        names = [*module.split("."), app.partition("(")[0]]
+        if colon and all(name.isidentifier() for name in names):
+            return names[0]
     for word in words:
         if word.endswith(".py"):
             return _clean(word)
@@ -65,7 +75,9 @@ def guess_service(words: list[str]) -> str:
         name = _application(rest) or ""
     if name in ("", "__main__", "manage", "app", "main", "wsgi", "asgi", "run", "server"):
         # Names that say nothing: the folder says more.
-        folder = os.path.dirname(os.path.abspath(program)) if program.endswith(".py") else os.getcwd()
+        folder = (
+            os.path.dirname(os.path.abspath(program)) if program.endswith(".py") else os.getcwd()
+        )
         name = os.path.basename(folder) or name
     return name or "python"
 
@@ -112,13 +124,21 @@ def detect(
     version = env.get("VARAN_SERVICE_VERSION", "")
     if version:
         found["service.version"] = version
-    name = service or env.get("VARAN_SERVICE") or env.get("OTEL_SERVICE_NAME") or found.get("service.name")
+    name = (
+        service
+        or env.get("VARAN_SERVICE")
+        or env.get("OTEL_SERVICE_NAME")
+        or found.get("service.name")
+    )
     found["service.name"] = name or guess_service(words)
     return found
 
 
 def library_folders() -> list[str]:
     """Folders whose files are not the application's own."""
-    folders = [os.path.dirname(os.__file__) + os.sep, os.path.dirname(os.path.abspath(__file__)) + os.sep]
+    folders = [
+        os.path.dirname(os.__file__) + os.sep,
+        os.path.dirname(os.path.abspath(__file__)) + os.sep,
+    ]
     folders.append(os.path.dirname(sys.executable) + os.sep)  # scripts such as gunicorn's
     return folders

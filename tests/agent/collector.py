@@ -107,7 +107,9 @@ class Collector:
             self.server = UnixServer(unix_path, Handler)
             self.endpoint = f"unix:{unix_path}"
         self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         self.thread.start()
 
     def take(self, handler: Any, body: bytes) -> None:
@@ -120,7 +122,10 @@ class Collector:
         reply = self.answer(handler.path, count) if self.answer else None
         status, extra, content = reply or (200, {}, b"")
         if 200 <= status < 300:
-            self.keep(handler.path, gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body)
+            self.keep(
+                handler.path,
+                gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body,
+            )
         try:
             handler.send_response(status)
             for key, value in extra.items():
@@ -157,7 +162,9 @@ class Collector:
                 if value:
                     return value
                 left = deadline - time.monotonic()
-                assert left > 0, f"not in time: {len(self.spans)} spans {self.spans[:20]}, {len(self.logs)} logs"
+                assert left > 0, (
+                    f"not in time: {len(self.spans)} spans {self.spans[:20]}, {len(self.logs)} logs"
+                )
                 self.changed.wait(min(left, 0.2))
 
     def wait_spans(self, n: int, timeout: float = 20.0) -> list[Span]:

@@ -7,15 +7,17 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-import varan  # noqa: E402
-from collector import Collector, Log, Span  # noqa: E402
+from collector import Collector, Log, Span
+
+import varan
 
 
 @pytest.fixture
@@ -68,7 +70,9 @@ class Program:
         self.folder = folder
         # The package is not copied from where it lies: what is tested is what is installed.
         package = os.path.dirname(os.path.dirname(os.path.abspath(varan.__file__)))
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_", "PYTHON"))}
+        self.env = {
+            k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_", "PYTHON"))
+        }
         self.env["PYTHONPATH"] = os.pathsep.join([varan.bootstrap_path(), package])
         self.env["VARAN_ENDPOINT"] = endpoint
         self.env["VARAN_SERVICE"] = "program"
@@ -79,7 +83,9 @@ class Program:
         path.write_text(textwrap.dedent(text))
         return path
 
-    def run(self, text: str, *args: str, timeout: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, text: str, *args: str, timeout: float = 60, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Runs the text as a program and returns it when it has ended well."""
         path = self.write("program.py", text)
         done = subprocess.run(
@@ -92,7 +98,12 @@ class Program:
     def start(self, *command: str, **env: str) -> subprocess.Popen[str]:
         with open(self.folder / "output.txt", "w") as output:
             return subprocess.Popen(
-                command, env={**self.env, **env}, text=True, cwd=self.folder, stdout=output, stderr=output
+                command,
+                env={**self.env, **env},
+                text=True,
+                cwd=self.folder,
+                stdout=output,
+                stderr=output,
             )
 
     def output(self) -> str:

@@ -6,7 +6,8 @@ import asyncio
 import http.server
 import sqlite3
 import threading
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -73,7 +74,9 @@ def by_httpx_async(method: str, url: str) -> None:
 
 WAYS = {
     "requests": lambda method, url: requests.request(method, url),
-    "urllib3": lambda method, url: urllib3.PoolManager().request(method, url, retries=urllib3.Retry(2, connect=0)),
+    "urllib3": lambda method, url: urllib3.PoolManager().request(
+        method, url, retries=urllib3.Retry(2, connect=0)
+    ),
     "httpx": lambda method, url: httpx.request(method, url, follow_redirects=True),
     "httpx-async": by_httpx_async,
 }
@@ -106,7 +109,9 @@ def test_refused(sent: Sent, way: str) -> None:
     with pytest.raises(Exception) as caught:
         WAYS[way]("GET", "http://127.0.0.1:1/")
     (span,) = [s for s in sent.spans() if s.kind == 3]
-    assert span.status == 2 and span.events[0][1]["exception.type"].endswith(type(caught.value).__name__)
+    assert span.status == 2 and span.events[0][1]["exception.type"].endswith(
+        type(caught.value).__name__
+    )
     assert span.attributes["server.port"] == 1
 
 
@@ -118,7 +123,9 @@ def test_refused(sent: Sent, way: str) -> None:
         ("http://user:p@h/" + "x" * 5000, None, "h", 80), ("http://", "http://", None, 80),
     ],
 )  # fmt: skip
-def test_urls(sent: Sent, url: str, full: str | None, address: str | None, port: int | None) -> None:
+def test_urls(
+    sent: Sent, url: str, full: str | None, address: str | None, port: int | None
+) -> None:
     _core.start_client(_core.Tracer("t"), "GET", url).end()
     found = sent.spans()[0].attributes
     assert "secret" not in str(found) and (full is None or found["url.full"] == full)
@@ -129,12 +136,28 @@ SQL = [
     ("SELECT * FROM t WHERE a = 'x' AND b = 12", "SELECT * FROM t WHERE a = ? AND b = ?"),
     ("select 'it''s', E'a\\'b', -1.5e+10, .5, 0xFF", "select ?, ?, -?, ?, ?"),
     ("SELECT 1 -- secret\n, 2 /* secret /* nested */ secret */ + 3", "SELECT ? , ? + ?"),
-    ("SELECT $$secret$$, $tag$ secret $$ $tag$, $1, :name, @p, %s, %(key)s, ?", "SELECT ?, ?, $1, :name, @p, %s, %(key)s, ?"),
-    ('SELECT "Name", `x`, [y z] FROM "T1" WHERE c = "secret"', 'SELECT "Name", `x`, [y z] FROM "T1" WHERE c = ?'),
-    ("SELECT t1.c2 FROM a1b2 t1 WHERE x1 IN (1, 2,3)", "SELECT t1.c2 FROM a1b2 t1 WHERE x1 IN (?, ?,?)"),
-    ("SELECT 'unterminated secret", "SELECT ?"), ("", ""), ("  \n ", ""), ("\0\x01", "\0\x01"),
-    ("INSERT INTO ünï VALUES (N'x', x'ff', true, null)", "INSERT INTO ünï VALUES (?, ?, true, null)"),
-    ("SELECT 'C:\\' || 'secret'", "SELECT ? || ?"), ("SELECT a#>>'{x}' , b->>'y'", "SELECT a#>>? , b->>?"),
+    (
+        "SELECT $$secret$$, $tag$ secret $$ $tag$, $1, :name, @p, %s, %(key)s, ?",
+        "SELECT ?, ?, $1, :name, @p, %s, %(key)s, ?",
+    ),
+    (
+        'SELECT "Name", `x`, [y z] FROM "T1" WHERE c = "secret"',
+        'SELECT "Name", `x`, [y z] FROM "T1" WHERE c = ?',
+    ),
+    (
+        "SELECT t1.c2 FROM a1b2 t1 WHERE x1 IN (1, 2,3)",
+        "SELECT t1.c2 FROM a1b2 t1 WHERE x1 IN (?, ?,?)",
+    ),
+    ("SELECT 'unterminated secret", "SELECT ?"),
+    ("", ""),
+    ("  \n ", ""),
+    ("\0\x01", "\0\x01"),
+    (
+        "INSERT INTO ünï VALUES (N'x', x'ff', true, null)",
+        "INSERT INTO ünï VALUES (?, ?, true, null)",
+    ),
+    ("SELECT 'C:\\' || 'secret'", "SELECT ? || ?"),
+    ("SELECT a#>>'{x}' , b->>'y'", "SELECT a#>>? , b->>?"),
     ('SELECT 1 WHERE "a"."b"="c"."d"', 'SELECT ? WHERE "a"."b"="c"."d"'),
 ]
 
@@ -145,12 +168,22 @@ def test_sql(text: str, wanted: str) -> None:
 
 
 def test_sql_of_mysql() -> None:
-    assert _core.sanitize_sql("SELECT 'it\\'s secret', \"secret\" # secret", "mysql") == "SELECT ?, ?"
+    assert (
+        _core.sanitize_sql("SELECT 'it\\'s secret', \"secret\" # secret", "mysql") == "SELECT ?, ?"
+    )
 
 
 def test_sql_is_bounded() -> None:
     assert len(_core.sanitize_sql("SELECT " + "ü, " * 100_000).encode()) <= 8192
-    for text in ("(" * 100_000, "/*" * 100_000, "'" * 99_999, "$" * 100_000, '"' * 100_001, "-" * 100_000, "[a" * 50_000):
+    for text in (
+        "(" * 100_000,
+        "/*" * 100_000,
+        "'" * 99_999,
+        "$" * 100_000,
+        '"' * 100_001,
+        "-" * 100_000,
+        "[a" * 50_000,
+    ):
         _core.sanitize_sql(text)
 
 
@@ -168,15 +201,25 @@ def test_sqlite3(sent: Sent) -> None:
         db.executemany("INSERT INTO t VALUES (?, 'secret')", [(1,), (2,)])
     cursor = db.cursor()
     assert isinstance(cursor, sqlite3.Cursor)
-    assert cursor.execute("SELECT a FROM t WHERE a = 2").fetchall() == [(2,)]; line = here()  # noqa: E702
+    assert cursor.execute("SELECT a FROM t WHERE a = 2").fetchall() == [(2,)]
+    line = here() - 1  # the line above
     with pytest.raises(sqlite3.OperationalError):
         db.execute("SELECT nothing FROM t")
     db.commit()  # nothing open: no span
     db.executescript("DELETE FROM t; DELETE FROM t;")
     db.close()
     spans = sent.spans()
-    assert [s.name for s in spans] == ["CREATE t", "INSERT t", "COMMIT", "SELECT t", "SELECT t", "DELETE t"]
-    assert all(s.kind == 3 and s.scope == "varan.sqlite3" for s in spans) and "secret" not in str(spans)
+    assert [s.name for s in spans] == [
+        "CREATE t",
+        "INSERT t",
+        "COMMIT",
+        "SELECT t",
+        "SELECT t",
+        "DELETE t",
+    ]
+    assert all(s.kind == 3 and s.scope == "varan.sqlite3" for s in spans) and "secret" not in str(
+        spans
+    )
     assert spans[3].attributes == {
         "db.system.name": "sqlite", "db.namespace": ":memory:", "db.query.text": "SELECT a FROM t WHERE a = ?",
         "db.operation.name": "SELECT", "db.collection.name": "t", "code.file.path": __file__,
@@ -234,15 +277,21 @@ def test_sqlalchemy(sent: Sent) -> None:
     with orm.Session(engine) as session:
         session.add_all([Item(name="secret"), Item(name="b")])
         session.commit()
-        found = session.query(Item).filter_by(name="b").all(); line = here()  # noqa: E702
+        found = session.query(Item).filter_by(name="b").all()
+        line = here() - 1  # the line above
         assert len(found) == 1
         with pytest.raises(sqlalchemy.exc.OperationalError):
             session.execute(sqlalchemy.text("SELECT * FROM nowhere WHERE x = 'secret'"))
     spans = sent.spans()
-    spans = [s for i, s in enumerate(spans) if i == 0 or s.name != "INSERT items"]  # one or two, by version
+    spans = [
+        s for i, s in enumerate(spans) if i == 0 or s.name != "INSERT items"
+    ]  # one or two, by version
     assert [s.name for s in spans] == ["INSERT items", "COMMIT", "SELECT items", "SELECT nowhere"]
     assert all(s.scope == "varan.sqlalchemy" and s.kind == 3 for s in spans)
-    assert spans[2].attributes["code.line.number"] == line and spans[2].attributes["code.file.path"] == __file__
+    assert (
+        spans[2].attributes["code.line.number"] == line
+        and spans[2].attributes["code.file.path"] == __file__
+    )
     assert spans[2].attributes["db.namespace"] == ":memory:" and spans[3].status == 2
     assert "secret" not in str([s.attributes for s in spans])
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from collector import Collector
+
 from conftest import Program
 
 ONE_SPAN = """
@@ -25,7 +25,11 @@ def test_gzip_headers_and_base_path(program: Program, collector: Collector) -> N
         OTEL_EXPORTER_OTLP_HEADERS="x-token=a%20b,x-bad%0a=1",
     )  # fmt: skip
     path, headers = collector.requests[0]
-    assert path == "/base/v1/traces" and headers["content-encoding"] == "gzip" and headers["x-token"] == "a b"
+    assert (
+        path == "/base/v1/traces"
+        and headers["content-encoding"] == "gzip"
+        and headers["x-token"] == "a b"
+    )
     assert headers["content-type"] == "application/x-protobuf"
     assert collector.spans[0].attributes == {"k": "v"}
 
@@ -93,7 +97,9 @@ def test_not_retryable(program: Program, collector: Collector, status: int) -> N
 
 def test_partial_success(program: Program, collector: Collector) -> None:
     # ExportTraceServiceResponse{partial_success{rejected_spans: 1, error_message: "no"}}
-    collector.answer = lambda path, n: (200, {}, b"\x0a\x06\x08\x01\x12\x02no") if "traces" in path else None
+    collector.answer = lambda path, n: (
+        (200, {}, b"\x0a\x06\x08\x01\x12\x02no") if "traces" in path else None
+    )
     program.run(
         """
         import varan
@@ -107,7 +113,9 @@ def test_partial_success(program: Program, collector: Collector) -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"\xff" * 40, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\x08", b"\x0a", b"<html>"])
+@pytest.mark.parametrize(
+    "body", [b"\xff" * 40, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\x08", b"\x0a", b"<html>"]
+)
 def test_nonsense_answers(program: Program, collector: Collector, body: bytes) -> None:
     collector.answer = lambda path, n: (200, {}, body)
     program.run(ONE_SPAN)
@@ -136,7 +144,9 @@ def test_chunked_answer_and_keep_alive(program: Program) -> None:
                     if line == b"\r\n":
                         break
                 stream.read(length)
-                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                connection.sendall(
+                    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                )
                 connection.sendall(b"3\r\nabc\r\n0\r\n\r\n")
 
     threading.Thread(target=serve, daemon=True).start()
@@ -191,7 +201,9 @@ def test_server_that_never_answers(program: Program) -> None:
     """Connections are taken and nothing comes back: exit is delayed by at most two seconds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         done = program.run(
-            LOAD + "    print(time.time())", "1000", VARAN_ENDPOINT=f"http://127.0.0.1:{listener.getsockname()[1]}"
+            LOAD + "    print(time.time())",
+            "1000",
+            VARAN_ENDPOINT=f"http://127.0.0.1:{listener.getsockname()[1]}",
         )
         ended = time.time()
     assert ended - float(done.stdout.split()[-1]) < 3

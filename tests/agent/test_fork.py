@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 import pytest
-
 from collector import Collector
+
 from conftest import Program
 
 
@@ -191,12 +191,26 @@ SHOP = """
         return {"i": i}
 """
 
-GUNICORN = [sys.executable, "-m", "gunicorn", "shop:app", "--log-level", "warning", "--graceful-timeout", "10"]
+GUNICORN = [
+    sys.executable,
+    "-m",
+    "gunicorn",
+    "shop:app",
+    "--log-level",
+    "warning",
+    "--graceful-timeout",
+    "10",
+]
 
 
 @pytest.mark.parametrize(
     "options",
-    [["-w", "2"], ["-w", "2", "--preload"], ["-w", "1", "--threads", "8"], ["-w", "2", "--threads", "4", "--preload"]],
+    [
+        ["-w", "2"],
+        ["-w", "2", "--preload"],
+        ["-w", "1", "--threads", "8"],
+        ["-w", "2", "--threads", "4", "--preload"],
+    ],
     ids=["prefork", "preload", "threads", "preload-threads"],
 )
 def test_gunicorn(program: Program, collector: Collector, options: list[str]) -> None:
@@ -208,8 +222,12 @@ def test_gunicorn(program: Program, collector: Collector, options: list[str]) ->
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0, program.output()
     requests = once(collector, "GET /item/<int:i>", 300)
-    assert sorted(s.attributes["url.path"] for s in requests) == sorted(f"/item/{i}" for i in range(300))
-    assert {s.scope for s in requests} == {"varan.wsgi"} and {s.resource["service.name"] for s in requests} == {"shop"}
+    assert sorted(s.attributes["url.path"] for s in requests) == sorted(
+        f"/item/{i}" for i in range(300)
+    )
+    assert {s.scope for s in requests} == {"varan.wsgi"} and {
+        s.resource["service.name"] for s in requests
+    } == {"shop"}
     workers = {s.resource["service.instance.id"] for s in requests}
     assert len(workers) <= (1 if "1" in options else 2)  # one worker may take all
     queries = once(collector, "SELECT", 300)
@@ -235,7 +253,16 @@ def test_uvicorn_workers(program: Program, collector: Collector) -> None:
     )
     port = free_port()
     process = program.start(
-        sys.executable, "-m", "uvicorn", "api:app", "--port", str(port), "--workers", "2", "--log-level", "warning"
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "api:app",
+        "--port",
+        str(port),
+        "--workers",
+        "2",
+        "--log-level",
+        "warning",
     )
     wait_for(port, process, program)
     assert set(load(port, "/a", 6, 30)) == {200}

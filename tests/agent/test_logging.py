@@ -6,13 +6,14 @@ import io
 import logging
 import logging.config
 import threading
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from collector import Collector
 
 import varan
 from conftest import Program, Sent
-from collector import Collector
 
 
 @pytest.fixture
@@ -54,7 +55,10 @@ def test_exception(sent: Sent, logger: logging.Logger) -> None:
     except KeyError:
         logger.exception("failed")
     (log,) = sent.logs()
-    assert log.attributes["exception.type"] == "KeyError" and log.attributes["exception.message"] == "'x'"
+    assert (
+        log.attributes["exception.type"] == "KeyError"
+        and log.attributes["exception.message"] == "'x'"
+    )
     assert log.attributes["exception.stacktrace"].endswith("KeyError: 'x'")
 
 
@@ -112,7 +116,12 @@ def test_hostile_records(sent: Sent, logger: logging.Logger, capfd: Any) -> None
     finally:
         logging.raiseExceptions = True
     bodies = [x.body for x in sent.logs()]
-    assert "too few %s %s" in bodies and "☃ \\ud800 \0" in bodies and "{'a': 1}" in bodies and "logs" in bodies
+    assert (
+        "too few %s %s" in bodies
+        and "☃ \\ud800 \0" in bodies
+        and "{'a': 1}" in bodies
+        and "logs" in bodies
+    )
     assert max(map(len, bodies)) == 16384
 
 
@@ -169,4 +178,8 @@ def test_exception_in_a_thread(program: Program, collector: Collector) -> None:
     )
     assert "ZeroDivisionError" in done.stderr
     (log,) = collector.logs
-    assert "worker-7" in log.body and log.attributes["exception.type"] == "ZeroDivisionError" and log.severity == 21
+    assert (
+        "worker-7" in log.body
+        and log.attributes["exception.type"] == "ZeroDivisionError"
+        and log.severity == 21
+    )

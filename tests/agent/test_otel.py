@@ -7,11 +7,19 @@ import asyncio
 from typing import Any
 
 import pytest
+from collector import Collector
 from opentelemetry import context, trace
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
 
 import varan
-from collector import Collector
 from conftest import Program, Sent
 from varan import _core, otel
 
@@ -24,14 +32,21 @@ def tracer(sent: Sent) -> Any:
 
 def test_one_trace(sent: Sent, tracer: Any) -> None:
     with varan.span("ours") as ours:
-        with tracer.start_as_current_span("theirs", kind=SpanKind.PRODUCER, attributes={"a": 1}) as theirs:
+        with tracer.start_as_current_span(
+            "theirs", kind=SpanKind.PRODUCER, attributes={"a": 1}
+        ) as theirs:
             assert trace.get_current_span() is theirs is varan.current_span()
             with varan.span("inner"):
-                assert trace.get_current_span().get_span_context().trace_id == int(ours.trace_id, 16)
+                assert trace.get_current_span().get_span_context().trace_id == int(
+                    ours.trace_id, 16
+                )
         assert trace.get_current_span() is ours
     assert trace.get_current_span() is trace.INVALID_SPAN
     theirs = sent.span("theirs")
-    assert theirs.parent_id == sent.span("ours").span_id and sent.span("inner").parent_id == theirs.span_id
+    assert (
+        theirs.parent_id == sent.span("ours").span_id
+        and sent.span("inner").parent_id == theirs.span_id
+    )
     assert theirs.kind == 4 and theirs.attributes == {"a": 1}
     assert (theirs.scope, theirs.scope_version) == ("library", "1.2")
 
@@ -46,13 +61,18 @@ def test_span_interface(sent: Sent, tracer: Any) -> None:
     span.record_exception(ValueError("no"), attributes={"more": 1})
     span.set_status(Status(StatusCode.ERROR, "bad"))
     span.update_name("renamed")
-    assert span.name == "renamed" and span.kind is SpanKind.INTERNAL and span.attributes.get("a") == 1
+    assert (
+        span.name == "renamed" and span.kind is SpanKind.INTERNAL and span.attributes.get("a") == 1
+    )
     span.end(end_time=1_700_000_001_000_000_000)
     found = sent.span("renamed")
     assert found.raw.start_time_unix_nano == 1_700_000_000_000_000_000
     assert found.raw.end_time_unix_nano == 1_700_000_001_000_000_000
     assert found.attributes == {"a": 1, "b": "x", "c": [1, 2]}
-    assert found.events[0] == ("event", {"k": True}) and found.raw.events[0].time_unix_nano == 1_700_000_000_500_000_000
+    assert (
+        found.events[0] == ("event", {"k": True})
+        and found.raw.events[0].time_unix_nano == 1_700_000_000_500_000_000
+    )
     assert found.events[1][1]["more"] == 1
     assert found.status == 2 and found.message == "bad"
 
@@ -67,8 +87,13 @@ def test_status_ok_is_final(sent: Sent, tracer: Any) -> None:
 def test_links_and_parents(sent: Sent, tracer: Any) -> None:
     remote = SpanContext(0x1234 << 64 | 5, 0x99, True, TraceFlags(1))
     parent = trace.set_span_in_context(NonRecordingSpan(remote))
-    with tracer.start_as_current_span("child", context=parent, links=[Link(remote, {"l": 1})]) as span:
-        assert span.get_span_context().trace_id == remote.trace_id and not span.get_span_context().is_remote
+    with tracer.start_as_current_span(
+        "child", context=parent, links=[Link(remote, {"l": 1})]
+    ) as span:
+        assert (
+            span.get_span_context().trace_id == remote.trace_id
+            and not span.get_span_context().is_remote
+        )
         span.add_link(remote)
     found = sent.span("child")
     assert found.trace_id == f"{remote.trace_id:032x}" and found.parent_id == f"{0x99:016x}"
@@ -82,25 +107,27 @@ def test_links_and_parents(sent: Sent, tracer: Any) -> None:
 def test_foreign_current_span(sent: Sent, tracer: Any) -> None:
     """A span that is not ours is current: ours go below it."""
     foreign = NonRecordingSpan(SpanContext(7, 8, False, TraceFlags(1)))
-    with trace.use_span(foreign):
-        with varan.span("below"):
-            pass
-    with trace.use_span(NonRecordingSpan(SpanContext(7, 8, False, TraceFlags(0)))):
-        with varan.span("unsampled") as span:
-            assert not span.is_recording()
+    with trace.use_span(foreign), varan.span("below"):
+        pass
+    unsampled = NonRecordingSpan(SpanContext(7, 8, False, TraceFlags(0)))
+    with trace.use_span(unsampled), varan.span("unsampled") as span:
+        assert not span.is_recording()
     assert sent.span("below").parent_id == f"{8:016x}"
     assert len(sent.spans()) == 1
 
 
 def test_use_span_and_exceptions(sent: Sent, tracer: Any) -> None:
     span = tracer.start_span("used")
-    with pytest.raises(ValueError):
-        with trace.use_span(span, end_on_exit=True):
-            assert varan.current_span() is span
-            raise ValueError("x")
-    with pytest.raises(ValueError):
-        with tracer.start_as_current_span("quiet", record_exception=False, set_status_on_exception=False):
-            raise ValueError
+    with pytest.raises(ValueError), trace.use_span(span, end_on_exit=True):
+        assert varan.current_span() is span
+        raise ValueError("x")
+    with (
+        pytest.raises(ValueError),
+        tracer.start_as_current_span(
+            "quiet", record_exception=False, set_status_on_exception=False
+        ),
+    ):
+        raise ValueError
     assert sent.span("used").status == 2 and len(sent.span("used").events) == 1
     assert sent.span("quiet").status == 0 and sent.span("quiet").events == []
 
@@ -140,7 +167,13 @@ def test_propagators_of_the_api(sent: Sent, tracer: Any) -> None:
 
 
 def test_odd_arguments(sent: Sent, tracer: Any) -> None:
-    for kwargs in ({"attributes": {5: 1, "k": object}}, {"links": 7}, {"kind": 99}, {"context": 5}, {"start_time": "x"}):
+    for kwargs in (
+        {"attributes": {5: 1, "k": object}},
+        {"links": 7},
+        {"kind": 99},
+        {"context": 5},
+        {"start_time": "x"},
+    ):
         with tracer.start_as_current_span("odd", **kwargs):
             pass
     assert len(sent.spans()) == 5
@@ -183,7 +216,10 @@ def test_contrib_twins_are_silent(program: Program, collector: Collector) -> Non
 def test_contrib_speaks_when_the_hook_is_off(program: Program, collector: Collector) -> None:
     program.run(CONTRIB, VARAN_DISABLED_HOOKS="flask,sqlite3")
     scopes = sorted(s.scope for s in collector.spans)
-    assert scopes == ["opentelemetry.instrumentation.flask", "opentelemetry.instrumentation.sqlite3"]
+    assert scopes == [
+        "opentelemetry.instrumentation.flask",
+        "opentelemetry.instrumentation.sqlite3",
+    ]
 
 
 def test_the_applications_own_sdk_stays(program: Program, collector: Collector) -> None:

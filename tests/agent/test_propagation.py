@@ -30,16 +30,28 @@ def serve(environ: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "header", [f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-03", f" 00-{TRACE}-{SPAN}-01 ", f"cc-{TRACE}-{SPAN}-01-what"]
+    "header",
+    [
+        f"00-{TRACE}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-03",
+        f" 00-{TRACE}-{SPAN}-01 ",
+        f"cc-{TRACE}-{SPAN}-01-what",
+    ],
 )
 def test_good(sent: Sent, header: str) -> None:
-    out = serve({"HTTP_TRACEPARENT": header, "HTTP_TRACESTATE": "a=1,b=2", "HTTP_BAGGAGE": "user=5"})
+    out = serve(
+        {"HTTP_TRACEPARENT": header, "HTTP_TRACESTATE": "a=1,b=2", "HTTP_BAGGAGE": "user=5"}
+    )
     server = next(s for s in sent.spans() if s.kind == 2)
     client = next(s for s in sent.spans() if s.kind == 3)
     assert (server.trace_id, server.parent_id) == (TRACE, SPAN)
     assert server.raw.flags == 0x301 and client.raw.flags == 0x101
     assert server.raw.trace_state == client.raw.trace_state == "a=1,b=2"
-    assert out == {"traceparent": f"00-{TRACE}-{client.span_id}-01", "tracestate": "a=1,b=2", "baggage": "user=5"}
+    assert out == {
+        "traceparent": f"00-{TRACE}-{client.span_id}-01",
+        "tracestate": "a=1,b=2",
+        "baggage": "user=5",
+    }
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,12 @@ def test_last_value_counts(sent: Sent) -> None:
         span.set("c", [1])
         span.set("c", [2, {"k": "v"}])
         span.set_attributes({"b": 3, "d": "new"})
-    assert sent.span("again").attributes == {"a": "x" * 49, "b": 3, "c": [2, {"k": "v"}], "d": "new"}
+    assert sent.span("again").attributes == {
+        "a": "x" * 49,
+        "b": 3,
+        "c": [2, {"k": "v"}],
+        "d": "new",
+    }
 
 
 def test_same_value_again(sent: Sent) -> None:
@@ -174,15 +179,13 @@ def test_exception_is_recorded_once(sent: Sent) -> None:
         def __str__(self) -> str:
             raise RuntimeError("worse")
 
-    with pytest.raises(ValueError):
-        with varan.span("fails"):
-            try:
-                raise KeyError("first")
-            except KeyError as error:
-                raise ValueError("second ☃") from error
-    with pytest.raises(Odd):
-        with varan.span("odd"):
-            raise Odd
+    with pytest.raises(ValueError), varan.span("fails"):
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            raise ValueError("second ☃") from error
+    with pytest.raises(Odd), varan.span("odd"):
+        raise Odd
     found = sent.span("fails")
     assert found.status == 2 and found.message == "ValueError: second ☃"
     assert found.attributes["error.type"] == "ValueError"
@@ -191,7 +194,9 @@ def test_exception_is_recorded_once(sent: Sent) -> None:
     assert event["exception.type"] == "ValueError" and event["exception.message"] == "second ☃"
     trace = event["exception.stacktrace"]
     assert trace.startswith("Traceback (most recent call last):\n") and "direct cause" in trace
-    assert 'raise ValueError("second ☃") from error' in trace and trace.endswith("ValueError: second ☃\n")
+    assert 'raise ValueError("second ☃") from error' in trace and trace.endswith(
+        "ValueError: second ☃\n"
+    )
     assert sent.span("odd").status == 2
 
 
@@ -202,17 +207,19 @@ def test_deep_recursion_is_a_short_trace(sent: Sent) -> None:
         else:
             raise ValueError("bottom")
 
-    with pytest.raises(ValueError):
-        with varan.span("deep"):
-            down(500)
+    with pytest.raises(ValueError), varan.span("deep"):
+        down(500)
     trace = sent.span("deep").events[0][1]["exception.stacktrace"]
-    assert len(trace) <= 16384 and "frames left out" in trace and trace.endswith("ValueError: bottom\n")
+    assert (
+        len(trace) <= 16384
+        and "frames left out" in trace
+        and trace.endswith("ValueError: bottom\n")
+    )
 
 
 def test_base_exceptions_are_no_errors(sent: Sent) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        with varan.span("interrupted"):
-            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), varan.span("interrupted"):
+        raise KeyboardInterrupt
     assert sent.span("interrupted").status == 0
 
 
@@ -252,7 +259,9 @@ def test_tasks_do_not_mix(sent: Sent) -> None:
     spans = sent.spans()
     assert len(spans) == 120
     parents = {s.name: s.span_id for s in spans if s.name.startswith("task")}
-    assert all(s.parent_id == parents["task" + s.name[5:]] for s in spans if s.name.startswith("child"))
+    assert all(
+        s.parent_id == parents["task" + s.name[5:]] for s in spans if s.name.startswith("child")
+    )
 
 
 def test_generators_may_be_closed_anywhere(sent: Sent) -> None:
@@ -304,7 +313,11 @@ def test_many_threads(sent: Sent) -> None:
         for t in threads:
             t.join()
     spans = sent.spans()
-    assert len(spans) == 5000 and len({s.span_id for s in spans}) == 5000 and len({s.trace_id for s in spans}) == 5000
+    assert (
+        len(spans) == 5000
+        and len({s.span_id for s in spans}) == 5000
+        and len({s.trace_id for s in spans}) == 5000
+    )
 
 
 def test_spans_are_freed() -> None:
@@ -318,6 +331,10 @@ def test_spans_are_freed() -> None:
 
 
 def test_wrong_calls_raise_type_errors() -> None:
-    for call in (lambda: varan.span(), lambda: varan.span("a", "b"), lambda: varan.span("a").set("k")):  # type: ignore
+    for call in (
+        lambda: varan.span(),
+        lambda: varan.span("a", "b"),
+        lambda: varan.span("a").set("k"),
+    ):  # type: ignore
         with pytest.raises(TypeError):
             call()

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from collector import Collector
 
 import varan
-from collector import Collector
 from conftest import Program
 from varan import config, resource
 
@@ -19,7 +19,9 @@ from varan import config, resource
 def test_users_sitecustomize_runs_first(program: Program, collector: Collector) -> None:
     own = program.folder / "own"
     own.mkdir()
-    (own / "sitecustomize.py").write_text("import sys\nsys.from_user = 'varan' not in sys.modules\nMARK = 5\n")
+    (own / "sitecustomize.py").write_text(
+        "import sys\nsys.from_user = 'varan' not in sys.modules\nMARK = 5\n"
+    )
     program.env["PYTHONPATH"] += os.pathsep + str(own)
     done = program.run(
         """
@@ -44,7 +46,11 @@ def test_users_broken_sitecustomize(program: Program, collector: Collector) -> N
 def test_without_the_extension(program: Program, tmp_path: Path) -> None:
     """Another interpreter's build: the program runs, one line on stderr, the API accepts everything."""
     package = tmp_path / "copy" / "varan"
-    shutil.copytree(os.path.dirname(varan.__file__), package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(
+        os.path.dirname(varan.__file__),
+        package,
+        ignore=shutil.ignore_patterns("*.so", "__pycache__"),
+    )
     program.env["PYTHONPATH"] = str(package / "bootstrap")
     done = program.run(
         """
@@ -75,7 +81,9 @@ def test_isolated_sitecustomize_without_package(program: Program) -> None:
 
 @pytest.mark.parametrize("name", ["VARAN_DISABLED", "OTEL_SDK_DISABLED"])
 def test_disabled(program: Program, collector: Collector, name: str) -> None:
-    program.run("import varan\nwith varan.span('x') as s: assert not s.is_recording()", **{name: "true"})
+    program.run(
+        "import varan\nwith varan.span('x') as s: assert not s.is_recording()", **{name: "true"}
+    )
     assert collector.requests == []
 
 
@@ -99,9 +107,17 @@ def test_resource(program: Program, collector: Collector) -> None:
     found = collector.spans[0].resource
     assert found["service.name"] == "named" and found["service.version"] == "1.2"
     assert found["deployment.environment.name"] == "t est"
-    assert found["telemetry.sdk.language"] == "python" and found["process.runtime.name"] == "cpython"
-    assert found["process.command_args"][1].endswith("program.py") and isinstance(found["process.pid"], int)
-    assert len(found["service.instance.id"]) == 36 and found["host.name"] and found["os.type"] == "linux"
+    assert (
+        found["telemetry.sdk.language"] == "python" and found["process.runtime.name"] == "cpython"
+    )
+    assert found["process.command_args"][1].endswith("program.py") and isinstance(
+        found["process.pid"], int
+    )
+    assert (
+        len(found["service.instance.id"]) == 36
+        and found["host.name"]
+        and found["os.type"] == "linux"
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,7 +161,13 @@ def test_endpoint(url: str, wanted: object) -> None:
     ],
 )  # fmt: skip
 def test_sampling(
-    program: Program, collector: Collector, sampler: str, arg: str, kept: int | None, of_sampled: int, of_unsampled: int
+    program: Program,
+    collector: Collector,
+    sampler: str,
+    arg: str,
+    kept: int | None,
+    of_sampled: int,
+    of_unsampled: int,
 ) -> None:
     program.run(
         """
@@ -174,7 +196,10 @@ def test_sampling(
     else:
         assert len(roots) == kept
     assert {s.trace_id for s in collector.named("child")} == {s.trace_id for s in roots}
-    assert (len(collector.named("sampled")), len(collector.named("unsampled"))) == (of_sampled, of_unsampled)
+    assert (len(collector.named("sampled")), len(collector.named("unsampled"))) == (
+        of_sampled,
+        of_unsampled,
+    )
 
 
 def test_start_up_time(program: Program) -> None:
@@ -182,7 +207,10 @@ def test_start_up_time(program: Program) -> None:
     path = program.write("empty.py", "import time; print(time.process_time())")
 
     def cpu(env: dict[str, str]) -> float:
-        runs = [subprocess.run([sys.executable, str(path)], env=env, capture_output=True, text=True) for _ in range(5)]
+        runs = [
+            subprocess.run([sys.executable, str(path)], env=env, capture_output=True, text=True)
+            for _ in range(5)
+        ]
         return min(float(run.stdout) for run in runs)
 
     bare = {k: v for k, v in program.env.items() if k != "PYTHONPATH"}

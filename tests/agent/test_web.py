@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import wsgiref.simple_server
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import fastapi
 import flask
@@ -87,7 +88,7 @@ def test_wsgi_streaming(sent: Sent) -> None:
 
         def body() -> Iterator[bytes]:
             try:
-                for i in range(3):
+                for _ in range(3):
                     with varan.span("chunk"):
                         yield b"x"
             finally:
@@ -97,7 +98,9 @@ def test_wsgi_streaming(sent: Sent) -> None:
 
     assert call(wsgi.traced(application))[1] == b"xxx"
     span = server_span(sent)
-    assert {s.parent_id for s in sent.spans() if s.name == "chunk"} == {span.span_id} and closed == ["GET"]
+    assert {s.parent_id for s in sent.spans() if s.name == "chunk"} == {
+        span.span_id
+    } and closed == ["GET"]
 
 
 def test_wsgi_errors(sent: Sent) -> None:
@@ -117,7 +120,11 @@ def test_wsgi_errors(sent: Sent) -> None:
         with pytest.raises(ValueError):
             call(wsgi.traced(application))
         span = server_span(sent)
-        assert span.status == 2 and span.attributes["error.type"] == "ValueError" and len(span.events) == 1
+        assert (
+            span.status == 2
+            and span.attributes["error.type"] == "ValueError"
+            and len(span.events) == 1
+        )
         sent.collector.spans.clear()
 
 
@@ -130,7 +137,9 @@ def test_wsgi_file_wrapper_is_left_alone(sent: Sent) -> None:
         start_response("200 OK", [])
         return environ["wsgi.file_wrapper"](io.BytesIO(b"file"))
 
-    result = wsgi.traced(application)({"REQUEST_METHOD": "GET", "wsgi.file_wrapper": wrapper}, lambda *a: None)
+    result = wsgi.traced(application)(
+        {"REQUEST_METHOD": "GET", "wsgi.file_wrapper": wrapper}, lambda *a: None
+    )
     assert type(result) is wrapper
     assert server_span(sent)
 

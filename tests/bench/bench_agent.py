@@ -50,7 +50,9 @@ def serve_sink(listener: socket.socket) -> None:
                     return
                 left -= got
             data = data[length:]
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n")
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+            )
 
     while True:
         connection, _ = listener.accept()
@@ -91,12 +93,20 @@ def start_otel(endpoint: str) -> Callable[[], None]:
     resource = Resource.create({"service.name": "bench"})
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(
-        BatchSpanProcessor(OTLPSpanExporter(endpoint + "/v1/traces"), max_queue_size=20000, schedule_delay_millis=60000)
+        BatchSpanProcessor(
+            OTLPSpanExporter(endpoint + "/v1/traces"),
+            max_queue_size=20000,
+            schedule_delay_millis=60000,
+        )
     )
     trace.set_tracer_provider(provider)
     logs = LoggerProvider(resource=resource)
     logs.add_log_record_processor(
-        BatchLogRecordProcessor(OTLPLogExporter(endpoint + "/v1/logs"), max_queue_size=20000, schedule_delay_millis=60000)
+        BatchLogRecordProcessor(
+            OTLPLogExporter(endpoint + "/v1/logs"),
+            max_queue_size=20000,
+            schedule_delay_millis=60000,
+        )
     )
     set_logger_provider(logs)
     try:
@@ -112,7 +122,9 @@ def start_otel(endpoint: str) -> Callable[[], None]:
     return flush
 
 
-def measure(run: Callable[[int], None], flush: Callable[[], None], chunk: int, chunks: int) -> float:
+def measure(
+    run: Callable[[int], None], flush: Callable[[], None], chunk: int, chunks: int
+) -> float:
     """Microseconds of the working thread's CPU per piece of work: the median chunk."""
     import gc
 
@@ -155,7 +167,14 @@ def work_span(way: str, attributes: dict[str, Any]) -> Callable[[int], None]:
         def run(n: int) -> None:
             for i in range(n):
                 with start(
-                    "work", attributes={"a": i, "b": "text", "c": 1.5, "d": True, "e": "longer text, still short"}
+                    "work",
+                    attributes={
+                        "a": i,
+                        "b": "text",
+                        "c": 1.5,
+                        "d": True,
+                        "e": "longer text, still short",
+                    },
                 ):
                     pass
     else:
@@ -303,16 +322,29 @@ WORKS: dict[str, tuple[Callable[[str], Callable[[int], None]], int, int]] = {
 
 def child(name: str, way: str, endpoint: str) -> None:
     """One run of one contestant; prints microseconds."""
-    starters = {"bare": start_bare, "varan": start_varan, "otel": start_otel, "varan-api": start_varan}
+    starters = {
+        "bare": start_bare,
+        "varan": start_varan,
+        "otel": start_otel,
+        "varan-api": start_varan,
+    }
     flush = starters[way](endpoint)
     make, chunk, chunks = WORKS[name]
-    print(measure(make("otel-api" if way == "varan-api" else way), flush, chunk, max(5, chunks // (4 if QUICK else 1))))
+    print(
+        measure(
+            make("otel-api" if way == "varan-api" else way),
+            flush,
+            chunk,
+            max(5, chunks // (4 if QUICK else 1)),
+        )
+    )
 
 
 def child_start(way: str, endpoint: str) -> None:
     """CPU time from the start of the interpreter until the agent is in, and the memory it takes."""
     {"bare": start_bare, "varan": start_varan, "otel": start_otel}[way](endpoint)
-    rss_kb = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    with open("/proc/self/status") as status:
+        rss_kb = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
     print(time.process_time() * 1e3, rss_kb / 1024)
 
 
@@ -322,7 +354,10 @@ def child_start(way: str, endpoint: str) -> None:
 def run_child(endpoint: str, *args: str) -> list[float]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_"))}
     done = subprocess.run(
-        [sys.executable, __file__, "--child", *args, endpoint], env=env, capture_output=True, text=True
+        [sys.executable, __file__, "--child", *args, endpoint],
+        env=env,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise RuntimeError(f"{args}: {done.stderr}")
@@ -338,7 +373,9 @@ def match(endpoint: str, rounds: int, name: str, ways: tuple[str, ...]) -> dict[
     return {way: statistics.median(found) for way, found in runs.items()}
 
 
-def row(work: str, ours: float, theirs: float | None, peer: str | None, version: str | None, unit: str) -> dict[str, Any]:
+def row(
+    work: str, ours: float, theirs: float | None, peer: str | None, version: str | None, unit: str
+) -> dict[str, Any]:
     return {
         "work": work, "ours": round(ours, 3), "unit": unit, "peer": peer, "peer_version": version,
         "theirs": None if theirs is None else round(theirs, 3),
@@ -353,29 +390,52 @@ def bench(endpoint: str, rounds: int) -> list[dict[str, Any]]:
     v = version("opentelemetry-sdk")
     both = f"{v} + {version('opentelemetry-instrumentation-flask')}"
     rows = []
-    for name, text in (("span0", "span, no attributes, current"), ("span5", "span, 5 attributes, current")):
+    for name, text in (
+        ("span0", "span, no attributes, current"),
+        ("span5", "span, 5 attributes, current"),
+    ):
         m = match(endpoint, rounds, name, ("varan", "otel", "varan-api"))
         rows.append(row(text, m["varan"], m["otel"], sdk, v, "µs"))
-        rows.append(row(text + ", through the OpenTelemetry API", m["varan-api"], m["otel"], sdk, v, "µs"))
+        rows.append(
+            row(text + ", through the OpenTelemetry API", m["varan-api"], m["otel"], sdk, v, "µs")
+        )
     m = match(endpoint, rounds, "exception", ("varan", "otel"))
     rows.append(row("span that fails, 10 frames deep", m["varan"], m["otel"], sdk, v, "µs"))
     m = match(endpoint, rounds, "log", ("bare", "varan", "otel"))
-    rows.append(row("log record, added", m["varan"] - m["bare"], m["otel"] - m["bare"], sdk, v, "µs"))
+    rows.append(
+        row("log record, added", m["varan"] - m["bare"], m["otel"] - m["bare"], sdk, v, "µs")
+    )
     m = match(endpoint, rounds, "flask", ("bare", "varan", "otel"))
     rows.append(row("Flask request, bare", m["bare"], None, None, None, "µs"))
     rows.append(
-        row("Flask request with a query, added", m["varan"] - m["bare"], m["otel"] - m["bare"], contrib, both, "µs")
+        row(
+            "Flask request with a query, added",
+            m["varan"] - m["bare"],
+            m["otel"] - m["bare"],
+            contrib,
+            both,
+            "µs",
+        )
     )
     m = match(endpoint, rounds, "fastapi", ("bare", "varan", "otel"))
     rows.append(row("FastAPI request, bare", m["bare"], None, None, None, "µs"))
     rows.append(
-        row("FastAPI request, added", m["varan"] - m["bare"], m["otel"] - m["bare"], "FastAPI's own telemetry", v, "µs")
+        row(
+            "FastAPI request, added",
+            m["varan"] - m["bare"],
+            m["otel"] - m["bare"],
+            "FastAPI's own telemetry",
+            v,
+            "µs",
+        )
     )
     starts: dict[str, list[list[float]]] = {"bare": [], "varan": [], "otel": []}
     for _ in range(rounds):
         for way, found in starts.items():
             found.append(run_child(endpoint, "start", way))
-    for i, (text, unit) in enumerate((("start-up, CPU added", "ms"), ("memory added at start", "MB"))):
+    for i, (text, unit) in enumerate(
+        (("start-up, CPU added", "ms"), ("memory added at start", "MB"))
+    ):
         s = {way: statistics.median(run[i] for run in found) for way, found in starts.items()}
         rows.append(row(text, s["varan"] - s["bare"], s["otel"] - s["bare"], sdk, v, unit))
     return rows
@@ -387,7 +447,9 @@ def show(rows: list[dict[str, Any]]) -> None:
         theirs = "" if r["theirs"] is None else f"{r['theirs']:.2f}"
         ratio = "" if r["ratio"] is None else f"{r['ratio']:.1f}×"
         peer = "" if r["peer"] is None else f"{r['peer']} {r['peer_version']}"
-        print(f"{r['work'] + ', ' + r['unit']:<58} {r['ours']:>9.2f} {theirs:>9} {ratio:>6}  {peer}")
+        print(
+            f"{r['work'] + ', ' + r['unit']:<58} {r['ours']:>9.2f} {theirs:>9} {ratio:>6}  {peer}"
+        )
 
 
 def main() -> None:
@@ -413,7 +475,9 @@ def main() -> None:
     finally:
         os.kill(sink, 9)
         os.waitpid(sink, 0)
-    print(f"CPython {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, medians of {options.rounds}")
+    print(
+        f"CPython {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, medians of {options.rounds}"
+    )
     show(rows)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

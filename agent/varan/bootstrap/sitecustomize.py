@@ -43,6 +43,7 @@ try:
     _start()
 except Exception as error:
     try:
-        sys.stderr.write("varan: the agent is off: %s: %s\n" % (type(error).__name__, error))
+        # Old interpreters read this file too: no f-string.
+        sys.stderr.write("varan: the agent is off: %s: %s\n" % (type(error).__name__, error))  # noqa: UP031
     except Exception:
         pass

@@ -13,7 +13,9 @@ http_status = _core.http_status
 Steps = _core.Steps  # times how long the request holds the event loop
 
 
-async def run_asgi(tracer: Any, application: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def run_asgi(
+    tracer: Any, application: Any, scope: dict[str, Any], receive: Any, send: Any
+) -> None:
     """Calls the application inside a server span, unless it is already inside one."""
     kind = scope["type"]
     if (kind != "http" and kind != "websocket") or "varan.span" in scope:

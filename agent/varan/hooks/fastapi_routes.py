@@ -25,7 +25,9 @@ def install(module: Any) -> None:
             if span is not None:
                 context = effective(scope)
                 mine = context is not None and context.original_route is self
-                set_route(span, scope.get(PREFIX, "") + (context.path_format if mine else self.path))
+                set_route(
+                    span, scope.get(PREFIX, "") + (context.path_format if mine else self.path)
+                )
         except Exception:
             pass
         await handle(self, scope, receive, send)

@@ -29,12 +29,16 @@ def _statements_of(engine: Any) -> Any:
     return statements
 
 
-def _before(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+def _before(
+    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+) -> None:
     if context is not None:
         context._varan_span = _statements_of(connection.engine).start(statement)
 
 
-def _after(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+def _after(
+    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+) -> None:
     span = getattr(context, "_varan_span", None)
     if span is not None:
         context._varan_span = None

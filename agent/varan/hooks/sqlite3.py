@@ -67,7 +67,11 @@ def _make_cursor(base: type) -> type:
         def executescript(self, sql: Any) -> Any:
             return _run(self.connection, sql, super().executescript, sql)
 
-    Cursor.__name__, Cursor.__qualname__, Cursor.__module__ = base.__name__, base.__qualname__, base.__module__
+    Cursor.__name__, Cursor.__qualname__, Cursor.__module__ = (
+        base.__name__,
+        base.__qualname__,
+        base.__module__,
+    )
     return Cursor
 
 
@@ -106,7 +110,9 @@ def _make_connection(base: type) -> type:
 
         def __exit__(self, *exc_info: Any) -> Any:
             if self.in_transaction:
-                return _run(self, "ROLLBACK" if exc_info[0] else "COMMIT", super().__exit__, *exc_info)
+                return _run(
+                    self, "ROLLBACK" if exc_info[0] else "COMMIT", super().__exit__, *exc_info
+                )
             return super().__exit__(*exc_info)
 
     Connection.__name__, Connection.__qualname__ = base.__name__, base.__qualname__
@@ -137,7 +143,9 @@ def install(module: Any) -> None:
                 traced = None
             connection = _connect(*args, **kwargs)
             if traced is not None and isinstance(connection, traced):
-                connection.varan_statements = _statements_of(args[0] if args else kwargs.get("database"))
+                connection.varan_statements = _statements_of(
+                    args[0] if args else kwargs.get("database")
+                )
                 connection.varan_off = False
             return connection
 

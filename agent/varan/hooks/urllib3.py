@@ -20,7 +20,13 @@ def install(module: Any) -> None:
 
     @functools.wraps(urlopen)
     def traced_urlopen(
-        self: Any, method: Any, url: Any, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any
+        self: Any,
+        method: Any,
+        url: Any,
+        body: Any = None,
+        headers: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         outer = current_span()
         if outer is not None and getattr(outer, "is_http_client", False):
