@@ -13,7 +13,8 @@
 #define FREQUENT_KEYS 6u
 #define COLUMN_ROWS 1000000u   /* rows looked at for keys with a column */
 #define ATTRIBUTE_ROWS 200000u /* rows looked at for attributes */
-#define SAMPLE_ENOUGH 2000u    /* with fewer matches in the sample everything is read */
+#define ATTRIBUTES_ENOUGH 300u
+#define SAMPLE_ENOUGH 2000u /* with fewer matches in the sample everything is read */
 #define COMPARE_TOP 40u
 #define GRANULE_ROWS 8192u
 
@@ -180,7 +181,7 @@ static void add_results(struct sql *s, const struct facet_scan *f, size_t i) {
 
 static void add_inside(struct sql *s, const struct compare_box *box) {
     sql_add(s, "(");
-    sql_range(s, box->from_ns, box->to_ns);
+    sql_between(s, box->from_ns, box->to_ns);
     sql_addf(s, " AND duration_ns >= %llu AND duration_ns <= %llu)",
              (unsigned long long) box->duration_min_ns, (unsigned long long) box->duration_max_ns);
 }
@@ -213,7 +214,9 @@ int facets_scan(struct query *q, const struct facet_scan *f, struct rows *ret) {
         r = add_counted(&s, &list->items[i].key, facets_target(q));
         sql_addf(&s, " AS v%zu", i);
     }
-    sql_addf(&s, " FROM %s WHERE ", facets_table(q));
+    sql_addf(&s, " FROM %s", facets_table(q));
+    filter_compile_prewhere(q->filter, &s);
+    sql_add(&s, " WHERE ");
     sql_range(&s, q->from_ns, q->to_ns);
     add_sample(&s, f);
     if (f->box)
@@ -278,8 +281,10 @@ int query_facets(struct query *q, struct slice keys) {
     for (size_t i = 0; r == 0 && i < list.n; i++)
         wanted[list.items[i].column] = true;
     for (int c = 0; c < 2; c++) {
-        scans[c] = (struct facet_scan){
-                .list = &list, .column = c == 1, .every = 1, .enough = SAMPLE_ENOUGH};
+        scans[c] = (struct facet_scan){.list = &list,
+                                       .column = c == 1,
+                                       .every = 1,
+                                       .enough = c ? SAMPLE_ENOUGH : ATTRIBUTES_ENOUGH};
         if (wanted[c] && r == 0)
             r = facets_scan_sampled(q, &scans[c], total, &rows[c]);
     }

@@ -98,6 +98,9 @@ bool filter_equal(const struct filter *a, const struct filter *b);
 /* Whether a filter can be answered from the RED table (service, name, kind, status, entry only). */
 bool filter_fits_red(const struct filter *f);
 
+/* Appends "PREWHERE has(attributes.keys, …) AND … " for the attributes without which no record can
+ * match, or nothing: where a key is absent its values need not be read. To stand before WHERE. */
+void filter_compile_prewhere(const struct filter *f, struct sql *out);
 /* Appends a condition (never NULL-valued) to `out`; "1" for NULL. -EOPNOTSUPP when the target has
  * no such column. */
 int filter_compile(const struct filter *f, enum filter_target target, struct sql *out);

@@ -388,6 +388,42 @@ static int compile(const struct filter *f, enum filter_target target, struct sql
     return r < 0 ? r : s->failed;
 }
 
+/* Whether only records with the attribute can match. */
+static bool needs_attribute(const struct filter *f) {
+    if (f->key.kind != KEY_ATTRIBUTE)
+        return false;
+    return f->kind == FILTER_EXISTS || (f->kind == FILTER_IN && !f->negated) ||
+           (f->kind == FILTER_COMPARE && f->op != OP_NE && f->op != OP_NOT_MATCH &&
+            /* what fits the empty text fits an absent key too */
+            f->op != OP_MATCH && !(value_is_pattern(&f->values[0]) && f->values[0].text.size == 1));
+}
+
+static bool has_empty_value(const struct filter *f) {
+    for (size_t i = 0; i < f->n_values; i++)
+        if (f->values[i].text.size == 0 || value_is_pattern(&f->values[i]))
+            return true;
+    return false;
+}
+
+static void add_needed(struct sql *s, const struct filter *f, bool *first) {
+    if (!needs_attribute(f) || has_empty_value(f))
+        return;
+    sql_add(s, *first ? " PREWHERE has(attributes.keys, " : " AND has(attributes.keys, ");
+    sql_string(s, f->key.name);
+    sql_add(s, ")");
+    *first = false;
+}
+
+void filter_compile_prewhere(const struct filter *f, struct sql *out) {
+    bool first = true;
+
+    if (f && f->kind == FILTER_AND)
+        for (size_t i = 0; i < f->n_children; i++)
+            add_needed(out, f->children[i], &first);
+    else if (f)
+        add_needed(out, f, &first);
+}
+
 int filter_compile(const struct filter *f, enum filter_target target, struct sql *out) {
     if (f)
         return compile(f, target, out);

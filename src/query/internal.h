@@ -40,6 +40,8 @@ int query_goes_on(const struct query *q);
 /* ---- Parts of statements ---- */
 
 /* ts >= from AND ts < to, for tables whose ts is a DateTime64(9). */
+void sql_between(struct sql *s, int64_t from_ns, int64_t to_ns);
+/* The same as a condition that the primary key of spans and logs can use. */
 void sql_range(struct sql *s, int64_t from_ns, int64_t to_ns);
 /* The same for tables in steps of 10 s: the steps that touch the range. */
 void sql_range_seconds(struct sql *s, int64_t from_ns, int64_t to_ns);

@@ -114,7 +114,9 @@ static int read_lines(struct walk *f, int64_t from_ns, int64_t to_ns, size_t mos
     struct sql s;
 
     sql_init(&s, f->q->arena);
-    sql_add(&s, "SELECT " LOG_COLUMNS " FROM logs WHERE ");
+    sql_add(&s, "SELECT " LOG_COLUMNS " FROM logs");
+    filter_compile_prewhere(f->q->filter, &s);
+    sql_add(&s, " WHERE ");
     sql_range(&s, from_ns, to_ns);
     if (f->bounded)
         add_bound(&s, &f->bound, f->ascending);
@@ -219,7 +221,9 @@ int json_logs_by_level(struct query *q) {
     sql_init(&s, q->arena);
     sql_add(&s, "SELECT ");
     sql_step(&s, &st, false);
-    sql_add(&s, " AS step, severity, count() FROM logs WHERE ");
+    sql_add(&s, " AS step, severity, count() FROM logs");
+    filter_compile_prewhere(q->filter, &s);
+    sql_add(&s, " WHERE ");
     sql_range(&s, q->from_ns, q->to_ns);
     int r = sql_filter(&s, q, TARGET_LOGS);
     sql_add(&s, " GROUP BY step, severity");

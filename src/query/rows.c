@@ -61,11 +61,23 @@ struct slice query_dup(struct query *q, struct slice s) {
 
 /* ---- Parts of statements ---- */
 
-void sql_range(struct sql *s, int64_t from_ns, int64_t to_ns) {
+void sql_between(struct sql *s, int64_t from_ns, int64_t to_ns) {
     sql_add(s, "ts >= ");
     sql_time(s, from_ns);
     sql_add(s, " AND ts < ");
     sql_time(s, to_ns);
+}
+
+void sql_range(struct sql *s, int64_t from_ns, int64_t to_ns) {
+    static const int64_t bucket = 300 * NS_PER_S;
+
+    sql_between(s, from_ns, to_ns);
+    /* The tables are sorted by five minutes, service, …, ts. The engine sees ts in the key and does
+     * not think of its first part: measured, a minute of an hour then reads a third of it. */
+    sql_add(s, " AND toStartOfFiveMinutes(ts) >= ");
+    sql_seconds(s, from_ns / bucket * bucket);
+    sql_add(s, " AND toStartOfFiveMinutes(ts) <= ");
+    sql_seconds(s, to_ns / bucket * bucket);
 }
 
 void sql_range_seconds(struct sql *s, int64_t from_ns, int64_t to_ns) {

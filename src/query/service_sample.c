@@ -5,6 +5,7 @@
 
 #define SAMPLE_REQUESTS 300u
 #define SAMPLE_SPANS_MAX 30000u
+#define SAMPLE_MARGIN_NS (10 * NS_PER_S)
 #define OPERATIONS_MAX 200u
 #define STATEMENTS_MAX 2000u
 
@@ -36,24 +37,60 @@ struct sums {
     size_t n;
 };
 
-/* Spans of the service in the traces of its newest requests, trace by trace. */
-static int fetch(struct query *q, struct slice service, struct rows *ret) {
+/* The newest requests: their traces, and when they were. */
+static int fetch_newest(struct query *q, struct slice service, struct rows *ret) {
     struct sql s;
 
     sql_init(&s, q->arena);
-    sql_add(&s, "SELECT trace_id, toUnixTimestamp64Nano(ts), duration_ns, span_id, parent_span_id, "
-                "name, kind, db_system, db_statement, peer FROM spans WHERE ");
-    sql_range(&s, q->from_ns, q->to_ns);
-    sql_add(&s, " AND service = ");
-    sql_string(&s, service);
-    sql_add(&s, " AND trace_id IN (SELECT trace_id FROM spans WHERE ");
+    sql_add(&s, "SELECT trace_id, toUnixTimestamp64Nano(ts), duration_ns FROM spans WHERE ");
     sql_range(&s, q->from_ns, q->to_ns);
     sql_add(&s, " AND entry = 1 AND service = ");
     sql_string(&s, service);
-    sql_addf(&s, " ORDER BY ts DESC LIMIT %u) ORDER BY trace_id, ts LIMIT %u", SAMPLE_REQUESTS,
-             SAMPLE_SPANS_MAX);
+    sql_addf(&s, " ORDER BY ts DESC LIMIT %u", SAMPLE_REQUESTS);
     int r = query_run(q, &s, ret);
     sql_done(&s);
+    return r;
+}
+
+/* Spans of the service in those traces, trace by trace. */
+static int fetch_spans(struct query *q, struct slice service, const struct rows *newest,
+                       struct rows *ret) {
+    int64_t from = INT64_MAX, to = 0;
+    struct sql s;
+
+    for (size_t i = 0; i < newest->n; i++) {
+        int64_t start = row_i64(newest, i, 1), end;
+        if (__builtin_add_overflow(start, row_i64(newest, i, 2), &end))
+            end = start;
+        from = start < from ? start : from;
+        to = end > to ? end : to;
+    }
+    sql_init(&s, q->arena);
+    sql_add(&s, "SELECT trace_id, toUnixTimestamp64Nano(ts), duration_ns, span_id, parent_span_id, "
+                "name, kind, db_system, db_statement, peer FROM spans WHERE ");
+    sql_range(&s, from - SAMPLE_MARGIN_NS, to + SAMPLE_MARGIN_NS);
+    sql_add(&s, " AND service = ");
+    sql_string(&s, service);
+    sql_add(&s, " AND trace_id IN (");
+    for (size_t i = 0; i < newest->n; i++) {
+        sql_add(&s, i ? ", " : "");
+        sql_bytes(&s, row_text(newest, i, 0));
+    }
+    sql_addf(&s, ") ORDER BY trace_id, ts LIMIT %u", SAMPLE_SPANS_MAX);
+    int r = query_run(q, &s, ret);
+    sql_done(&s);
+    return r;
+}
+
+static int fetch(struct query *q, struct slice service, struct rows *ret) {
+    struct rows newest;
+    int r = fetch_newest(q, service, &newest);
+
+    if (r < 0)
+        return r;
+    *ret = (struct rows){0};
+    r = newest.n ? fetch_spans(q, service, &newest, ret) : 0;
+    rows_done(&newest);
     return r;
 }
 

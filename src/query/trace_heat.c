@@ -20,9 +20,11 @@ static int build(struct sql *s, const struct query *q, const struct steps *st, b
 
     sql_add(s, "SELECT ");
     sql_step(s, st, !spans);
-    sql_add(s, spans ? " AS step, " SKETCH_SQL
-                       " AS b, count(), countIf(status = 2) FROM spans WHERE "
-                     : " AS step, sumMap(sketch), sumIf(count, status = 2) FROM red WHERE ");
+    sql_add(s, spans ? " AS step, " SKETCH_SQL " AS b, count(), countIf(status = 2) FROM spans"
+                     : " AS step, sumMap(sketch), sumIf(count, status = 2) FROM red");
+    if (spans)
+        filter_compile_prewhere(q->filter, s);
+    sql_add(s, " WHERE ");
     if (spans)
         sql_range(s, q->from_ns, q->to_ns);
     else

@@ -19,6 +19,7 @@
 
 struct search {
     struct query *q;
+    uint64_t *matched; /* of each hit, in what was read */
     enum traces_sort sort;
     struct trace_hit *hits;
     size_t n, wanted;
@@ -26,6 +27,7 @@ struct search {
     bool bounded; /* only what comes after `bound` in the order */
     struct trace_hit bound, cursor;
     bool has_cursor, exhausted;
+    bool cut; /* a run held as many rows as it may: there are matches that were not seen */
     int64_t budget_ns;
 };
 
@@ -71,7 +73,9 @@ static int read_run(struct search *f, int64_t from_ns, int64_t to_ns, size_t row
     struct sql s;
 
     sql_init(&s, f->q->arena);
-    sql_addf(&s, "SELECT trace_id, %s FROM spans WHERE ", key_sql(f->sort));
+    sql_addf(&s, "SELECT trace_id, %s FROM spans", key_sql(f->sort));
+    filter_compile_prewhere(f->q->filter, &s);
+    sql_add(&s, " WHERE ");
     sql_range(&s, from_ns, to_ns);
     int r = sql_filter(&s, f->q, TARGET_SPANS);
     if (f->bounded) {
@@ -103,8 +107,12 @@ static int keep_run(struct search *f, const struct rows *rows) {
         struct map_entry *m = map_put(&f->seen, id, &is_new);
         if (!m)
             return -ENOMEM;
-        if (!is_new)
+        if (!is_new) {
+            f->matched[m->number]++;
             continue;
+        }
+        m->number = f->n;
+        f->matched[f->n] = 1;
         f->hits[f->n++] = f->bound;
         if (f->n == f->wanted)
             return 0;
@@ -127,6 +135,7 @@ static int walk_recent(struct search *f, size_t rows_max) {
         if (r < 0)
             break;
         r = keep_run(f, &rows);
+        f->cut = f->cut || rows.n == rows_max;
         if (rows.n == rows_max) {
             to = f->bound.key + 1; /* more in this window */
         } else {
@@ -150,6 +159,7 @@ static int walk_slowest(struct search *f, size_t rows_max) {
         if (r < 0)
             break;
         got = rows.n;
+        f->cut = f->cut || got == rows_max;
         r = keep_run(f, &rows);
         rows_done(&rows);
     }
@@ -165,7 +175,8 @@ static int search(struct search *f) {
         rows_max = RUN_ROWS_MIN;
     f->budget_ns = clock_monotonic_ns() + SEARCH_BUDGET_NS;
     f->hits = arena_array(f->q->arena, struct trace_hit, f->wanted);
-    if (!f->hits)
+    f->matched = arena_array(f->q->arena, uint64_t, f->wanted);
+    if (!f->hits || !f->matched)
         return -ENOMEM;
     map_init(&f->seen, f->wanted, f->wanted * 64 + 4096);
     int r = f->sort == TRACES_RECENT ? walk_recent(f, rows_max) : walk_slowest(f, rows_max);
@@ -254,9 +265,15 @@ static int fetch_traces(struct query *q, const struct trace_hit *hits, size_t n,
     return r;
 }
 
-/* From the spans: what matched, and what only they know. */
-static int fetch_matches(struct query *q, enum traces_sort sort, const struct trace_hit *hits,
-                         size_t n, int64_t start_ns, int64_t end_ns, struct map *ret) {
+/* Whether all that matches was read, so that nothing needs to be counted again. */
+static bool counts_are_known(const struct search *f) {
+    return f && f->exhausted && !f->cut && !f->has_cursor && f->n < f->wanted;
+}
+
+/* From the spans: what matched (unless `known`), and what only they know. */
+static int fetch_matches(struct query *q, enum traces_sort sort, bool known,
+                         const struct trace_hit *hits, size_t n, int64_t start_ns, int64_t end_ns,
+                         struct map *ret) {
     struct sql s;
     struct rows rows;
 
@@ -264,8 +281,8 @@ static int fetch_matches(struct query *q, enum traces_sort sort, const struct tr
     sql_add(&s,
             "SELECT trace_id, countIf(m), maxIf(k, m), maxIf(http_status, r), min(t), max(e), "
             "count(), countIf(status = 2), arraySort(groupUniqArray(sv)) FROM (SELECT trace_id, ");
-    sql_range(&s, q->from_ns, q->to_ns);
-    int r = sql_filter(&s, q, TARGET_SPANS);
+    sql_between(&s, q->from_ns, q->to_ns);
+    int r = known ? 0 : sql_filter(&s, q, TARGET_SPANS);
     sql_addf(&s,
              " AS m, %s AS k, http_status, status, toString(service) AS sv, "
              "parent_span_id = toFixedString('', 8) AS r, toUnixTimestamp64Nano(ts) AS t, "
@@ -356,14 +373,17 @@ static int write_summaries(struct query *q, const struct search *f, enum traces_
     if (n) {
         r = fetch_traces(q, hits, n, &found, &start_ns, &end_ns);
         if (r == 0)
-            r = fetch_matches(q, sort, hits, n, start_ns, end_ns, &found);
+            r = fetch_matches(q, sort, counts_are_known(f), hits, n, start_ns, end_ns, &found);
     }
     if (r == 0) {
         json_begin_array(q->json);
         for (size_t i = 0; i < n; i++) {
             struct map_entry *m = map_get(&found, slice_new(hits[i].trace_id, TRACE_ID_SIZE));
-            if (m && m->pointer && !was_shown(f, m->pointer, &hits[i]))
-                write_summary(q->json, &hits[i], m->pointer);
+            struct summary *u = m ? m->pointer : NULL;
+            if (u && counts_are_known(f))
+                u->matched = f->matched[i];
+            if (u && !was_shown(f, u, &hits[i]))
+                write_summary(q->json, &hits[i], u);
         }
         json_end_array(q->json);
     }
