@@ -194,6 +194,8 @@ int eval_selector(struct eval *e, const struct node *n, const struct grid *g,
 int select_series(struct eval *e, const struct node *at, const struct promql_matcher *m, size_t n_m,
                   int64_t from, int64_t to, const struct promql_hints *hints, bool keep_stale,
                   struct range_input *ret);
+/* First index with t[i] > at. */
+size_t first_after(const int64_t *t, size_t n, int64_t at);
 /* The time a selector's @ fixes. */
 int64_t at_ms(const struct eval *e, const struct at *at);
 int eval_range_input(struct eval *e, const struct node *n, const struct grid *g,

@@ -23,7 +23,7 @@ static inline bool histogram_custom(const struct promql_histogram *h) {
 bool histogram_is_stale(const struct promql_histogram *h);
 
 /* Upper bound of bucket `index` (positive side). */
-double histogram_bound(const struct promql_histogram *h, int32_t index);
+double histogram_bound(const struct promql_histogram *h, int64_t index);
 /* Bucket i of histogram_bucket_count(), ascending: negative ones, the zero bucket, positive ones.
  */
 size_t histogram_bucket_count(const struct promql_histogram *h);

@@ -11,6 +11,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#define SUBJECT_BYTES_MAX (16u << 20) /* of a repaired text */
+
 enum shortcut {
     SHORTCUT_NONE,
     SHORTCUT_ALL,      /* .* */
@@ -159,9 +161,8 @@ static int compile_code(struct promql_regex *r, struct slice text, struct error 
     int result = regex_translate(text, &out, &why);
     if (result == 0) {
         r->code = pcre2_compile(out.data ? out.data : (const uint8_t *) "", out.size,
-                                PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOTALL |
-                                        PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY |
-                                        PCRE2_NEVER_BACKSLASH_C,
+                                PCRE2_UTF | PCRE2_DOTALL | PCRE2_ANCHORED | PCRE2_ENDANCHORED |
+                                        PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
                                 &code, &at, NULL);
         if (!r->code) {
             pcre2_get_error_message(code, (uint8_t *) message, sizeof(message));
@@ -227,12 +228,41 @@ static void give_data(const struct promql_regex *r, pcre2_match_data *d) {
     pcre2_match_data_free(atomic_exchange(&((struct promql_regex *) r)->spare, d));
 }
 
-static int run(const struct promql_regex *r, struct slice s, pcre2_match_data *d) {
+static int run_text(const struct promql_regex *r, struct slice s, pcre2_match_data *d) {
     const uint8_t *text = s.data ? s.data : (const uint8_t *) "";
     int n = pcre2_match(r->code, text, s.size, 0, 0, d, r->context);
 
     if (n == PCRE2_ERROR_JIT_STACKLIMIT)
         n = pcre2_match(r->code, text, s.size, 0, PCRE2_NO_JIT, d, r->context);
+    return n;
+}
+
+/* Each byte that is no UTF-8 as U+FFFD, as RE2 reads it. */
+static int repair(struct slice s, struct buffer *out) {
+    for (size_t i = 0, n; i < s.size; i += n) {
+        struct slice rest = slice_skip(s, i);
+        bool ok = false;
+
+        for (n = 1; n <= 4 && n <= rest.size && !ok; n++)
+            ok = slice_is_utf8(slice_take(rest, n));
+        n = ok ? n - 1 : 1;
+        buffer_append_slice(out, ok ? slice_take(rest, n) : SLICE("\xef\xbf\xbd"));
+    }
+    return out->failed;
+}
+
+/* Matches *s; when it had to be repaired, *s becomes what was matched, in `repaired`. 1, 0,
+ * negative. */
+static int run(const struct promql_regex *r, struct slice *s, pcre2_match_data *d,
+               struct buffer *repaired) {
+    int n = run_text(r, *s, d);
+
+    if (n <= PCRE2_ERROR_UTF8_ERR1 && n >= PCRE2_ERROR_UTF8_ERR21) {
+        if (repair(*s, repaired) < 0)
+            return -ENOMEM;
+        *s = buffer_slice(repaired);
+        n = run_text(r, *s, d);
+    }
     if (n >= 0)
         return 1;
     if (n == PCRE2_ERROR_NOMATCH)
@@ -261,10 +291,13 @@ int promql_regex_match(const struct promql_regex *r, struct slice s) {
     }
     if (r->prefix.size && !slice_starts(s, r->prefix))
         return 0;
+    struct buffer repaired;
     pcre2_match_data *d = take_data(r);
     if (!d)
         return -ENOMEM;
-    int result = run(r, s, d);
+    buffer_init(&repaired, SUBJECT_BYTES_MAX);
+    int result = run(r, &s, d, &repaired);
+    buffer_done(&repaired);
     give_data(r, d);
     return result;
 }
@@ -291,15 +324,18 @@ static void append_group(const struct promql_regex *r, pcre2_match_data *d, stru
         group = (uint64_t) n;
     }
     if (group < count && offsets[2 * group] != PCRE2_UNSET &&
-        offsets[2 * group] <= offsets[2 * group + 1])
+        offsets[2 * group] < offsets[2 * group + 1])
         buffer_append(out, s.data + offsets[2 * group],
                       offsets[2 * group + 1] - offsets[2 * group]);
 }
 
 int promql_regex_expand(const struct promql_regex *r, struct slice s, struct slice with,
                         struct buffer *out) {
+    struct buffer repaired;
     pcre2_match_data *d = take_data(r);
-    int result = d ? run(r, s, d) : -ENOMEM;
+
+    buffer_init(&repaired, SUBJECT_BYTES_MAX);
+    int result = d ? run(r, &s, d, &repaired) : -ENOMEM;
 
     for (size_t i = 0; result == 1 && i < with.size; i++) {
         if (with.data[i] != '$') {
@@ -323,6 +359,7 @@ int promql_regex_expand(const struct promql_regex *r, struct slice s, struct sli
         append_group(r, d, s, slice_new(with.data + from, to - from), out);
         i = to - 1 + brace;
     }
+    buffer_done(&repaired);
     if (d)
         give_data(r, d);
     return result == 1 && out->failed ? out->failed : result;

@@ -206,7 +206,13 @@ void print_binary_operator(const struct node *n, struct buffer *out) {
 }
 
 static void print_binary(const struct node *n, struct buffer *out) {
-    print_node(n->binary.lhs, out);
+    const struct node *l = n->binary.lhs;
+
+    /* The sign of +Inf would belong to the whole power. */
+    if (n->binary.op == OP_POW && l->kind == NODE_NUMBER && isinf(l->number.value))
+        buffer_append_text(out, "Inf");
+    else
+        print_node(l, out);
     buffer_append_u8(out, ' ');
     print_binary_operator(n, out);
     buffer_append_u8(out, ' ');

@@ -68,7 +68,7 @@ static int store_series(struct runner *r, const struct test_series *s, const str
 
         if (v->omitted)
             continue;
-        if (st && i < st->n && !st->values[i].omitted)
+        if (st && i < st->n && !st->values[i].omitted && __builtin_fabs(st->values[i].v) < 4e15)
             start = ms + (int64_t) st->values[i].v;
         result = v->is_histogram ? memstore_add_histogram(r->store, s->labels, ms, v->h, start)
                                  : memstore_add(r->store, s->labels, ms, v->v, start);

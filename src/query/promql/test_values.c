@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <math.h>
 
+/* Times this long after each other, TEST_VALUES_MAX of them, are still 64 bits of milliseconds. */
+#define TIME_SECONDS_MAX 4e9
+
 typedef VECTOR(struct test_value) values_t;
 
 struct reader {
@@ -105,7 +108,9 @@ int test_parse_time(struct slice s, int64_t *ret_ms) {
 
     if (minus)
         s = slice_skip(s, 1);
-    if (parse_duration_seconds(s, &v) < 0 && (slice_to_double(s, &v) < 0 || !(fabs(v) < 9e12)))
+    if (parse_duration_seconds(s, &v) < 0 && slice_to_double(s, &v) < 0)
+        return -EINVAL;
+    if (!(fabs(v) < TIME_SECONDS_MAX))
         return -EINVAL;
     *ret_ms = (int64_t) llround(v * 1000) * (minus ? -1 : 1);
     return 0;
