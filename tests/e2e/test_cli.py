@@ -148,7 +148,7 @@ def test_run_traces_an_application_and_passes_its_status_on(server, tmp_path):
         10,
         "the application's spans",
     )
-    assert [name for name, _ in spans][0] == "job" and len(spans) == 2
+    assert next(name for name, _ in spans) == "job" and len(spans) == 2
     assert "secret-literal" not in str(spans)
     lines = server.api("/logs", filter="service=cli-run")["logs"]
     assert [line["body"] for line in lines] == ["from the application"]
