@@ -19,5 +19,6 @@ int command_serve(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_dev(int argc, char **argv);
 int command_version(int argc, char **argv);
+int cmd_dump(int argc, char **argv);
 
 #endif

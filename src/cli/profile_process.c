@@ -1,0 +1,24 @@
+/* The process that dump, record and top look into. Single-threaded. */
+#include "cli/profile_process.h"
+
+#include "cli/command.h"
+
+int process_id_parse(const char *text, pid_t *ret, struct error *e) {
+    uint64_t pid;
+
+    if (slice_to_u64(slice_from(text), &pid) < 0 || pid == 0 || pid > INT32_MAX)
+        return error_set(e, -EINVAL, "\"%s\" is no process id", text);
+    *ret = (pid_t) pid;
+    return 0;
+}
+
+int process_open_failed(const char *command, const struct error *e) {
+    fprintf(stderr, "varan %s: %s\n", command, e->text);
+    return EXIT_FAILED;
+}
+
+const char *thread_title(pid_t pid, const struct cpython_thread *t) {
+    if (t->native_id == pid)
+        return "main";
+    return t->name[0] ? t->name : "thread";
+}
