@@ -11,6 +11,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#define COMPILED_LITERALS_MAX 100u
 #define SUBJECT_BYTES_MAX (16u << 20) /* of a repaired text */
 
 enum shortcut {
@@ -30,8 +31,11 @@ struct promql_regex {
     struct arena arena;
     struct slice *literals;
     size_t n_literals;
+    uint32_t *slots; /* of many literals: hash table of index + 1 */
+    size_t n_slots;
+    bool whole_group; /* (a|b): group 1 is the whole */
     struct slice prefix, part;
-    pcre2_code *code;
+    pcre2_code *code; /* NULL: literals too many to compile */
     pcre2_match_context *context;
     _Atomic(pcre2_match_data *) spare;
 };
@@ -70,13 +74,37 @@ static size_t certain(struct slice rest, const uint8_t *out, size_t n) {
     return n;
 }
 
+/* A table for what is too many to compare one by one. */
+static int index_literals(struct promql_regex *r) {
+    size_t n = 16;
+
+    if (r->n_literals < 8)
+        return 0;
+    while (n < r->n_literals * 2)
+        n *= 2;
+    r->slots = arena_array(&r->arena, uint32_t, n);
+    if (!r->slots)
+        return -ENOMEM;
+    r->n_slots = n;
+    for (size_t i = 0; i < r->n_literals; i++) {
+        size_t at = slice_hash(r->literals[i]) & (n - 1);
+
+        while (r->slots[at])
+            at = (at + 1) & (n - 1);
+        r->slots[at] = (uint32_t) i + 1;
+    }
+    return 0;
+}
+
 static int literal_alternation(struct promql_regex *r, struct slice s) {
     VECTOR(struct slice) v = {0};
+    bool group = false;
     int result = 0;
 
     if (s.size >= 2 && s.data[0] == '(' && s.data[s.size - 1] == ')') {
         s = slice_new(s.data + 1, s.size - 2);
-        if (slice_starts(s, SLICE("?:")))
+        group = !slice_starts(s, SLICE("?:"));
+        if (!group)
             s = slice_skip(s, 2);
         if (s.size && s.data[s.size - 1] == '\\')
             return 0;
@@ -107,7 +135,8 @@ static int literal_alternation(struct promql_regex *r, struct slice s) {
             memcpy(r->literals, v.items, v.n * sizeof(*v.items));
         r->n_literals = v.n;
         r->shortcut = SHORTCUT_LITERALS;
-        result = r->literals ? 1 : -ENOMEM;
+        r->whole_group = group;
+        result = r->literals && index_literals(r) == 0 ? 1 : -ENOMEM;
     }
     vector_done(&v);
     return result;
@@ -134,9 +163,9 @@ static int find_shortcut(struct promql_regex *r, struct slice s) {
     rest = slice_skip(body, took);
     if (!dots) {
         n = certain(rest, out, n);
-        if (slice_find_byte(s, '|') < 0)
+        if (slice_find_byte(rest, '|') < 0)
             r->prefix = slice_new(out, n);
-        if (n && (slice_is(rest, ".*") || slice_is(rest, ".+")))
+        if (r->prefix.size && (slice_is(rest, ".*") || slice_is(rest, ".+")))
             r->shortcut = slice_is(rest, ".*") ? SHORTCUT_PREFIX : SHORTCUT_PREFIX1;
     } else if (n && rest.size == 0) {
         r->part = slice_new(out, n);
@@ -159,6 +188,11 @@ static int compile_code(struct promql_regex *r, struct slice text, struct error 
 
     buffer_init(&out, (size_t) REGEX_BYTES_MAX * 40);
     int result = regex_translate(text, &out, &why);
+    /* A long list of texts needs no engine, and would be too much for it. */
+    if (result == 0 && r->shortcut == SHORTCUT_LITERALS && r->n_literals > COMPILED_LITERALS_MAX) {
+        buffer_done(&out);
+        return 0;
+    }
     if (result == 0) {
         r->code = pcre2_compile(out.data ? out.data : (const uint8_t *) "", out.size,
                                 PCRE2_UTF | PCRE2_DOTALL | PCRE2_ANCHORED | PCRE2_ENDANCHORED |
@@ -195,9 +229,9 @@ int promql_regex_compile(struct slice text, struct promql_regex **ret, struct er
         return -ENOMEM;
     *r = (struct promql_regex){0};
     arena_init(&r->arena, (size_t) REGEX_BYTES_MAX * 80);
-    result = compile_code(r, text, e);
+    result = text.size > REGEX_BYTES_MAX ? 0 : find_shortcut(r, text);
     if (result == 0)
-        result = find_shortcut(r, text);
+        result = compile_code(r, text, e);
     if (result < 0) {
         promql_regex_unref(r);
         return result;
@@ -271,6 +305,14 @@ static int run(const struct promql_regex *r, struct slice *s, pcre2_match_data *
 }
 
 static bool one_of(const struct promql_regex *r, struct slice s) {
+    if (r->n_slots) {
+        size_t at = slice_hash(s) & (r->n_slots - 1);
+
+        for (; r->slots[at]; at = (at + 1) & (r->n_slots - 1))
+            if (slice_equal(r->literals[r->slots[at] - 1], s))
+                return true;
+        return false;
+    }
     for (size_t i = 0; i < r->n_literals; i++)
         if (slice_equal(r->literals[i], s))
             return true;
@@ -308,6 +350,11 @@ static bool is_name(uint8_t c) {
 
 static void append_group(const struct promql_regex *r, pcre2_match_data *d, struct slice s,
                          struct slice name, struct buffer *out) {
+    if (!d) {
+        if (slice_is(name, "0") || (r->whole_group && slice_is(name, "1")))
+            buffer_append_slice(out, s);
+        return;
+    }
     const size_t *offsets = pcre2_get_ovector_pointer(d);
     uint32_t count = pcre2_get_ovector_count(d);
     uint64_t group;
@@ -332,10 +379,12 @@ static void append_group(const struct promql_regex *r, pcre2_match_data *d, stru
 int promql_regex_expand(const struct promql_regex *r, struct slice s, struct slice with,
                         struct buffer *out) {
     struct buffer repaired;
-    pcre2_match_data *d = take_data(r);
+    pcre2_match_data *d = r->code ? take_data(r) : NULL;
+    int result = one_of(r, s);
 
     buffer_init(&repaired, SUBJECT_BYTES_MAX);
-    int result = d ? run(r, &s, d, &repaired) : -ENOMEM;
+    if (r->code)
+        result = d ? run(r, &s, d, &repaired) : -ENOMEM;
 
     for (size_t i = 0; result == 1 && i < with.size; i++) {
         if (with.data[i] != '$') {

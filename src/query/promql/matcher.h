@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "query/promql/promql.h"
 
-#define REGEX_BYTES_MAX 65536u   /* of the expression */
-#define REGEX_DEPTH_MAX 100u     /* of groups */
-#define REGEX_REPEAT_MAX 1000u   /* as RE2: {n,m} */
-#define REGEX_LITERALS_MAX 4096u /* of the alternation shortcut */
+#define REGEX_BYTES_MAX (1u << 20) /* of the expression */
+#define REGEX_DEPTH_MAX 100u       /* of groups */
+#define REGEX_REPEAT_MAX 1000u     /* as RE2: {n,m} */
+#define REGEX_LITERALS_MAX 100000u /* of the alternation shortcut */
 #define REGEX_MATCH_LIMIT 1000000u
 #define REGEX_COMPILED_MAX (4u << 20) /* bytes of compiled code */
 

@@ -39,20 +39,15 @@ static void set_options(struct eval *e, const struct promql_options *o) {
 
 /* Deferred removal of names, after which equal label sets become one. */
 static int clean_names(struct eval *e, struct vector *v) {
-    bool any = false;
-
     for (size_t i = 0; i < v->n; i++) {
         struct series *s = &v->items[i];
 
-        if (!s->drop_name)
-            continue;
-        any = true;
-        s->labels = labels_drop_name(&e->arena, s->labels);
+        if (s->drop_name)
+            s->labels = labels_drop_name(&e->arena, s->labels);
         if (!s->labels)
             return eval_memory(e);
     }
-    /* Without a removal the sets are as unique as the operators made them. */
-    return any || v->n < 100000 ? vector_merge(e, v, &e->grid) : 0;
+    return vector_merge(e, v, &e->grid);
 }
 
 static int compare_columns(const void *a, const void *b) {

@@ -3,6 +3,8 @@
 
 #include "query/promql/matcher.h"
 
+#include <stdio.h>
+
 static void expect_match(const char *pattern, const char *text, int want) {
     struct promql_regex *r;
     struct error e = ERROR_NONE;
@@ -21,6 +23,8 @@ static void test_matching(void **state) {
     expect_match("abc", "abc", 1);
     expect_match("abc", "abcd", 0);
     expect_match("a|b|", "", 1);
+    expect_match("\\|w.+", "we", 0);
+    expect_match("\\|w.+", "|we", 1);
     expect_match("a|b", "ab", 0);
     expect_match("(a|b)", "b", 1);
     expect_match("(?:a|b\\.c)", "b.c", 1);
@@ -164,6 +168,34 @@ static void test_shortcuts(void **state) {
     promql_regex_unref(r);
 }
 
+/* What a page sends when somebody picks thousands of values: texts, found by a table. */
+static void test_many_literals(void **state) {
+    struct promql_regex *r;
+    struct buffer b, out;
+
+    buffer_init(&b, 1u << 20);
+    buffer_init(&out, 1000);
+    buffer_append_u8(&b, '(');
+    for (int i = 0; i < 20000; i++)
+        buffer_printf(&b, "%spod-%d-with-a-long-name", i ? "|" : "", i);
+    buffer_append_u8(&b, ')');
+    assert_int_equal(promql_regex_compile(buffer_slice(&b), &r, NULL), 0);
+    for (int i = 0; i < 20000; i++) {
+        char text[60];
+
+        snprintf(text, sizeof(text), "pod-%d-with-a-long-name", i);
+        assert_int_equal(promql_regex_match(r, slice_from(text)), 1);
+    }
+    assert_int_equal(promql_regex_match(r, SLICE("pod-20000-with-a-long-name")), 0);
+    assert_int_equal(promql_regex_expand(r, SLICE("pod-7-with-a-long-name"), SLICE("<$1$2>"), &out),
+                     1);
+    assert_slice(buffer_slice(&out), "<pod-7-with-a-long-name>");
+    assert_int_equal(promql_regex_expand(r, SLICE("x"), SLICE("$1"), &out), 0);
+    promql_regex_unref(r);
+    buffer_done(&out);
+    buffer_done(&b);
+}
+
 /* Expressions that would take exponential time end, with an answer or an error. */
 static void test_bombs(void **state) {
     static const char *const bombs[] = {
@@ -206,7 +238,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_matching),  cmocka_unit_test(test_refused),
             cmocka_unit_test(test_shortcuts), cmocka_unit_test(test_bombs),
-            cmocka_unit_test(test_expand),
+            cmocka_unit_test(test_expand),    cmocka_unit_test(test_many_literals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
