@@ -119,8 +119,9 @@ int slice_to_double(struct slice s, double *ret) {
 }
 
 bool slice_is_utf8(struct slice s) {
+    if (s.size == 0)
+        return true; /* its data may be NULL */
     const uint8_t *p = s.data, *end = s.data + s.size;
-
     while (p < end) {
         if (end - p >= 8) {
             uint64_t word;

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/settings.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define URL_BYTES_MAX ((size_t) 64 << 10)
@@ -15,7 +16,8 @@
 #define EVENT_BYTES_MAX ((size_t) 16 << 20)
 
 struct query_settings {
-    const char *server, *from, *to, *limit, *sort;
+    const char *server, *from, *to, *sort;
+    uint64_t limit;
     bool json, follow;
 };
 
@@ -27,7 +29,7 @@ static const struct option_def rows[] = {
         {"from", NULL, NULL, OPTION_TEXT, AT(from), "now-15m", "TIME",
          "Begin of the time range: now-2h, RFC 3339, or Unix seconds."},
         {"to", NULL, NULL, OPTION_TEXT, AT(to), "now", "TIME", "End of the time range."},
-        {"limit", NULL, NULL, OPTION_TEXT, AT(limit), "50", "N",
+        {"limit", NULL, NULL, OPTION_NUMBER, AT(limit), "50", "N",
          "At most so many traces or lines."},
         {"sort", NULL, NULL, OPTION_TEXT, AT(sort), "recent", "ORDER",
          "Traces: recent or slowest."},
@@ -167,7 +169,7 @@ static int build_url(const struct question *q, struct buffer *url) {
         if (*q->filter)
             add_param(url, '&', "filter", q->filter);
         if (q->subject != SERVICES)
-            add_param(url, '&', "limit", s->limit);
+            buffer_printf(url, "&limit=%" PRIu64, s->limit);
         if (q->subject == TRACES)
             add_param(url, '&', "sort", s->sort);
     }

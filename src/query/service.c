@@ -302,13 +302,15 @@ static void write_answer(struct query *q, const struct red_set *set, uint64_t to
         for (int i = 1; i < TIME_CATEGORIES; i++)
             if (o->by_category[i] > o->by_category[most])
                 most = i;
+        double calls = (double) o->statement_calls / (double) o->requests;
+        char repeated[64] = "";
+        if (calls >= 1.5) /* once is what one expects: only more is worth a word */
+            snprintf(repeated, sizeof(repeated), ", run %.3g times per request", calls);
         if (most == TIME_DATABASE && statement >= 30 && statement <= 100)
             text = arena_printf(
                     q->arena,
-                    "%.*s takes %.0f %% of the time; %.0f %% of it is one SQL statement, run "
-                    "%.3g times per request.",
-                    SLICE_ARG(slice_take(e->key, 200)), share, statement,
-                    (double) o->statement_calls / (double) o->requests);
+                    "%.*s takes %.0f %% of the time; %.0f %% of it is one SQL statement%s.",
+                    SLICE_ARG(slice_take(e->key, 200)), share, statement, repeated);
         else
             text = arena_printf(q->arena, "%.*s takes %.0f %% of the time; %.0f %% of it is %s.",
                                 SLICE_ARG(slice_take(e->key, 200)), share,

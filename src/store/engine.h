@@ -12,7 +12,7 @@ struct engine_setting {
     uint64_t value;
 };
 
-#define ENGINE_PARAMS_MAX 64u
+#define ENGINE_PARAMS_MAX 512u
 
 /* One SELECT. Text parameters are bound; see param.c for how their values are written. */
 struct engine_query {

@@ -57,8 +57,9 @@ static const uint8_t escapes[256] = {
 
 static void escape(struct buffer *out, struct slice s) {
     static const char hex[] = "0123456789abcdef";
+    if (s.size == 0)
+        return; /* its data may be NULL */
     const uint8_t *p = s.data, *stop = p + s.size, *run = p;
-
     for (; p < stop; p++) {
         uint8_t letter = escapes[*p];
         if (__builtin_expect(letter == 0, 1))
