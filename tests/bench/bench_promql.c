@@ -8,6 +8,7 @@
 #include "query/promql/memstore.h"
 
 #define SCRAPE_MS 15000
+#define BUCKETS 40
 #define LEAD 40 /* samples before the first step, for the ranges */
 
 static const struct {
@@ -26,6 +27,9 @@ static const struct {
         {"vector match", "requests_total / on (service, pod, code) requests_total"},
         {"comparison", "requests_total > 1000"},
         {"subquery", "max_over_time(rate(requests_total{code=\"500\"}[1m])[5m:30s])"},
+        {"histogram rate", "sum by (service) (rate(latency[5m]))"},
+        {"histogram count", "histogram_count(sum(rate(latency[5m])))"},
+        {"histogram p99", "histogram_quantile(0.99, sum by (service) (rate(latency[5m])))"},
         {"count by regex", "count by (code) (requests_total{service=~\"svc-[0-9]\"})"},
 };
 
@@ -48,6 +52,36 @@ static int fill(struct memstore *m, size_t n_series, size_t n_samples) {
             if (k % 97 == 96 && i % 10 == 0)
                 v = 0; /* a restart now and then */
             if (memstore_add(m, &l, (int64_t) k * SCRAPE_MS, v, 0) < 0)
+                return -1;
+        }
+    }
+    return memstore_commit(m);
+}
+
+/* Native histograms of 40 buckets that grow. */
+static int fill_histograms(struct memstore *m, size_t n_series, size_t n_samples) {
+    int32_t index[BUCKETS];
+    double count[BUCKETS];
+
+    for (int b = 0; b < BUCKETS; b++)
+        index[b] = b - 10;
+    for (size_t i = 0; i < n_series; i++) {
+        char service[32], pod[32];
+        struct promql_label items[3] = {{SLICE("__name__"), SLICE("latency")}};
+
+        snprintf(service, sizeof(service), "svc-%zu", i % 50);
+        snprintf(pod, sizeof(pod), "pod-%zu", i);
+        items[1] = (struct promql_label){SLICE("pod"), slice_from(pod)};
+        items[2] = (struct promql_label){SLICE("service"), slice_from(service)};
+        struct promql_labels l = {3, promql_labels_hash(items, 3), items};
+        memset(count, 0, sizeof(count));
+        struct promql_histogram h = {.schema = 3, .positive = {BUCKETS, index, count}};
+        for (size_t k = 0; k < n_samples; k++) {
+            for (size_t b = 0; b < BUCKETS; b++)
+                count[b] += (double) ((i + k + b) % 5);
+            h.count += 2 * BUCKETS;
+            h.sum += 100;
+            if (memstore_add_histogram(m, &l, (int64_t) k * SCRAPE_MS, &h, 0) < 0)
                 return -1;
         }
     }
@@ -94,7 +128,8 @@ int main(int argc, char **argv) {
 
     if ((argc > 1 && slice_to_u64(slice_from(argv[1]), &n_series) < 0) ||
         (argc > 2 && slice_to_u64(slice_from(argv[2]), &steps) < 0) || steps == 0 || !m ||
-        fill(m, n_series, LEAD + steps) < 0) {
+        fill(m, n_series, LEAD + steps) < 0 ||
+        fill_histograms(m, n_series / 20, LEAD + steps) < 0) {
         fprintf(stderr, "usage: bench_promql [SERIES [STEPS]]\n");
         return 2;
     }

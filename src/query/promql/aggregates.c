@@ -293,20 +293,70 @@ static int aggregate_quantile(struct aggregation *a, const double *q, struct vec
     return 0;
 }
 
-static int aggregate_columns(struct aggregation *a, struct vector *in, const uint32_t *group,
-                             struct labels_table *groups, struct vector *out) {
-    struct accumulator *acc = arena_array(&a->e->arena, struct accumulator, groups->n);
-    int r = acc ? 0 : eval_memory(a->e);
+/* The groups met so far, and their accumulators. */
+struct groups {
+    struct aggregation *a;
+    struct labels_table table;
+    struct accumulator *acc;
+    size_t n, allocated;
+};
 
-    for (size_t i = 0; r == 0 && i < groups->n; i++)
-        r = accumulator_init(a, &acc[i]);
-    for (size_t i = 0; r == 0 && i < in->n; i++) {
-        r = add_series(a, &acc[group[i]], &in->items[i]);
-        if (r == 0)
-            r = eval_tick(a->e, a->g->n);
+/* Adds a series to its group. */
+static int groups_add(void *ctx, const struct series *s) {
+    struct groups *x = ctx;
+    struct eval *e = x->a->e;
+    const struct promql_labels *l = group_labels(e, x->a->n, s->labels);
+    int64_t id = l ? labels_table_put(&x->table, l) : -ENOMEM;
+    int r = 0;
+
+    if (id < 0)
+        return eval_memory(e);
+    if ((size_t) id == x->n) {
+        if (x->n == x->allocated) {
+            size_t want = x->allocated ? x->allocated * 2 : 16;
+            struct accumulator *acc = arena_array(&e->arena, struct accumulator, want);
+
+            if (!acc)
+                return eval_memory(e);
+            if (x->n)
+                memcpy(acc, x->acc, x->n * sizeof(*acc));
+            x->acc = acc;
+            x->allocated = want;
+        }
+        r = accumulator_init(x->a, &x->acc[x->n++]);
     }
-    for (size_t i = 0; r == 0 && i < groups->n; i++)
-        r = finish(a, &acc[i], groups->sets[i], out);
+    if (r == 0)
+        r = add_series(x->a, &x->acc[id], s);
+    return r < 0 ? r : eval_tick(e, x->a->g->n);
+}
+
+/* Whether the aggregated expression can be taken series by series, without holding all of them. */
+static const struct node *streamed(struct eval *e, const struct node *n, const struct grid *g) {
+    const struct node *call = node_strip(n);
+
+    if (call->kind != NODE_CALL || call->call.function->kind != FUNCTION_RANGE ||
+        (call->call.function->experimental && e->options.no_experimental) ||
+        (g->n > 1 && node_is_invariant(call)))
+        return NULL;
+    return call;
+}
+
+static int aggregate_columns(struct aggregation *a, struct vector *out) {
+    struct groups x = {.a = a};
+    const struct node *call = streamed(a->e, a->n->aggregate.expr, a->g);
+    struct value in;
+    int r;
+
+    labels_table_init(&x.table, &a->e->arena);
+    if (call) {
+        r = eval_range_each(a->e, call, a->g, groups_add, &x);
+    } else {
+        r = eval_node(a->e, a->n->aggregate.expr, a->g, &in);
+        for (size_t i = 0; r == 0 && i < in.vector.n; i++)
+            r = groups_add(&x, &in.vector.items[i]);
+    }
+    for (size_t i = 0; r == 0 && i < x.n; i++)
+        r = finish(a, &x.acc[i], x.table.sets[i], out);
     return r;
 }
 
@@ -318,6 +368,8 @@ int eval_aggregate(struct eval *e, const struct node *n, const struct grid *g, s
     int r = 0;
 
     ret->type = PROMQL_VECTOR;
+    if (a.op < AGG_TOPK)
+        return aggregate_columns(&a, &ret->vector);
     if (n->aggregate.param && n->aggregate.op != AGG_COUNT_VALUES)
         r = eval_scalar_column(e, n->aggregate.param, g, &param);
     if (r == 0)
@@ -343,7 +395,5 @@ int eval_aggregate(struct eval *e, const struct node *n, const struct grid *g, s
     }
     if (a.op == AGG_QUANTILE)
         return aggregate_quantile(&a, param, &in.vector, group, &groups, &ret->vector);
-    if (a.op < AGG_TOPK)
-        return aggregate_columns(&a, &in.vector, group, &groups, &ret->vector);
     return eval_aggregate_k(e, n, g, param, &in.vector, group, groups.n, ret);
 }

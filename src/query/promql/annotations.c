@@ -33,7 +33,7 @@ void annotate(struct eval *e, bool info, const struct node *at, struct slice nam
     for (size_t i = 0; i < e->n_annotations; i++)
         if (strcmp(e->annotations[i].text, full) == 0)
             return;
-    struct slice copy = arena_dup(&e->arena, slice_from(full));
+    struct slice copy = arena_dup(&e->notes, slice_from(full));
     if (copy.data)
         e->annotations[e->n_annotations++] = (struct annotation){info, (const char *) copy.data};
 }

@@ -123,6 +123,7 @@ struct eval {
     int64_t end_ms;
     bool range;
     struct arena arena, scratch;
+    struct arena notes; /* the annotations' texts */
     struct promql_error *error;
     int64_t deadline_ns;
     uint64_t samples, held;
@@ -205,6 +206,11 @@ void window_move(const struct range_input *in, const struct range_series *s, con
                  size_t i, size_t at[4], struct window *w);
 int eval_range_function(struct eval *e, const struct node *call, const struct grid *g,
                         struct value *ret);
+/* The same, but each series is handed to `sink` as it is made, and forgotten after: for
+ * aggregation. The labels last. A negative return of sink ends it. */
+typedef int series_sink(void *ctx, const struct series *s);
+int eval_range_each(struct eval *e, const struct node *call, const struct grid *g,
+                    series_sink *sink, void *ctx);
 int eval_absent_over_time(struct eval *e, const struct node *call, const struct grid *g,
                           struct value *ret);
 int eval_subquery(struct eval *e, const struct node *n, const struct grid *g,

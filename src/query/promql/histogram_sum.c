@@ -41,10 +41,16 @@ static void sum_buckets(struct promql_buckets *sum, struct promql_buckets *rest,
 }
 
 static int sum_start(struct arena *a, struct histogram_sum *s, const struct promql_histogram *h) {
+    double *custom = arena_alloc(a, h->n_custom * sizeof(*custom));
+
     s->sum = histogram_copy(a, h);
     s->rest = histogram_copy(a, h);
-    if (!s->sum || !s->rest)
+    if (!s->sum || !s->rest || !custom)
         return -ENOMEM;
+    /* The sum may outlive what it was made of. */
+    if (h->n_custom)
+        memcpy(custom, h->custom, h->n_custom * sizeof(*custom));
+    s->sum->custom = s->rest->custom = custom;
     s->rest->count = s->rest->sum = s->rest->zero_count = 0;
     for (uint32_t i = 0; i < s->rest->positive.n; i++)
         s->rest->positive.count[i] = 0;

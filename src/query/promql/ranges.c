@@ -157,41 +157,97 @@ static void check_counter_name(struct eval *e, const struct node *at,
                  SLICE_ARG(name));
 }
 
-int eval_range_function(struct eval *e, const struct node *call, const struct grid *g,
-                        struct value *ret) {
-    const struct function *f = call->call.function;
-    const struct node *range = NULL;
-    double *columns[FUNCTION_ARGS_MAX] = {0};
-    size_t n_columns = 0;
+/* A call of a range function with its arguments evaluated. */
+struct range_call {
+    const struct node *call, *range;
+    const struct grid *g;
+    double *columns[FUNCTION_ARGS_MAX];
+    size_t n_columns;
     struct range_input in;
+};
+
+static int prepare_call(struct eval *e, const struct node *call, const struct grid *g,
+                        struct range_call *ret) {
     int r = 0;
 
+    *ret = (struct range_call){.call = call, .g = g};
     for (size_t i = 0; r == 0 && i < call->call.n_args; i++) {
         if (call->call.args[i]->type == PROMQL_MATRIX)
-            range = call->call.args[i];
+            ret->range = call->call.args[i];
         else
-            r = eval_scalar_column(e, call->call.args[i], g, &columns[n_columns++]);
+            r = eval_scalar_column(e, call->call.args[i], g, &ret->columns[ret->n_columns++]);
     }
     if (r == 0)
-        r = eval_range_input(e, range, g, slice_from(f->name), &in);
-    in.node = r == 0 ? range : NULL;
+        r = eval_range_input(e, ret->range, g, slice_from(call->call.function->name), &ret->in);
+    ret->in.node = ret->range; /* with its brackets, as annotations point at it */
+    return r;
+}
+
+/* Runs the function over series i. 1: `out` has samples, 0: none, negative. */
+static int run_call(struct eval *e, const struct range_call *c, size_t i, struct series *out) {
+    const struct range_series *s = &c->in.items[i];
+    int r = run_series(e, c->call, c->g, &c->in, s, c->columns, c->n_columns, out);
+
+    if (r < 0)
+        return r;
+    if (!series_any(out, c->g->n))
+        return 0;
+    if (c->call->call.function->counters && !out->h)
+        check_counter_name(e, c->range, s);
+    return 1;
+}
+
+int eval_range_function(struct eval *e, const struct node *call, const struct grid *g,
+                        struct value *ret) {
+    struct range_call c;
+    int r = prepare_call(e, call, g, &c);
+
     ret->type = PROMQL_VECTOR;
-    for (size_t i = 0; r == 0 && i < in.n; i++) {
-        const struct range_series *s = &in.items[i];
-        struct series *out =
-                vector_add(e, &ret->vector, g, s->samples.labels, s->drop_name || !f->keeps_name);
+    for (size_t i = 0; r >= 0 && i < c.in.n; i++) {
+        const struct range_series *s = &c.in.items[i];
+        struct series *out = vector_add(e, &ret->vector, g, s->samples.labels,
+                                        s->drop_name || !call->call.function->keeps_name);
 
         if (!out)
             return -ENOMEM;
-        r = run_series(e, call, g, &in, s, columns, n_columns, out);
-        if (f->counters && !out->h && series_any(out, g->n))
-            check_counter_name(e, range, s);
-        if (!series_any(out, g->n)) {
+        r = run_call(e, &c, i, out);
+        if (r == 0) {
             ret->vector.n--;
             e->held -= g->n;
         }
     }
-    return r;
+    return r < 0 ? r : 0;
+}
+
+int eval_range_each(struct eval *e, const struct node *call, const struct grid *g,
+                    series_sink *sink, void *ctx) {
+    struct range_call c;
+    struct arena passing, kept;
+    int r = prepare_call(e, call, g, &c);
+    double *column = r == 0 ? column_new(e, g->n, absent_value()) : NULL;
+
+    if (!column)
+        return r < 0 ? r : -ENOMEM;
+    arena_init(&passing, e->options.memory_bytes_max / 2);
+    for (size_t i = 0; r >= 0 && i < c.in.n; i++) {
+        const struct range_series *s = &c.in.items[i];
+        struct series out = {s->samples.labels, s->drop_name || !call->call.function->keeps_name,
+                             column, NULL};
+
+        for (size_t k = 0; k < g->n; k++)
+            column[k] = absent_value();
+        /* What the function makes lasts until the next series. */
+        kept = e->arena;
+        e->arena = passing;
+        r = run_call(e, &c, i, &out);
+        passing = e->arena;
+        e->arena = kept;
+        if (r == 1)
+            r = sink(ctx, &out);
+        arena_clear(&passing);
+    }
+    arena_done(&passing);
+    return r < 0 ? r : 0;
 }
 
 int eval_absent_over_time(struct eval *e, const struct node *call, const struct grid *g,

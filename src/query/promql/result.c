@@ -12,6 +12,7 @@
 #define MEMORY_BYTES_DEFAULT ((size_t) 512 << 20)
 #define SAMPLES_DEFAULT 50000000
 #define STEPS_DEFAULT 11000
+#define NOTES_BYTES_MAX (1u << 20)
 #define TIME_MS_MAX INT64_C(9000000000000000)
 
 static void set_options(struct eval *e, const struct promql_options *o) {
@@ -35,6 +36,7 @@ static void set_options(struct eval *e, const struct promql_options *o) {
     e->deadline_ns = clock_monotonic_ns() + x.timeout_ms * NS_PER_MS;
     arena_init(&e->arena, x.memory_bytes_max);
     arena_init(&e->scratch, x.memory_bytes_max / 2);
+    arena_init(&e->notes, NOTES_BYTES_MAX);
 }
 
 /* Deferred removal of names, after which equal label sets become one. */
@@ -196,20 +198,27 @@ static int run(struct eval *e, struct promql_result *ret) {
     return r < 0 ? r : fill_columns(e, &v, ret);
 }
 
+/* Makes the result, which owns the arena from here on. */
 static int finish(struct eval *e, int r, struct promql_result **ret) {
-    arena_done(&e->scratch);
     struct promql_result *out = r == 0 ? arena_new(&e->arena, struct promql_result) : NULL;
     struct promql_annotation *a =
             out ? arena_array(&e->arena, struct promql_annotation, e->n_annotations) : NULL;
 
     if (r == 0 && !a)
         r = eval_memory(e);
+    for (size_t i = 0; r == 0 && i < e->n_annotations; i++) {
+        struct slice text = arena_dup(&e->arena, slice_from(e->annotations[i].text));
+
+        if (!text.data)
+            r = eval_memory(e);
+        a[i] = (struct promql_annotation){e->annotations[i].info, (const char *) text.data};
+    }
+    arena_done(&e->scratch);
+    arena_done(&e->notes);
     if (r < 0) {
         arena_done(&e->arena);
         return r;
     }
-    for (size_t i = 0; i < e->n_annotations; i++)
-        a[i] = (struct promql_annotation){e->annotations[i].info, e->annotations[i].text};
     out->annotations = a;
     out->n_annotations = e->n_annotations;
     *ret = out;
