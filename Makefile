@@ -28,7 +28,6 @@ bench-ingest: setup-test
 	@.venv/bin/python tests/bench/bench_ingest.py
 bench-agent: setup-test
 	@tools/build
-	@.venv/bin/pip install -q --disable-pip-version-check -r tests/bench/requirements.txt
 	@.venv/bin/python tests/bench/bench_agent.py
 
 fuzz: setup-test ## run each fuzz target for FUZZ_SECONDS (default 60)
