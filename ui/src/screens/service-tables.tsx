@@ -126,8 +126,8 @@ export function Operations({ data, dim }: PartProps) {
       render: (o) => (
         <span class="figure-cell">
           <Sparkline points={o.p95.points} label="p95 over time" width={40} />
-          <span>{duration(o.p95.value)}</span>
           <ChangeMark value={o.p95.value} previous={o.p95.previous} better="down" format={duration} />
+          <span>{duration(o.p95.value)}</span>
         </span>
       ),
     },

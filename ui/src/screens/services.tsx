@@ -101,8 +101,8 @@ const columns: Column<ServiceRow>[] = [
     render: (s) => (
       <span class="figure-cell">
         <Sparkline points={s.p95.points} label="p95 over time" width={56} color="var(--accent)" />
-        <span>{duration(s.p95.value)}</span>
         <ChangeMark value={s.p95.value} previous={s.p95.previous} better="down" format={duration} />
+        <span>{duration(s.p95.value)}</span>
       </span>
     ),
   },
@@ -116,8 +116,8 @@ const columns: Column<ServiceRow>[] = [
     value: (s) => s.p99.value,
     render: (s) => (
       <span class="figure-cell">
-        <span>{duration(s.p99.value)}</span>
         <ChangeMark value={s.p99.value} previous={s.p99.previous} better="down" format={duration} />
+        <span>{duration(s.p99.value)}</span>
       </span>
     ),
   },
