@@ -38,6 +38,6 @@ int vector_grow(void **items, size_t *allocated, size_t n, size_t item_size, siz
     } while (0)
 
 #define vector_each(v, p)                                                                          \
-    for (__typeof__((v)->items) p = (v)->items; p && p < (v)->items + (v)->n; p++)
+    for (__typeof__((v)->items + 0) p = (v)->items; p && p < (v)->items + (v)->n; p++)
 
 #endif

@@ -14,6 +14,7 @@ static const struct command commands[] = {
         {"run", command_run, "run a command under the agent"},
         {"query", cmd_query, "ask a server for services, traces, one trace, log lines"},
         {"sql", cmd_sql, "read-only SQL over a server's tables"},
+        {"record", cmd_record, "profile a Python program: flame graph, pprof, speedscope"},
         {"dump", cmd_dump, "print the stacks of a running Python program"},
         {"version", command_version, "print the version"},
         {"help", command_help, "print this list"},

@@ -22,3 +22,8 @@ const char *thread_title(pid_t pid, const struct cpython_thread *t) {
         return "main";
     return t->name[0] ? t->name : "thread";
 }
+
+void print_clean(FILE *to, const char *text) {
+    for (; *text; text++)
+        fputc((unsigned char) *text < 0x20 || *text == 0x7f ? '?' : *text, to);
+}

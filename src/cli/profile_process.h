@@ -11,4 +11,7 @@ int process_open_failed(const char *command, const struct error *e);
 /* "main", the kernel's name, or "thread" for a thread: what to call it in lists. */
 const char *thread_title(pid_t pid, const struct cpython_thread *t);
 
+/* Prints a text of the target's without its control characters. */
+void print_clean(FILE *to, const char *text);
+
 #endif

@@ -1,0 +1,337 @@
+/* `varan record`: samples a running program, or one that it starts, and writes a profile.
+ * Single-threaded; SIGINT and SIGTERM end the recording, and the profile is written. */
+#include "base/clock.h"
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/profile_process.h"
+#include "profile/format.h"
+#include "profile/sampler.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROGRESS_EVERY_NS (NS_PER_S / 4)
+#define TOP_ROWS 10u
+
+struct record_settings {
+    const char *output, *format;
+    uint64_t pid, rate;
+    int64_t duration_ns;
+    bool gil, idle, subprocesses;
+};
+
+#define AT(field) offsetof(struct record_settings, field)
+
+static const struct option_def rows[] = {
+        {"pid", NULL, NULL, OPTION_NUMBER, AT(pid), "0", "PID", "The running program to sample."},
+        {"output", NULL, NULL, OPTION_TEXT, AT(output), "profile.html", "FILE",
+         "The file to write (-o FILE); - is standard output."},
+        {"format", NULL, NULL, OPTION_TEXT, AT(format), NULL, "FORMAT",
+         "html, speedscope, chrome, pprof or collapsed. Default: by the file's name "
+         "(.html, .speedscope.json, .trace.json, .pb.gz, .txt)."},
+        {"duration", NULL, NULL, OPTION_DURATION, AT(duration_ns), "0s", "TIME",
+         "End after this time (30s, 5m); 0s: until the program ends or Ctrl-C."},
+        {"rate", NULL, NULL, OPTION_NUMBER, AT(rate), "100", "HZ", "Samples a second, 1 to 10000."},
+        {"gil", NULL, NULL, OPTION_FLAG, AT(gil), "false", NULL,
+         "Only threads that hold the interpreter's lock."},
+        {"idle", NULL, NULL, OPTION_FLAG, AT(idle), "false", NULL, "Threads that wait, too."},
+        {"subprocesses", NULL, NULL, OPTION_FLAG, AT(subprocesses), "false", NULL,
+         "Child processes, too, as they come."},
+};
+
+static const struct usage usage = {
+        "varan record [OPTION]... (--pid PID | -- PROGRAM [ARGUMENT]...)",
+        "Samples the stacks of a Python program (CPython 3.8 to 3.14) without pausing or changing "
+        "it, and writes a flame graph or a profile for another tool.",
+        "Ctrl-C ends the recording and writes the file.\n"
+        "Examples: varan record --pid 1234 --duration 30s\n"
+        "          varan record -o profile.pb.gz --rate 1000 -- python app.py\n",
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number) {
+    interrupted = 1;
+}
+
+struct recording {
+    const struct record_settings *settings;
+    const struct format *format;
+    struct profile profile;
+    struct sampler *sampler;
+    pid_t child; /* 0: attached to a running program */
+    int child_status;
+    bool child_ended, progress;
+    int64_t start_ns;
+};
+
+static void count_stack(void *ctx, pid_t pid, const struct cpython_thread *t) {
+    struct recording *r = ctx;
+
+    profile_add_stack(&r->profile, pid, t); /* what does not fit is counted as dropped */
+}
+
+/* Starts the command; -errno of exec comes back through a pipe that closes itself on success. */
+static int spawn(char **argv, pid_t *ret) {
+    int ends[2], failed = 0;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGPIPE, SIG_DFL);
+        execvp(argv[0], argv);
+        failed = errno;
+        ssize_t ignored = write(ends[1], &failed, sizeof(failed));
+        _exit(ignored < 0 ? 126 : 127);
+    }
+    int saved = errno;
+    close(ends[1]);
+    if (pid > 0 && read(ends[0], &failed, sizeof(failed)) == (ssize_t) sizeof(failed))
+        waitpid(pid, NULL, 0);
+    close(ends[0]);
+    if (pid < 0 || failed)
+        return pid < 0 ? -saved : -failed;
+    *ret = pid;
+    return 0;
+}
+
+static void show_progress(const struct recording *r) {
+    const struct profile_stats *s = &r->profile.stats;
+
+    if (r->progress)
+        fprintf(stderr,
+                "\rrecording %.1f s: %llu samples of %zu threads, %zu processes, %llu torn\033[K",
+                (double) (clock_monotonic_ns() - r->start_ns) / 1e9,
+                (unsigned long long) s->samples, r->profile.threads.n,
+                sampler_processes(r->sampler), (unsigned long long) s->torn);
+}
+
+static bool child_running(struct recording *r) {
+    if (!r->child || r->child_ended)
+        return false;
+    if (waitpid(r->child, &r->child_status, WNOHANG) == r->child)
+        r->child_ended = true;
+    return !r->child_ended;
+}
+
+/* Until the time is over, the program ends, or a signal comes. */
+static void record_loop(struct recording *r) {
+    int64_t shown = 0;
+
+    for (;;) {
+        int64_t now = clock_monotonic_ns(), left = INT64_MAX;
+        if (r->settings->duration_ns)
+            left = r->start_ns + r->settings->duration_ns - now;
+        bool running = child_running(r);
+        if (interrupted || left <= 0 || (r->child && !running))
+            return;
+        if (now - shown >= PROGRESS_EVERY_NS) {
+            show_progress(r);
+            shown = now;
+        }
+        int waited = sampler_wait(r->sampler, left < PROGRESS_EVERY_NS ? left : PROGRESS_EVERY_NS,
+                                  &r->profile.stats);
+        if (waited < 0)
+            continue;
+        if (sampler_tick(r->sampler, &r->profile.stats, count_stack, r) == -ESRCH && !r->child)
+            return;
+        if (!r->profile.title[0])
+            sampler_describe(r->sampler, r->profile.title, sizeof(r->profile.title));
+    }
+}
+
+static void print_summary(const struct recording *r, size_t size) {
+    const struct profile_stats *s = &r->profile.stats;
+    struct profile_total *totals;
+    size_t n;
+
+    if (r->progress)
+        fprintf(stderr, "\r\033[K");
+    fprintf(stderr, "%llu samples in %.1f s: %llu torn, %llu late, %llu missed, %llu dropped\n",
+            (unsigned long long) s->samples, (double) r->profile.duration_ns / 1e9,
+            (unsigned long long) s->torn, (unsigned long long) s->late,
+            (unsigned long long) s->missed, (unsigned long long) s->dropped);
+    if (s->samples && profile_totals(&r->profile, &totals, &n) == 0) {
+        fprintf(stderr, "   own  total  function\n");
+        for (size_t i = 0; i < n && i < TOP_ROWS && totals[i].own; i++) {
+            const struct profile_function *f = &r->profile.functions.items[totals[i].function];
+            fprintf(stderr, "%5.1f%% %5.1f%%  ",
+                    100.0 * (double) totals[i].own / (double) s->samples,
+                    100.0 * (double) totals[i].total / (double) s->samples);
+            print_clean(stderr, f->name);
+            fprintf(stderr, " (");
+            print_clean(stderr, f->file);
+            fprintf(stderr, ":%d)\n", f->first_line);
+        }
+        free(totals);
+    }
+    if (strcmp(r->settings->output, "-") != 0)
+        fprintf(stderr, "wrote %s (%s, %zu bytes)\n", r->settings->output, r->format->name, size);
+}
+
+static int write_whole(int fd, struct slice bytes) {
+    while (bytes.size) {
+        ssize_t n = write(fd, bytes.data, bytes.size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        bytes = slice_skip(bytes, (size_t) n);
+    }
+    return 0;
+}
+
+static int write_profile(struct recording *r) {
+    bool to_stdout = strcmp(r->settings->output, "-") == 0;
+    struct buffer out;
+    int fd = STDOUT_FILENO;
+
+    buffer_init(&out, FORMAT_BYTES_MAX);
+    int e = r->format->write(&r->profile, &out);
+    if (e == 0 && !to_stdout) {
+        fd = open(r->settings->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        e = fd < 0 ? -errno : 0;
+    }
+    if (e == 0)
+        e = write_whole(fd, buffer_slice(&out));
+    if (!to_stdout && fd >= 0 && close(fd) < 0 && e == 0)
+        e = -errno;
+    if (e == 0)
+        print_summary(r, out.size);
+    else
+        fprintf(stderr, "varan record: cannot write %s: %s\n", r->settings->output, error_name(e));
+    buffer_done(&out);
+    return e;
+}
+
+/* Says why nothing was sampled, when that is so. */
+static int explain_empty(const struct recording *r) {
+    if (r->profile.stats.samples || r->profile.threads.n)
+        return 0;
+    fprintf(stderr, "varan record: %s\n",
+            r->profile.stats.torn ? "every stack changed while it was read; try again"
+            : r->child && !r->profile.title[0]
+                    ? "the program did not run a CPython 3.8 to 3.14 that could be read"
+                    : "no thread ran while it was sampled; --idle shows threads that wait");
+    return -ENODATA;
+}
+
+static int start(struct recording *r, char **command) {
+    struct error e = ERROR_NONE;
+    int n = r->child = 0;
+
+    if (!*command) {
+        if (sampler_add(r->sampler, (pid_t) r->settings->pid, &e) < 0)
+            return process_open_failed("record", &e);
+    } else {
+        n = spawn(command, &r->child);
+        if (n < 0) {
+            fprintf(stderr, "varan record: cannot run %s: %s\n", *command, error_name(n));
+            return n == -ENOENT ? 127 : 126;
+        }
+        if (sampler_watch(r->sampler, r->child) < 0)
+            return EXIT_FAILED;
+    }
+    return EXIT_OK;
+}
+
+/* What the command's own end means for ours: the program's status is passed on. */
+static int end(struct recording *r) {
+    if (!r->child)
+        return EXIT_OK;
+    if (!r->child_ended && (interrupted || waitpid(r->child, &r->child_status, WNOHANG) == 0)) {
+        kill(r->child, SIGTERM); /* Ctrl-C or the end of --duration: we started it, we end it */
+        waitpid(r->child, &r->child_status, 0);
+    }
+    if (interrupted || r->settings->duration_ns)
+        return EXIT_OK;
+    return WIFEXITED(r->child_status) ? WEXITSTATUS(r->child_status)
+                                      : 128 + WTERMSIG(r->child_status);
+}
+
+static int record(struct recording *r, char **command) {
+    const struct sampler_options options = {.rate = (unsigned) r->settings->rate,
+                                            .gil_only = r->settings->gil,
+                                            .include_idle = r->settings->idle,
+                                            .subprocesses = r->settings->subprocesses};
+    struct sigaction action = {.sa_handler = on_signal};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (profile_init(&r->profile) < 0 || sampler_new(&options, &r->sampler) < 0)
+        return EXIT_FAILED;
+    r->profile.period_ns = NS_PER_S / (int64_t) r->settings->rate;
+    r->profile.timeline = r->format->timeline;
+    int status = start(r, command);
+    if (status != EXIT_OK)
+        return status;
+    r->progress = isatty(STDERR_FILENO);
+    r->start_ns = clock_monotonic_ns();
+    r->profile.start_ns = clock_now_ns();
+    record_loop(r);
+    r->profile.duration_ns = clock_monotonic_ns() - r->start_ns;
+    status = end(r);
+    if (explain_empty(r) < 0 || write_profile(r) < 0)
+        return status ? status : EXIT_FAILED;
+    return status;
+}
+
+static const struct format *choose_format(const struct record_settings *s) {
+    const struct format *f = s->format ? format_by_name(s->format) : format_by_file(s->output);
+
+    if (!f && s->format)
+        fprintf(stderr, "varan record: there is no format \"%s\"; ", s->format);
+    else if (!f)
+        fprintf(stderr, "varan record: \"%s\" does not tell the format; ", s->output);
+    if (!f) {
+        fprintf(stderr, "--format takes");
+        for (size_t i = 0; i < formats_n; i++)
+            fprintf(stderr, "%s %s", i ? "," : "", formats[i].name);
+        fprintf(stderr, "\n");
+    }
+    return f;
+}
+
+static int check(const struct record_settings *s, bool command) {
+    if (command != (s->pid != 0))
+        return s->rate < 1 || s->rate > SAMPLER_RATE_MAX || s->pid > INT32_MAX ? -ERANGE : 0;
+    fprintf(stderr, "varan record: give --pid PID or a program after --, %s\n",
+            command ? "not both" : "as in: varan record -- python app.py");
+    return -EINVAL;
+}
+
+static int run(int argc, char **argv, struct arena *arena) {
+    const struct option_table table = {rows, sizeof(rows) / sizeof(rows[0])};
+    struct record_settings settings = {0};
+    struct recording r = {.settings = &settings};
+    struct options_result result;
+
+    int status = options_begin(table, &usage, argc, argv, arena, &settings, &result);
+    if (status >= 0)
+        return status;
+    int bad = check(&settings, result.rest < argc);
+    if (bad == -ERANGE)
+        fprintf(stderr, "varan record: --rate is 1 to %u, --pid a process id\n", SAMPLER_RATE_MAX);
+    if (bad < 0 || !(r.format = choose_format(&settings)))
+        return EXIT_USAGE;
+    status = record(&r, argv + result.rest);
+    sampler_free(r.sampler);
+    profile_done(&r.profile);
+    return status;
+}
+
+int cmd_record(int argc, char **argv) {
+    static char output[] = "--output";
+    struct arena arena;
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "-o") == 0)
+            argv[i] = output;
+    arena_init(&arena, OPTIONS_TEXT_BYTES_MAX);
+    int status = run(argc, argv, &arena);
+    arena_done(&arena);
+    return status;
+}

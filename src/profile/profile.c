@@ -1,0 +1,225 @@
+/* The trie of stacks. Keys of the maps are the bytes of small structures, cleared before use. */
+#include "profile/profile.h"
+
+#include <errno.h>
+
+#define TEXT_KEY_MAX 32768u
+
+int profile_init(struct profile *p) {
+    *p = (struct profile){0};
+    map_init(&p->function_ids, PROFILE_FUNCTIONS_MAX, PROFILE_BYTES_MAX);
+    map_init(&p->frame_ids, PROFILE_FRAMES_MAX, PROFILE_BYTES_MAX);
+    map_init(&p->node_ids, PROFILE_NODES_MAX, PROFILE_BYTES_MAX);
+    map_init(&p->thread_ids, PROFILE_THREADS_MAX, PROFILE_BYTES_MAX);
+    map_init(&p->count_ids, PROFILE_NODES_MAX, PROFILE_BYTES_MAX);
+    arena_init(&p->texts, PROFILE_BYTES_MAX);
+    return vector_push(&p->nodes, ((struct profile_node){0}), PROFILE_NODES_MAX);
+}
+
+void profile_done(struct profile *p) {
+    vector_done(&p->functions);
+    vector_done(&p->frames);
+    vector_done(&p->nodes);
+    vector_done(&p->threads);
+    vector_done(&p->counts);
+    vector_done(&p->spans);
+    vector_done(&p->open_spans);
+    map_done(&p->function_ids);
+    map_done(&p->frame_ids);
+    map_done(&p->node_ids);
+    map_done(&p->thread_ids);
+    map_done(&p->count_ids);
+    arena_done(&p->texts);
+}
+
+/* The number of an item: the one that its key has, or that of `value`, pushed anew. The key is
+ * entered last, so a failure leaves no number without an item. */
+#define intern(v, value, cap, ids, key)                                                            \
+    ({                                                                                             \
+        struct map_entry *_entry = map_get((ids), (key));                                          \
+        int64_t _id = _entry ? (int64_t) _entry->number : vector_push((v), (value), (cap));        \
+        if (!_entry && _id == 0) {                                                                 \
+            _entry = map_put((ids), (key), NULL);                                                  \
+            _id = _entry ? (int64_t) (v)->n - 1 : -ENOBUFS;                                        \
+            if (_entry)                                                                            \
+                _entry->number = (uint64_t) _id;                                                   \
+            else                                                                                   \
+                (v)->n--;                                                                          \
+        }                                                                                          \
+        _id;                                                                                       \
+    })
+
+int64_t profile_add_function(struct profile *p, const char *name, const char *file,
+                             int first_line) {
+    uint8_t bytes[TEXT_KEY_MAX];
+    size_t name_size = strlen(name) + 1, file_size = strlen(file) + 1;
+
+    if (4 + name_size + file_size > sizeof(bytes))
+        return -ENOBUFS;
+    memcpy(bytes, &first_line, 4);
+    memcpy(bytes + 4, name, name_size);
+    memcpy(bytes + 4 + name_size, file, file_size);
+    struct slice key = slice_new(bytes, 4 + name_size + file_size);
+    struct profile_function f = {.first_line = first_line};
+    if (!map_get(&p->function_ids, key)) {
+        f.name = (const char *) arena_dup(&p->texts, slice_from(name)).data;
+        f.file = (const char *) arena_dup(&p->texts, slice_from(file)).data;
+        if (!f.name || !f.file)
+            return -ENOMEM;
+    }
+    return intern(&p->functions, f, PROFILE_FUNCTIONS_MAX, &p->function_ids, key);
+}
+
+int64_t profile_add_frame(struct profile *p, uint32_t function, int line) {
+    struct profile_frame f = {function, line};
+
+    return intern(&p->frames, f, PROFILE_FRAMES_MAX, &p->frame_ids, slice_new(&f, sizeof(f)));
+}
+
+int64_t profile_add_node(struct profile *p, uint32_t parent, uint32_t frame) {
+    struct profile_node n = {parent, frame};
+
+    return intern(&p->nodes, n, PROFILE_NODES_MAX, &p->node_ids, slice_new(&n, sizeof(n)));
+}
+
+int64_t profile_add_thread(struct profile *p, pid_t pid, const struct cpython_thread *t) {
+    uint64_t bytes[3] = {(uint64_t) pid, (uint64_t) t->native_id, t->thread_id};
+    struct slice key = slice_new(bytes, sizeof(bytes));
+    struct profile_thread thread = {
+            .pid = pid, .native_id = t->native_id, .thread_id = t->thread_id};
+
+    if (!map_get(&p->thread_ids, key)) {
+        const char *name = t->native_id == pid ? "main" : t->name[0] ? t->name : "thread";
+        thread.name = (const char *) arena_dup(&p->texts, slice_from(name)).data;
+        if (!thread.name)
+            return -ENOMEM;
+    }
+    return intern(&p->threads, thread, PROFILE_THREADS_MAX, &p->thread_ids, key);
+}
+
+/* The node of the stack, which is given innermost first. */
+static int64_t node_of(struct profile *p, const struct cpython_thread *t) {
+    int64_t node = 0;
+
+    for (size_t i = t->n_frames; i > 0; i--) {
+        const struct cpython_frame *f = &t->frames[i - 1];
+        int64_t id = profile_add_function(p, f->code->name, f->code->file, f->code->first_line);
+        if (id >= 0)
+            id = profile_add_frame(p, (uint32_t) id, f->line);
+        if (id >= 0)
+            id = profile_add_node(p, (uint32_t) node, (uint32_t) id);
+        if (id < 0)
+            return id;
+        node = id;
+    }
+    return node;
+}
+
+/* Prolongs the thread's last span, or begins one. */
+static int add_span(struct profile *p, uint32_t thread, uint32_t node) {
+    uint64_t tick = p->stats.ticks;
+
+    while (p->open_spans.n <= thread) {
+        int r = vector_push(&p->open_spans, 0, PROFILE_THREADS_MAX);
+        if (r < 0)
+            return r;
+    }
+    uint32_t open = p->open_spans.items[thread];
+    if (open) {
+        struct profile_span *s = &p->spans.items[open - 1];
+        if (s->node == node && s->last_tick + 1 >= tick) {
+            s->last_tick = tick;
+            return 0;
+        }
+    }
+    struct profile_span s = {node, thread, tick, tick};
+    int r = vector_push(&p->spans, s, PROFILE_SPANS_MAX);
+    if (r == 0)
+        p->open_spans.items[thread] = (uint32_t) p->spans.n;
+    return r;
+}
+
+static int add_count(struct profile *p, uint32_t node, uint32_t thread) {
+    struct profile_count c = {.node = node, .thread = thread};
+    uint32_t key[2] = {node, thread};
+    int64_t id =
+            intern(&p->counts, c, PROFILE_NODES_MAX, &p->count_ids, slice_new(key, sizeof(key)));
+
+    if (id < 0)
+        return (int) id;
+    p->counts.items[id].samples++;
+    return 0;
+}
+
+int profile_add_stack(struct profile *p, pid_t pid, const struct cpython_thread *t) {
+    if (t->torn) {
+        p->stats.torn++;
+        return 0;
+    }
+    int64_t thread = profile_add_thread(p, pid, t);
+    int64_t node = thread < 0 ? thread : node_of(p, t);
+    int r = node < 0 ? (int) node : add_count(p, (uint32_t) node, (uint32_t) thread);
+    if (r < 0) {
+        p->stats.dropped++;
+        return r;
+    }
+    p->stats.samples++;
+    p->stats.cut += t->cut;
+    p->threads.items[thread].samples++;
+    /* a full time axis does not undo the count */
+    if (p->timeline && add_span(p, (uint32_t) thread, (uint32_t) node) == -ENOBUFS)
+        p->timeline = false;
+    return 0;
+}
+
+size_t profile_stack(const struct profile *p, uint32_t node, uint32_t *ret_frames, size_t room) {
+    size_t n = 0;
+
+    for (uint32_t at = node; at && n < room; at = p->nodes.items[at].parent)
+        ret_frames[n++] = p->nodes.items[at].frame;
+    for (size_t i = 0; i < n / 2; i++) {
+        uint32_t swapped = ret_frames[i];
+        ret_frames[i] = ret_frames[n - 1 - i];
+        ret_frames[n - 1 - i] = swapped;
+    }
+    return n;
+}
+
+static int by_own(const void *a, const void *b) {
+    const struct profile_total *x = a, *y = b;
+
+    if (x->own != y->own)
+        return x->own < y->own ? 1 : -1;
+    if (x->total != y->total)
+        return x->total < y->total ? 1 : -1;
+    return x->function < y->function ? -1 : x->function > y->function;
+}
+
+int profile_totals(const struct profile *p, struct profile_total **ret, size_t *ret_n) {
+    struct profile_total *rows = calloc(p->functions.n + 1, sizeof(*rows));
+    uint32_t *seen = calloc(p->functions.n + 1, sizeof(*seen));
+
+    if (!rows || !seen) {
+        free(rows);
+        free(seen);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < p->functions.n; i++)
+        rows[i].function = i;
+    for (uint32_t i = 0; i < p->counts.n; i++) {
+        const struct profile_count *c = &p->counts.items[i];
+        for (uint32_t at = c->node; at; at = p->nodes.items[at].parent) {
+            uint32_t f = p->frames.items[p->nodes.items[at].frame].function;
+            if (at == c->node)
+                rows[f].own += c->samples;
+            if (seen[f] != i + 1)
+                rows[f].total += c->samples;
+            seen[f] = i + 1;
+        }
+    }
+    free(seen);
+    qsort(rows, p->functions.n, sizeof(*rows), by_own);
+    *ret = rows;
+    *ret_n = p->functions.n;
+    return 0;
+}

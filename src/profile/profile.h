@@ -1,0 +1,107 @@
+/*
+ * What was sampled: a trie of stacks with counts by thread. Functions, frames and threads are
+ * numbered in the order they were first seen; texts are copied, so a profile outlives its targets.
+ * Bounded: beyond a limit a stack is counted in `dropped`. One owner at a time.
+ */
+#ifndef VARAN_PROFILE_PROFILE_H
+#define VARAN_PROFILE_PROFILE_H
+
+#include "base/map.h"
+#include "base/vector.h"
+#include "cpython/cpython.h"
+
+#define PROFILE_FUNCTIONS_MAX 1000000u
+#define PROFILE_FRAMES_MAX 2000000u
+#define PROFILE_NODES_MAX 8000000u
+#define PROFILE_THREADS_MAX 100000u
+#define PROFILE_SPANS_MAX 4000000u
+#define PROFILE_BYTES_MAX ((size_t) 1 << 30)
+
+struct profile_function {
+    const char *name, *file; /* UTF-8 */
+    int first_line;
+};
+
+/* A place in a function. */
+struct profile_frame {
+    uint32_t function;
+    int line; /* 0: none */
+};
+
+/* A stack: the frame it ends with and the stack it was called from. Node 0 is the empty stack. */
+struct profile_node {
+    uint32_t parent, frame;
+};
+
+struct profile_thread {
+    pid_t pid, native_id;
+    uint64_t thread_id;
+    const char *name; /* "main", the kernel's name, "thread" */
+    uint64_t samples;
+};
+
+/* How often a thread was seen in exactly that stack. */
+struct profile_count {
+    uint32_t node, thread;
+    uint64_t samples;
+};
+
+/* Ticks in a row in which a thread had the same stack, for formats that have a time axis. */
+struct profile_span {
+    uint32_t node, thread;
+    uint64_t first_tick, last_tick;
+};
+
+struct profile_stats {
+    uint64_t ticks;   /* walks that were made */
+    uint64_t samples; /* stacks that were counted */
+    uint64_t torn;    /* stacks that changed while they were read: not counted */
+    uint64_t late;    /* walks that began more than half a period after their time */
+    uint64_t missed;  /* walks that were left out because an earlier one took too long */
+    uint64_t dropped; /* stacks beyond a limit of the profile */
+    uint64_t cut;     /* stacks whose outermost calls are missing: too deep */
+};
+
+struct profile {
+    int64_t start_ns, duration_ns; /* wall clock; set by the recorder */
+    int64_t period_ns;
+    bool timeline; /* keep spans */
+    char title[256];
+    struct profile_stats stats;
+    VECTOR(struct profile_function) functions;
+    VECTOR(struct profile_frame) frames;
+    VECTOR(struct profile_node) nodes;
+    VECTOR(struct profile_thread) threads;
+    VECTOR(struct profile_count) counts;
+    VECTOR(struct profile_span) spans;
+    VECTOR(uint32_t) open_spans; /* by thread: index of its last span + 1 */
+    struct map function_ids, frame_ids, node_ids, thread_ids, count_ids;
+    struct arena texts;
+};
+
+/* 0 or -ENOMEM; profile_done() in both cases. */
+int profile_init(struct profile *p);
+void profile_done(struct profile *p);
+/* The number of a function; 0 or more, -ENOBUFS, -ENOMEM. */
+int64_t profile_add_function(struct profile *p, const char *name, const char *file, int first_line);
+int64_t profile_add_frame(struct profile *p, uint32_t function, int line);
+/* The stack `parent` with `frame` called from it. */
+int64_t profile_add_node(struct profile *p, uint32_t parent, uint32_t frame);
+int64_t profile_add_thread(struct profile *p, pid_t pid, const struct cpython_thread *t);
+/* Counts a stack once, at the present tick (stats.ticks). A torn one is only counted as torn. 0;
+ * -ENOBUFS (counted as dropped), -ENOMEM. */
+int profile_add_stack(struct profile *p, pid_t pid, const struct cpython_thread *t);
+
+/* ---- Sums ---- */
+
+struct profile_total {
+    uint32_t function;
+    uint64_t own, total; /* samples: at the end of the stack; anywhere in it, once per stack */
+};
+
+/* One row per function, most own samples first. The caller frees *ret. */
+int profile_totals(const struct profile *p, struct profile_total **ret, size_t *ret_n);
+/* The frames of a stack, outermost first, at most `room`: their number. */
+size_t profile_stack(const struct profile *p, uint32_t node, uint32_t *ret_frames, size_t room);
+
+#endif

@@ -1,0 +1,206 @@
+/* The schedule is absolute: a walk that took too long does not shift the later ones. */
+#include "profile/sampler.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define CHILDREN_EVERY_NS (NS_PER_S / 4)
+#define ROOT_EVERY_NS (10 * NS_PER_MS) /* a command that starts is looked at this often */
+#define FAILURES_MAX 10u /* walks in a row that read nothing: it may have become another program   \
+                          */
+#define OPEN_ATTEMPTS_MAX 20u /* a child that is no Python (yet) is tried this often */
+
+struct process {
+    pid_t pid;
+    struct cpython *c; /* NULL: not opened (yet) */
+    unsigned attempts, failures;
+    bool root, gone, seen;
+};
+
+struct sampler {
+    struct sampler_options options;
+    int64_t period_ns, start_ns, children_ns, roots_ns;
+    uint64_t next; /* number of the next walk */
+    struct cpython_sample sample;
+    VECTOR(struct process) processes;
+};
+
+int sampler_new(const struct sampler_options *options, struct sampler **ret) {
+    struct sampler *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return -ENOMEM;
+    s->options = *options;
+    if (s->options.rate < 1 || s->options.rate > SAMPLER_RATE_MAX) {
+        free(s);
+        return -EINVAL;
+    }
+    s->period_ns = NS_PER_S / options->rate;
+    cpython_sample_init(&s->sample);
+    *ret = s;
+    return 0;
+}
+
+void sampler_free(struct sampler *s) {
+    if (!s)
+        return;
+    vector_each(&s->processes, p) cpython_close(p->c);
+    vector_done(&s->processes);
+    cpython_sample_done(&s->sample);
+    free(s);
+}
+
+int sampler_add(struct sampler *s, pid_t pid, struct error *e) {
+    struct process p = {.pid = pid, .root = true};
+    int r = cpython_open(pid, &p.c, e);
+
+    if (r < 0)
+        return r;
+    r = vector_push(&s->processes, p, SAMPLER_PROCESSES_MAX);
+    if (r < 0) {
+        cpython_close(p.c);
+        return error_set(e, r, "too many processes");
+    }
+    return 0;
+}
+
+int sampler_watch(struct sampler *s, pid_t pid) {
+    struct process p = {.pid = pid, .root = true};
+
+    return vector_push(&s->processes, p, SAMPLER_PROCESSES_MAX);
+}
+
+size_t sampler_processes(const struct sampler *s) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->processes.n; i++)
+        n += s->processes.items[i].c != NULL;
+    return n;
+}
+
+void sampler_describe(const struct sampler *s, char *ret, size_t room) {
+    ret[0] = 0;
+    for (size_t i = 0; i < s->processes.n && !ret[0]; i++)
+        if (s->processes.items[i].c)
+            snprintf(ret, room, "Python %s, process %d", cpython_version(s->processes.items[i].c),
+                     (int) s->processes.items[i].pid);
+}
+
+int sampler_wait(struct sampler *s, int64_t most_ns, struct profile_stats *stats) {
+    int64_t now = clock_monotonic_ns();
+
+    if (s->start_ns == 0)
+        s->start_ns = now;
+    int64_t due = s->start_ns + (int64_t) s->next * s->period_ns;
+    int64_t until = due - now > most_ns ? now + most_ns : due;
+    if (until > now) {
+        struct timespec at = {until / NS_PER_S, until % NS_PER_S};
+        if (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+            return -EINTR;
+        now = clock_monotonic_ns();
+    }
+    if (until < due)
+        return -EAGAIN;
+    int64_t behind = now - due;
+    stats->late += behind > s->period_ns / 2;
+    uint64_t skipped = (uint64_t) (behind / s->period_ns);
+    stats->missed += skipped;
+    stats->ticks += skipped; /* ticks number the time axis; those left out keep their place */
+    s->next += skipped + 1;
+    return 0;
+}
+
+static int note_child(void *ctx, pid_t child) {
+    struct sampler *s = ctx;
+
+    vector_each(&s->processes, p) {
+        if (p->pid == child) {
+            p->seen = true;
+            return 0;
+        }
+    }
+    struct process p = {.pid = child, .seen = true};
+    return vector_push(&s->processes, p, SAMPLER_PROCESSES_MAX);
+}
+
+static void try_open(struct process *p) {
+    p->attempts++;
+    p->failures = 0;
+    if (cpython_open(p->pid, &p->c, NULL) < 0)
+        p->c = NULL;
+}
+
+/* Finds new children, opens those that have become a Python, forgets those that ended. */
+static void poll_children(struct sampler *s) {
+    size_t n = s->processes.n, kept = 0;
+
+    vector_each(&s->processes, p) p->seen = false;
+    for (size_t i = 0; i < n; i++)
+        if (s->processes.items[i].root)
+            process_descendants(s->processes.items[i].pid, note_child, s);
+    vector_each(&s->processes, p) {
+        if (!p->c && !p->gone && !p->root && p->attempts < OPEN_ATTEMPTS_MAX)
+            try_open(p);
+    }
+    for (size_t i = 0; i < s->processes.n; i++) {
+        struct process *p = &s->processes.items[i];
+        if (p->root || p->seen || p->c)
+            s->processes.items[kept++] = *p;
+    }
+    s->processes.n = kept;
+}
+
+static void look_around(struct sampler *s) {
+    int64_t now = clock_monotonic_ns();
+
+    if (now - s->roots_ns >= ROOT_EVERY_NS) {
+        s->roots_ns = now;
+        vector_each(&s->processes, p) {
+            if (p->root && !p->c && !p->gone)
+                try_open(p);
+        }
+    }
+    if (s->options.subprocesses && now - s->children_ns >= CHILDREN_EVERY_NS) {
+        s->children_ns = now;
+        poll_children(s);
+    }
+}
+
+static bool counts(const struct sampler_options *o, const struct cpython_thread *t) {
+    if (t->n_frames == 0 && !t->torn)
+        return false;
+    if (o->gil_only)
+        return t->holds_gil;
+    return o->include_idle || t->holds_gil || t->state != CPYTHON_SLEEPING;
+}
+
+static bool tick_process(struct sampler *s, struct process *p, sampler_fn *fn, void *ctx) {
+    int r = cpython_sample(p->c, &s->sample);
+
+    p->failures = r < 0 ? p->failures + 1 : 0;
+    if (r == -ESRCH || p->failures >= FAILURES_MAX) {
+        cpython_close(p->c);
+        p->c = NULL;
+        p->gone = r == -ESRCH;
+        p->attempts = 0;
+        return false;
+    }
+    for (size_t i = 0; r == 0 && i < s->sample.n_threads; i++)
+        if (counts(&s->options, &s->sample.threads[i]))
+            fn(ctx, p->pid, &s->sample.threads[i]);
+    return true;
+}
+
+int sampler_tick(struct sampler *s, struct profile_stats *stats, sampler_fn *fn, void *ctx) {
+    bool any = false;
+
+    stats->ticks++;
+    look_around(s);
+    vector_each(&s->processes, p) {
+        if (p->c && tick_process(s, p, fn, ctx))
+            any = true;
+    }
+    return any ? 0 : -ESRCH;
+}
