@@ -20,6 +20,7 @@ int command_run(int argc, char **argv);
 int command_dev(int argc, char **argv);
 int command_version(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 
 #endif

@@ -15,6 +15,7 @@ static const struct command commands[] = {
         {"query", cmd_query, "ask a server for services, traces, one trace, log lines"},
         {"sql", cmd_sql, "read-only SQL over a server's tables"},
         {"record", cmd_record, "profile a Python program: flame graph, pprof, speedscope"},
+        {"top", cmd_top, "where a running Python program spends its time, live"},
         {"dump", cmd_dump, "print the stacks of a running Python program"},
         {"version", command_version, "print the version"},
         {"help", command_help, "print this list"},

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,10 +155,11 @@ static void print_summary(const struct recording *r, size_t size) {
             (unsigned long long) s->samples, (double) r->profile.duration_ns / 1e9,
             (unsigned long long) s->torn, (unsigned long long) s->late,
             (unsigned long long) s->missed, (unsigned long long) s->dropped);
-    if (s->samples && profile_totals(&r->profile, &totals, &n) == 0) {
+    if (s->samples && profile_totals(&r->profile, false, &totals, &n) == 0) {
+        profile_sort_totals(totals, n);
         fprintf(stderr, "   own  total  function\n");
         for (size_t i = 0; i < n && i < TOP_ROWS && totals[i].own; i++) {
-            const struct profile_function *f = &r->profile.functions.items[totals[i].function];
+            const struct profile_function *f = &r->profile.functions.items[totals[i].id];
             fprintf(stderr, "%5.1f%% %5.1f%%  ",
                     100.0 * (double) totals[i].own / (double) s->samples,
                     100.0 * (double) totals[i].total / (double) s->samples);
@@ -295,6 +297,24 @@ static const struct format *choose_format(const struct record_settings *s) {
     return f;
 }
 
+/* Whether the file can be written: better known before an hour of recording than after it. */
+static int check_output(const char *path) {
+    struct stat st;
+
+    if (strcmp(path, "-") == 0)
+        return 0;
+    bool existed = stat(path, &st) == 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        fprintf(stderr, "varan record: cannot write %s: %s\n", path, error_name(-errno));
+        return -EACCES;
+    }
+    close(fd);
+    if (!existed)
+        unlink(path);
+    return 0;
+}
+
 static int check(const struct record_settings *s, bool command) {
     if (command != (s->pid != 0))
         return s->rate < 1 || s->rate > SAMPLER_RATE_MAX || s->pid > INT32_MAX ? -ERANGE : 0;
@@ -317,6 +337,8 @@ static int run(int argc, char **argv, struct arena *arena) {
         fprintf(stderr, "varan record: --rate is 1 to %u, --pid a process id\n", SAMPLER_RATE_MAX);
     if (bad < 0 || !(r.format = choose_format(&settings)))
         return EXIT_USAGE;
+    if (check_output(settings.output) < 0)
+        return EXIT_FAILED;
     status = record(&r, argv + result.rest);
     sampler_free(r.sampler);
     profile_done(&r.profile);

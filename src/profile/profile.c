@@ -185,6 +185,36 @@ size_t profile_stack(const struct profile *p, uint32_t node, uint32_t *ret_frame
     return n;
 }
 
+int profile_totals(const struct profile *p, bool lines, struct profile_total **ret, size_t *ret_n) {
+    size_t n = lines ? p->frames.n : p->functions.n;
+    struct profile_total *rows = calloc(n + 1, sizeof(*rows));
+    uint32_t *seen = calloc(n + 1, sizeof(*seen));
+
+    if (!rows || !seen) {
+        free(rows);
+        free(seen);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        rows[i].id = i;
+    for (uint32_t i = 0; i < p->counts.n; i++) {
+        const struct profile_count *c = &p->counts.items[i];
+        for (uint32_t at = c->node; at; at = p->nodes.items[at].parent) {
+            uint32_t frame = p->nodes.items[at].frame;
+            uint32_t id = lines ? frame : p->frames.items[frame].function;
+            if (at == c->node)
+                rows[id].own += c->samples;
+            if (seen[id] != i + 1) /* a recursive function counts once per stack */
+                rows[id].total += c->samples;
+            seen[id] = i + 1;
+        }
+    }
+    free(seen);
+    *ret = rows;
+    *ret_n = n;
+    return 0;
+}
+
 static int by_own(const void *a, const void *b) {
     const struct profile_total *x = a, *y = b;
 
@@ -192,34 +222,9 @@ static int by_own(const void *a, const void *b) {
         return x->own < y->own ? 1 : -1;
     if (x->total != y->total)
         return x->total < y->total ? 1 : -1;
-    return x->function < y->function ? -1 : x->function > y->function;
+    return x->id < y->id ? -1 : x->id > y->id;
 }
 
-int profile_totals(const struct profile *p, struct profile_total **ret, size_t *ret_n) {
-    struct profile_total *rows = calloc(p->functions.n + 1, sizeof(*rows));
-    uint32_t *seen = calloc(p->functions.n + 1, sizeof(*seen));
-
-    if (!rows || !seen) {
-        free(rows);
-        free(seen);
-        return -ENOMEM;
-    }
-    for (uint32_t i = 0; i < p->functions.n; i++)
-        rows[i].function = i;
-    for (uint32_t i = 0; i < p->counts.n; i++) {
-        const struct profile_count *c = &p->counts.items[i];
-        for (uint32_t at = c->node; at; at = p->nodes.items[at].parent) {
-            uint32_t f = p->frames.items[p->nodes.items[at].frame].function;
-            if (at == c->node)
-                rows[f].own += c->samples;
-            if (seen[f] != i + 1)
-                rows[f].total += c->samples;
-            seen[f] = i + 1;
-        }
-    }
-    free(seen);
-    qsort(rows, p->functions.n, sizeof(*rows), by_own);
-    *ret = rows;
-    *ret_n = p->functions.n;
-    return 0;
+void profile_sort_totals(struct profile_total *rows, size_t n) {
+    qsort(rows, n, sizeof(*rows), by_own);
 }

@@ -95,12 +95,14 @@ int profile_add_stack(struct profile *p, pid_t pid, const struct cpython_thread 
 /* ---- Sums ---- */
 
 struct profile_total {
-    uint32_t function;
+    uint32_t id;         /* of a function, or of a frame when lines are told apart */
     uint64_t own, total; /* samples: at the end of the stack; anywhere in it, once per stack */
 };
 
-/* One row per function, most own samples first. The caller frees *ret. */
-int profile_totals(const struct profile *p, struct profile_total **ret, size_t *ret_n);
+/* One row per function (or frame), in the order of their ids. The caller frees *ret. */
+int profile_totals(const struct profile *p, bool lines, struct profile_total **ret, size_t *ret_n);
+/* Most own samples first, then most in all. */
+void profile_sort_totals(struct profile_total *rows, size_t n);
 /* The frames of a stack, outermost first, at most `room`: their number. */
 size_t profile_stack(const struct profile *p, uint32_t node, uint32_t *ret_frames, size_t room);
 
