@@ -86,7 +86,7 @@ static const char *const harmless[] = {
         "password=",
         "password: null",
         "password=?",
-        "password=" M,
+        ("password=" M),
         "std::token::next a::b",
         "basic understanding of bearer instruments",
         "tokens=17 token_count=17",
