@@ -131,9 +131,7 @@ export function LogList(props: LogListProps) {
     return Math.max(120, frame.width - fixed);
   }, [frame.width, columnChars, columns.length, props.bare]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: measured heights belong to one width
   useMemo(() => measured.clear(), [bodyWidth, wrap]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `corrected` counts changes of `measured`
   const offsets = useMemo(() => {
     if (!wrap) {
       const flat = new Float64Array(records.length + 1);

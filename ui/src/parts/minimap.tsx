@@ -113,7 +113,6 @@ export function Minimap({ tree, critical, view, onView, format }: MinimapProps) 
   const share = (t: number) => ((t - extent.from) / length) * 100;
   const zoomed = view.to - view.from < length * 0.9999;
   return (
-    // biome-ignore lint/a11y/useAriaPropsForRole: the value is told as text
     <div
       class={`minimap ${zoomed ? "zoomed" : ""}`}
       style={{ height: `${MINIMAP_HEIGHT}px` }}

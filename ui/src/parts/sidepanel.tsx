@@ -74,7 +74,6 @@ export function SidePanel({ name, label, title, tools, onClose, children }: Side
 
   return (
     <aside class="sidepanel" aria-label={label} style={{ "--panel-width": `${width}px` }}>
-      {/* biome-ignore lint/a11y/useAriaPropsForRole: a splitter's value is its width */}
       <div
         class="sidepanel-edge"
         role="separator"

@@ -65,7 +65,6 @@ export function usePages<A, T>(
 
   const page = first.data ? read(first.data) : null;
   const mine = extra?.url === url ? extra : null;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `read` and `keyOf` are the same function each time
   const newest = useMemo(
     () => (first.data ? mergeRows(read(first.data).rows, mine?.rows ?? [], keyOf) : []),
     [first.data, mine],
