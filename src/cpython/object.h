@@ -3,8 +3,8 @@
 #define VARAN_CPYTHON_OBJECT_H
 
 #include "base/memory.h"
-#include "cpython/reader.h"
 #include "cpython/offsets.h"
+#include "cpython/reader.h"
 
 #define CPYTHON_TEXT_MAX 4096u /* code points of a string that is read */
 #define CPYTHON_LINE_TABLE_MAX (1u << 20)

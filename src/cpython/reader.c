@@ -13,8 +13,26 @@ static int read_process(void *ctx, uint64_t address, void *to, size_t size) {
     return (size_t) n == size ? 0 : -EFAULT;
 }
 
+static size_t read_process_many(void *ctx, const struct memory_part *parts, size_t n) {
+    struct iovec local[MEMORY_PARTS_MAX], remote[MEMORY_PARTS_MAX];
+    size_t done = 0;
+
+    if (n == 0)
+        return 0;
+    size_t i = 0;
+    do {
+        local[i] = (struct iovec){parts[i].to, parts[i].size};
+        remote[i] = (struct iovec){(void *) (uintptr_t) parts[i].address, parts[i].size};
+    } while (++i < n);
+    ssize_t size = process_vm_readv((pid_t) (intptr_t) ctx, local, n, remote, n, 0);
+    while (size > 0 && done < n && (size_t) size >= parts[done].size)
+        size -= (ssize_t) parts[done++].size;
+    return done;
+}
+
 struct memory_reader memory_reader_process(pid_t pid) {
-    return (struct memory_reader){.read = read_process, .ctx = (void *) (intptr_t) pid};
+    return (struct memory_reader){
+            .read = read_process, .read_many = read_process_many, .ctx = (void *) (intptr_t) pid};
 }
 
 int memory_read(struct memory_reader *r, uint64_t address, void *to, size_t size) {
@@ -23,4 +41,25 @@ int memory_read(struct memory_reader *r, uint64_t address, void *to, size_t size
     if (e < 0)
         r->failed++;
     return e;
+}
+
+size_t memory_read_many(struct memory_reader *r, const struct memory_part *parts, size_t n) {
+    size_t done = 0;
+
+    while (done < n) {
+        size_t most = n - done < MEMORY_PARTS_MAX ? n - done : MEMORY_PARTS_MAX, got = 0;
+        if (r->read_many) {
+            r->reads++;
+            got = r->read_many(r->ctx, parts + done, most);
+            r->failed += got < most;
+        } else {
+            while (got < most && memory_read(r, parts[done + got].address, parts[done + got].to,
+                                             parts[done + got].size) == 0)
+                got++;
+        }
+        done += got;
+        if (got < most)
+            break;
+    }
+    return done;
 }

@@ -2,8 +2,8 @@
 #ifndef VARAN_CPYTHON_RUNTIME_H
 #define VARAN_CPYTHON_RUNTIME_H
 
-#include "cpython/reader.h"
 #include "cpython/offsets.h"
+#include "cpython/reader.h"
 
 #include <limits.h>
 

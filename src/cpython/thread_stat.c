@@ -1,9 +1,30 @@
-/* /proc/PID/task/TID/stat. Any thread. */
+/* /proc/PID/task/TID/stat and schedstat. */
 #include "cpython/thread_stat.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
+
+static atomic_uint kept_files;
+
+void thread_files_init(struct thread_files *f, pid_t pid, pid_t tid) {
+    *f = (struct thread_files){.pid = pid, .tid = tid, .stat = -1, .schedstat = -1};
+}
+
+static void close_file(int *fd) {
+    if (*fd >= 0) {
+        close(*fd);
+        atomic_fetch_sub(&kept_files, 1);
+    }
+    *fd = -1;
+}
+
+void thread_files_done(struct thread_files *f) {
+    close_file(&f->stat);
+    close_file(&f->schedstat);
+}
 
 /* Reads a small file of /proc whole: bytes read, or a negative errno. */
 static ssize_t read_small(const char *path, char *to, size_t room) {
@@ -20,11 +41,33 @@ static ssize_t read_small(const char *path, char *to, size_t room) {
     return n;
 }
 
-int thread_read_stat(pid_t pid, pid_t tid, enum cpython_state *ret_state, char ret_name[16]) {
-    char path[64], text[512];
+/* The same through a file that stays open, while there are not too many of them. */
+static ssize_t read_kept(struct thread_files *f, int *fd, const char *name, char *to, size_t room) {
+    char path[80];
 
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int) pid, (int) tid);
-    if (read_small(path, text, sizeof(text)) <= 0)
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int) f->pid, (int) f->tid, name);
+    if (*fd < 0 && atomic_load(&kept_files) >= THREAD_FILES_MAX)
+        return read_small(path, to, room);
+    if (*fd < 0) {
+        *fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (*fd < 0)
+            return -errno;
+        atomic_fetch_add(&kept_files, 1);
+    }
+    ssize_t n = pread(*fd, to, room - 1, 0);
+    if (n < 0) {
+        n = -errno;
+        close_file(fd);
+        return n;
+    }
+    to[n] = 0;
+    return n;
+}
+
+int thread_read_stat(struct thread_files *f, enum cpython_state *ret_state, char ret_name[16]) {
+    char text[512];
+
+    if (read_kept(f, &f->stat, "stat", text, sizeof(text)) <= 0)
         return -ESRCH;
     char *begin = strchr(text, '('), *end = strrchr(text, ')');
     if (!begin || !end || end < begin || end[1] != ' ')
@@ -35,6 +78,33 @@ int thread_read_stat(pid_t pid, pid_t tid, enum cpython_state *ret_state, char r
     ret_name[n] = 0;
     /* R runs; D waits for the disk, which profilers count as work; S, T, t and the rest wait */
     *ret_state = end[2] == 'R' || end[2] == 'D' ? CPYTHON_RUNNING : CPYTHON_SLEEPING;
+    return 0;
+}
+
+uint64_t thread_read_runs(struct thread_files *f) {
+    char text[128];
+    ssize_t n = read_kept(f, &f->schedstat, "schedstat", text, sizeof(text));
+    struct slice rest = slice_new(text, n > 0 ? (size_t) n : 0);
+    uint64_t runs = 0;
+
+    slice_cut(&rest, ' '); /* time on the processor, time waiting for it, times it got it */
+    slice_cut(&rest, ' ');
+    return slice_to_u64(slice_trim(rest), &runs) == 0 ? runs : 0;
+}
+
+pid_t thread_native_id(struct memory_reader *m, pid_t pid, uint64_t pthread) {
+    /* struct pthread: glibc on x86-64, glibc on arm64, musl on x86-64 */
+    static const uint32_t places[] = {720, 208, 48};
+    char path[64];
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        int32_t tid = 0;
+        if (memory_read(m, pthread + places[i], &tid, 4) < 0 || tid <= 0)
+            continue;
+        snprintf(path, sizeof(path), "/proc/%d/task/%d", (int) pid, (int) tid);
+        if (access(path, F_OK) == 0)
+            return tid;
+    }
     return 0;
 }
 

@@ -1,11 +1,28 @@
-/* What the kernel says of a target's threads. Internal to cpython/. */
+/* What the kernel says of a target's threads. Internal to cpython/; one owner at a time. */
 #ifndef VARAN_CPYTHON_THREADS_H
 #define VARAN_CPYTHON_THREADS_H
 
 #include "cpython/cpython.h"
+#include "cpython/reader.h"
 
-/* State and name of one thread from /proc/PID/task/TID/stat: 0, -ESRCH when it is gone. */
-int thread_read_stat(pid_t pid, pid_t tid, enum cpython_state *ret_state, char ret_name[16]);
+/* Files of /proc/PID/task/TID that are kept open: reading one anew costs a third of opening it. */
+struct thread_files {
+    pid_t pid, tid;
+    int stat, schedstat; /* -1: not open */
+};
+
+#define THREAD_FILES_MAX 512u /* of this process, all targets together */
+
+void thread_files_init(struct thread_files *f, pid_t pid, pid_t tid);
+void thread_files_done(struct thread_files *f);
+/* State and name of the thread: 0, -ESRCH when it is gone. */
+int thread_read_stat(struct thread_files *f, enum cpython_state *ret_state, char ret_name[16]);
+/* How often the thread was put on a processor: 0 when the kernel does not tell. While it stays the
+ * same, a thread that slept has not run. */
+uint64_t thread_read_runs(struct thread_files *f);
+/* The kernel's id of a thread by its C library's structure (pthread_self() is its address), for
+ * versions of CPython that do not keep it: 0 when it is not found. */
+pid_t thread_native_id(struct memory_reader *m, pid_t pid, uint64_t pthread);
 /* Whether the process still exists and is no zombie. */
 bool process_alive(pid_t pid);
 

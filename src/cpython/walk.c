@@ -1,59 +1,87 @@
 /*
- * The walk: interpreters → threads → frames → code objects. A stack is read while its thread runs;
- * after the walk the thread's frame pointer and the top frame are read again, and a stack that
- * changed is walked once more, then marked as torn. Code objects are kept by address and verified
- * by two of their pointers against reuse of the memory.
+ * The walk: interpreters → threads → stacks. What is known of a thread is kept between walks. A
+ * thread that slept when its stack was read, and that the kernel has not run since, still has that
+ * stack: it costs one read of its run count. The thread states are read together, in one call.
  */
-#include "base/vector.h"
+#include "base/clock.h"
 #include "cpython/cpython.h"
-#include "cpython/lines.h"
-#include "cpython/object.h"
+#include "cpython/open.h"
 #include "cpython/runtime.h"
+#include "cpython/stack.h"
 #include "cpython/thread_stat.h"
 
-#include <signal.h>
-
-#define CODES_MAX 200000u /* kept; beyond it the cache starts over */
-#define CODES_BYTES_MAX (256u << 20)
-#define SAMPLE_BYTES_MAX (256u << 20)
-#define FRAME_BYTES_MAX 512u
-#define CODE_BYTES_MAX 1024u
+#define SAMPLE_BYTES_MAX ((size_t) 256 << 20)
 #define THREAD_BYTES_MAX 4096u
 
-enum { OWNER_THREAD = 0, OWNER_GENERATOR = 1, OWNER_FRAME_OBJECT = 2 };
+struct known_thread {
+    uint64_t address, thread_id;
+    pid_t native_id;
+    struct thread_files files;
+    struct stack stack;
+    enum cpython_state state;
+    char name[16];
+    uint64_t runs;      /* 0: not known, the stack must be walked */
+    bool slept;         /* `stack` was read while the thread slept, whole and consistent */
+    bool read_ahead;    /* `raw` is of this walk */
+    uint64_t last_walk; /* that met the thread */
+    uint8_t *raw;       /* its thread state */
+};
 
 struct cpython {
     pid_t pid;
     struct memory_reader memory;
     struct cpython_runtime runtime;
-    struct map codes; /* address → struct cpython_code */
-    struct arena texts;
+    struct stack_reader reader;
+    VECTOR(struct known_thread *) known;
+    size_t expected; /* index in `known` of the thread that is probably next in the list */
     struct cpython_stats stats;
 };
 
-int cpython_open(pid_t pid, struct cpython **ret, struct error *e) {
+int cpython_open_reader(pid_t pid, struct memory_reader memory,
+                        const struct cpython_runtime *runtime, struct cpython **ret) {
     struct cpython *c = calloc(1, sizeof(*c));
 
     if (!c)
-        return error_set(e, -ENOMEM, "out of memory");
+        return -ENOMEM;
     c->pid = pid;
-    c->memory = memory_reader_process(pid);
-    int r = cpython_runtime_find(pid, &c->memory, &c->runtime, e);
-    if (r < 0) {
-        free(c);
-        return r;
+    c->memory = memory;
+    c->runtime = *runtime;
+    c->reader.memory = &c->memory;
+    c->reader.offsets = &c->runtime.offsets;
+    codes_init(&c->reader.codes, &c->memory, &c->runtime.offsets);
+    if (pages_init(&c->reader.pages, &c->memory) < 0) {
+        cpython_close(c);
+        return -ENOMEM;
     }
-    map_init(&c->codes, CODES_MAX, CODES_BYTES_MAX);
-    arena_init(&c->texts, CODES_BYTES_MAX);
     *ret = c;
     return 0;
+}
+
+int cpython_open(pid_t pid, struct cpython **ret, struct error *e) {
+    struct memory_reader memory = memory_reader_process(pid);
+    struct cpython_runtime runtime;
+    int r = cpython_runtime_find(pid, &memory, &runtime, e);
+
+    if (r < 0)
+        return r;
+    r = cpython_open_reader(pid, memory, &runtime, ret);
+    return r < 0 ? error_set(e, r, "out of memory") : 0;
+}
+
+static void free_known(struct known_thread *k) {
+    thread_files_done(&k->files);
+    stack_done(&k->stack);
+    free(k->raw);
+    free(k);
 }
 
 void cpython_close(struct cpython *c) {
     if (!c)
         return;
-    map_done(&c->codes);
-    arena_done(&c->texts);
+    vector_each(&c->known, k) free_known(*k);
+    vector_done(&c->known);
+    codes_done(&c->reader.codes);
+    pages_done(&c->reader.pages);
     free(c);
 }
 
@@ -82,180 +110,6 @@ void cpython_sample_done(struct cpython_sample *s) {
     s->n_threads = 0;
 }
 
-/* Reads a code object whole. NULL when it is none (any more). */
-static struct cpython_code *load_code(struct cpython *c, uint64_t address, const uint8_t *raw) {
-    const struct cpython_offsets *o = &c->runtime.offsets;
-    struct cpython_code *code = arena_new(&c->texts, struct cpython_code);
-    uint64_t name =
-            field_u64(raw, o->code.size, o->code.qualname ? o->code.qualname : o->code.name);
-
-    if (!code)
-        return NULL;
-    code->address = address;
-    code->check[0] = field_u64(raw, o->code.size, o->code.name);
-    code->check[1] = field_u64(raw, o->code.size, o->code.line_table);
-    code->first_line = (int) field_u32(raw, o->code.size, o->code.first_line);
-    code->file = cpython_read_text(&c->memory, o, field_u64(raw, o->code.size, o->code.filename),
-                                   &c->texts);
-    code->name = cpython_read_text(&c->memory, o, name, &c->texts);
-    code->line_table = cpython_read_bytes(&c->memory, o, code->check[1], &c->texts);
-    if (o->code.instructions)
-        code->instructions = address + o->code.instructions;
-    return code->file && code->name && code->line_table.data ? code : NULL;
-}
-
-/* The code object at that address, from the cache when it is still the same one. */
-static const struct cpython_code *find_code(struct cpython *c, uint64_t address) {
-    const struct cpython_offsets *o = &c->runtime.offsets;
-    uint8_t raw[CODE_BYTES_MAX];
-    struct map_entry *e = map_get(&c->codes, slice_new(&address, 8));
-
-    if (o->code.size > sizeof(raw) || memory_read(&c->memory, address, raw, o->code.size) < 0)
-        return NULL;
-    if (e) {
-        const struct cpython_code *code = e->pointer;
-        if (code->check[0] == field_u64(raw, o->code.size, o->code.name) &&
-            code->check[1] == field_u64(raw, o->code.size, o->code.line_table) &&
-            code->first_line == (int) field_u32(raw, o->code.size, o->code.first_line))
-            return code;
-    }
-    struct cpython_code *code = load_code(c, address, raw);
-    if (!code)
-        return NULL;
-    e = map_put(&c->codes, slice_new(&address, 8), NULL);
-    if (e)
-        e->pointer = code;
-    return code;
-}
-
-struct stack {
-    uint64_t top, top_previous, top_instruction;
-    VECTOR(struct cpython_frame) frames;
-    bool cut;
-};
-
-/* Where in its code a frame stands, in bytes from the first instruction. */
-static int64_t frame_offset(const struct cpython_offsets *o, const struct cpython_code *code,
-                            const uint8_t *raw) {
-    if (o->minor >= 11)
-        return (int64_t) (field_u64(raw, o->frame.size, o->frame.instruction) - code->instructions);
-    int64_t last = (int32_t) field_u32(raw, o->frame.size, o->frame.instruction);
-    return o->minor == 10 ? last * 2 : last; /* counted in instructions since 3.10 */
-}
-
-/* Whether the interpreter frame runs Python code, and not C code between two interpreters. */
-static bool is_python(const struct cpython_offsets *o, const uint8_t *raw) {
-    if (o->minor < 11)
-        return true;
-    uint8_t owner = raw[o->frame.owner];
-    return owner == OWNER_THREAD || owner == OWNER_GENERATOR || owner == OWNER_FRAME_OBJECT;
-}
-
-static int add_frame(struct cpython *c, const uint8_t *raw, struct stack *s) {
-    const struct cpython_offsets *o = &c->runtime.offsets;
-    uint64_t address = field_u64(raw, o->frame.size, o->frame.code);
-
-    if (o->minor >= 14)
-        address &= ~UINT64_C(3); /* a stack reference: its low bits are tags */
-    const struct cpython_code *code = address ? find_code(c, address) : NULL;
-    if (!code)
-        return 0; /* None, or gone meanwhile; the check after the walk tells the second */
-    int line = o->free_threaded && o->minor >= 14
-                       ? code->first_line /* its bytecode is a copy of the thread's own */
-                       : cpython_line(o->minor, code->line_table, code->first_line,
-                                      frame_offset(o, code, raw));
-    struct cpython_frame frame = {code, line};
-    return vector_push(&s->frames, frame, CPYTHON_FRAMES_MAX);
-}
-
-static int walk_frames(struct cpython *c, uint64_t frame, struct stack *s) {
-    const struct cpython_offsets *o = &c->runtime.offsets;
-    uint8_t raw[FRAME_BYTES_MAX];
-
-    s->frames.n = 0;
-    s->top = frame;
-    s->cut = false;
-    for (unsigned depth = 0; frame; depth++) {
-        if (depth >= 2 * CPYTHON_FRAMES_MAX) {
-            s->cut = true;
-            break;
-        }
-        if (memory_read(&c->memory, frame, raw, o->frame.size) < 0)
-            return -EIO;
-        uint64_t previous = field_u64(raw, o->frame.size, o->frame.previous);
-        if (depth == 0) {
-            s->top_previous = previous;
-            s->top_instruction = field_u64(raw, o->frame.size, o->frame.instruction);
-        }
-        int r = is_python(o, raw) ? add_frame(c, raw, s) : 0;
-        if (r == -ENOBUFS) {
-            s->cut = true;
-            break;
-        }
-        if (r < 0)
-            return r;
-        if (previous == frame)
-            return -EIO;
-        frame = previous;
-    }
-    return 0;
-}
-
-/* The innermost frame of a thread state: 0 when there is none. */
-static int current_frame(struct cpython *c, uint64_t thread, uint64_t *ret) {
-    const struct cpython_offsets *o = &c->runtime.offsets;
-    uint64_t at = thread + o->thread.frame;
-
-    if (o->thread.cframe) {
-        if (memory_read_u64(&c->memory, thread + o->thread.cframe, &at) < 0 || !at)
-            return -EIO;
-        at += o->thread.cframe_frame;
-    }
-    return memory_read_u64(&c->memory, at, ret);
-}
-
-/* Whether the stack still looks as it did when the walk began. */
-static bool unchanged(struct cpython *c, uint64_t thread, const struct stack *s) {
-    const struct cpython_offsets *o = &c->runtime.offsets;
-    uint8_t raw[FRAME_BYTES_MAX];
-    uint64_t frame;
-
-    if (current_frame(c, thread, &frame) < 0 || frame != s->top)
-        return false;
-    if (!frame)
-        return true;
-    return memory_read(&c->memory, frame, raw, o->frame.size) == 0 &&
-           field_u64(raw, o->frame.size, o->frame.previous) == s->top_previous;
-}
-
-static int walk_thread(struct cpython *c, struct cpython_sample *sample, uint64_t address,
-                       struct stack *s, struct cpython_thread *t) {
-    bool consistent = false;
-
-    c->stats.stacks++;
-    for (unsigned attempt = 0; attempt < 2 && !consistent; attempt++) {
-        uint64_t frame;
-        if (current_frame(c, address, &frame) < 0)
-            return 0; /* the thread has ended */
-        int r = walk_frames(c, frame, s);
-        if (r == -ENOMEM)
-            return r;
-        consistent = r == 0 && unchanged(c, address, s);
-    }
-    if (!consistent) {
-        t->torn = true;
-        c->stats.torn++;
-    }
-    t->cut = s->cut;
-    t->frames = arena_array(&sample->arena, struct cpython_frame, s->frames.n);
-    if (!t->frames)
-        return -ENOMEM;
-    if (s->frames.n)
-        memcpy((void *) (uintptr_t) t->frames, s->frames.items, s->frames.n * sizeof(*t->frames));
-    t->n_frames = s->frames.n;
-    return 0;
-}
-
 /* The thread state that holds the GIL of that interpreter; 0: none or not known. */
 static uint64_t gil_holder(struct cpython *c, uint64_t interpreter) {
     const struct cpython_offsets *o = &c->runtime.offsets;
@@ -279,33 +133,156 @@ struct walk {
     struct cpython *c;
     struct cpython_sample *sample;
     VECTOR(struct cpython_thread) threads;
-    struct stack stack;
+    int64_t now_ns;
 };
+
+/* ---- What is known of threads ---- */
+
+/* Reads the states of all threads that the last walk met, in as few calls as can be. */
+static void read_ahead(struct cpython *c) {
+    struct memory_part parts[MEMORY_PARTS_MAX];
+    size_t at = 0;
+
+    while (at < c->known.n) {
+        size_t n = 0;
+        for (; n < MEMORY_PARTS_MAX && at + n < c->known.n; n++) {
+            struct known_thread *k = c->known.items[at + n];
+            parts[n] = (struct memory_part){k->address, k->raw, c->runtime.offsets.thread.size};
+            k->read_ahead = false;
+        }
+        size_t done = memory_read_many(&c->memory, parts, n);
+        for (size_t i = 0; i < done; i++)
+            c->known.items[at + i]->read_ahead = true;
+        at += done < n ? done + 1 : n; /* a thread that is gone: go on behind it */
+    }
+}
+
+static struct known_thread *new_known(struct cpython *c, uint64_t address) {
+    struct known_thread *k = calloc(1, sizeof(*k));
+
+    if (!k)
+        return NULL;
+    k->address = address;
+    k->raw = malloc(c->runtime.offsets.thread.size);
+    thread_files_init(&k->files, c->pid, 0);
+    if (!k->raw || vector_push(&c->known, k, CPYTHON_THREADS_MAX) < 0) {
+        free_known(k);
+        return NULL;
+    }
+    return k;
+}
+
+/* Threads are met in the order of the last walk, so the search is short. */
+static struct known_thread *find_known(struct cpython *c, uint64_t address) {
+    for (size_t i = 0; i < c->known.n; i++) {
+        size_t at = (c->expected + i) % c->known.n;
+        if (c->known.items[at]->address == address) {
+            c->expected = at + 1;
+            return c->known.items[at];
+        }
+    }
+    return new_known(c, address);
+}
+
+/* Takes over who the thread is; another one at the same address begins anew. */
+static void identify(struct cpython *c, struct known_thread *k) {
+    const struct cpython_offsets *o = &c->runtime.offsets;
+    uint64_t id = field_u64(k->raw, o->thread.size, o->thread.thread_id);
+    pid_t native = o->thread.native_id
+                           ? (pid_t) field_u64(k->raw, o->thread.size, o->thread.native_id)
+                           : k->native_id;
+
+    if (id == k->thread_id && native == k->native_id && native > 0)
+        return;
+    if (!o->thread.native_id)
+        native = thread_native_id(&c->memory, c->pid, id);
+    thread_files_done(&k->files);
+    thread_files_init(&k->files, c->pid, native > 0 ? native : 0);
+    k->thread_id = id;
+    k->native_id = native > 0 ? native : 0;
+    k->runs = 0;
+    k->slept = false;
+    k->name[0] = 0;
+}
+
+static void forget_ended(struct cpython *c) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < c->known.n; i++)
+        if (c->known.items[i]->last_walk == c->stats.walks)
+            c->known.items[kept++] = c->known.items[i];
+        else
+            free_known(c->known.items[i]);
+    c->known.n = kept;
+}
+
+/* ---- The walk ---- */
+
+/* The stack as it is now: read, or known to be the last one. The run count is read first, then the
+ * state, then the stack: whatever wakes the thread after the first changes the count. */
+static int look(struct walk *w, struct known_thread *k, bool *ret_torn) {
+    uint64_t runs = k->native_id ? thread_read_runs(&k->files) : 0;
+
+    *ret_torn = false;
+    if (runs && runs == k->runs && k->slept)
+        return 0;
+    if (!k->native_id || thread_read_stat(&k->files, &k->state, k->name) < 0)
+        k->state = CPYTHON_UNKNOWN;
+    int r = stack_walk(&w->c->reader, k->address, w->now_ns, &k->stack);
+    if (r == -EIO)
+        k->stack.now.frames.n = k->stack.now.lined.n = 0; /* the thread has ended */
+    *ret_torn = r == -EAGAIN;
+    k->slept = r == 0 && k->state == CPYTHON_SLEEPING;
+    k->runs = runs;
+    return r == -ENOMEM ? r : 0;
+}
+
+static int add_thread(struct walk *w, struct known_thread *k, int64_t interpreter, bool holds_gil) {
+    struct cpython_thread t = {.interpreter = interpreter, .holds_gil = holds_gil};
+    size_t n;
+
+    w->c->stats.stacks++;
+    int r = look(w, k, &t.torn);
+    if (r < 0)
+        return r;
+    w->c->stats.torn += t.torn;
+    n = k->stack.now.frames.n;
+    struct cpython_frame *frames = arena_alloc(&w->sample->arena, n * sizeof(*frames));
+    if (!frames)
+        return -ENOMEM;
+    if (n)
+        memcpy(frames, k->stack.now.frames.items, n * sizeof(*frames));
+    t.frames = frames;
+    t.n_frames = n;
+    t.thread_id = k->thread_id;
+    t.native_id = k->native_id;
+    t.state = k->state;
+    t.cut = k->stack.cut;
+    memcpy(t.name, k->name, sizeof(t.name));
+    return vector_push(&w->threads, t, CPYTHON_THREADS_MAX);
+}
 
 static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
     struct cpython *c = w->c;
     const struct cpython_offsets *o = &c->runtime.offsets;
-    uint8_t raw[THREAD_BYTES_MAX];
     uint64_t holder = gil_holder(c, interpreter), thread;
 
     if (memory_read_u64(&c->memory, interpreter + o->interpreter.threads_head, &thread) < 0)
         return -EIO;
     for (unsigned n = 0; thread && n < CPYTHON_THREADS_MAX; n++) {
-        struct cpython_thread t = {.interpreter = id, .state = CPYTHON_UNKNOWN};
-        if (memory_read(&c->memory, thread, raw, o->thread.size) < 0)
+        struct known_thread *k = find_known(c, thread);
+        if (!k)
+            return -ENOMEM;
+        if (k->last_walk == c->stats.walks)
+            break; /* met already: the list changed into a circle under us */
+        if (!k->read_ahead && memory_read(&c->memory, thread, k->raw, o->thread.size) < 0)
             break; /* the list changed under us: what was found stands */
-        t.thread_id = field_u64(raw, o->thread.size, o->thread.thread_id);
-        t.holds_gil = thread == holder;
-        if (o->thread.native_id)
-            t.native_id = (pid_t) field_u64(raw, o->thread.size, o->thread.native_id);
-        if (t.native_id <= 0 || thread_read_stat(c->pid, t.native_id, &t.state, t.name) < 0)
-            t.state = CPYTHON_UNKNOWN;
-        int r = walk_thread(c, w->sample, thread, &w->stack, &t);
-        if (r == 0)
-            r = vector_push(&w->threads, t, CPYTHON_THREADS_MAX);
+        k->last_walk = c->stats.walks;
+        identify(c, k);
+        int r = add_thread(w, k, id, thread == holder);
         if (r < 0)
             return r;
-        thread = field_u64(raw, o->thread.size, o->thread.next);
+        thread = field_u64(k->raw, o->thread.size, o->thread.next);
     }
     return 0;
 }
@@ -332,13 +309,16 @@ static int walk_interpreters(struct walk *w) {
 }
 
 int cpython_sample(struct cpython *c, struct cpython_sample *s) {
-    struct walk w = {.c = c, .sample = s};
+    struct walk w = {.c = c, .sample = s, .now_ns = clock_monotonic_ns()};
 
     arena_clear(&s->arena);
     s->threads = NULL;
     s->n_threads = 0;
     c->stats.walks++;
+    c->expected = 0;
+    read_ahead(c);
     int r = walk_interpreters(&w);
+    forget_ended(c);
     if (r == 0) {
         s->threads = arena_array(&s->arena, struct cpython_thread, w.threads.n);
         if (!s->threads)
@@ -348,6 +328,5 @@ int cpython_sample(struct cpython *c, struct cpython_sample *s) {
         s->n_threads = s->threads ? w.threads.n : 0;
     }
     vector_done(&w.threads);
-    vector_done(&w.stack.frames);
     return r;
 }

@@ -1,0 +1,38 @@
+/*
+ * A snapshot of a target's pages: frames lie close together, so one read of a page spares many
+ * small ones, and what one page holds was true at one moment. One owner at a time; internal to
+ * cpython/.
+ */
+#ifndef VARAN_CPYTHON_PAGES_H
+#define VARAN_CPYTHON_PAGES_H
+
+#include "cpython/reader.h"
+
+#define PAGE_BYTES 4096u
+#define PAGES_KEPT 64u   /* a power of two */
+#define PAGES_HINTED 16u /* pages that one stack wanted, to be read ahead the next time */
+
+struct page_hints {
+    uint64_t addresses[PAGES_HINTED];
+    unsigned n;
+};
+
+struct pages {
+    struct memory_reader *memory;
+    uint64_t addresses[PAGES_KEPT]; /* 0: free */
+    uint8_t (*data)[PAGE_BYTES];
+};
+
+/* 0 or -ENOMEM. */
+int pages_init(struct pages *p, struct memory_reader *memory);
+void pages_done(struct pages *p);
+/* Forgets everything that was read. */
+void pages_clear(struct pages *p);
+/* Clears, then reads `first` parts and the hinted pages in one call; true when all `n_first` parts
+ * were read (pages that are gone do not matter). */
+bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_first,
+                 struct page_hints *hints);
+/* As memory_read(), from the pages; notes the page in `hints`, which may be NULL. */
+int pages_read(struct pages *p, uint64_t address, void *to, size_t size, struct page_hints *hints);
+
+#endif

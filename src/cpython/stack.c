@@ -1,0 +1,199 @@
+/*
+ * The thread's frame pointer and the pages that the last walk needed are read by one call, so that
+ * a stack costs two or three calls, the check at the end included. Whether the stack changed
+ * meanwhile is told by the frame pointer and the top frame's caller and code.
+ */
+#include "cpython/stack.h"
+
+#include "cpython/lines.h"
+
+#include <errno.h>
+
+#define FRAME_BYTES_MAX 512u
+
+enum { OWNER_THREAD = 0, OWNER_GENERATOR = 1, OWNER_FRAME_OBJECT = 2 };
+
+struct top {
+    uint64_t frame, previous, code;
+};
+
+void stack_done(struct stack *s) {
+    vector_done(&s->raw);
+    vector_done(&s->now.frames);
+    vector_done(&s->now.lined);
+    vector_done(&s->before.frames);
+    vector_done(&s->before.lined);
+}
+
+static uint64_t code_of(const struct cpython_offsets *o, const uint8_t *raw) {
+    uint64_t code = field_u64(raw, o->frame.size, o->frame.code);
+
+    return o->minor >= 14 ? code & ~UINT64_C(3) : code; /* a stack reference: low bits are tags */
+}
+
+/* Whether the interpreter frame runs Python code, and not C code between two interpreters. */
+static bool is_python(const struct cpython_offsets *o, const uint8_t *raw) {
+    if (o->minor < 11)
+        return true;
+    uint8_t owner = raw[o->frame.owner];
+    return owner == OWNER_THREAD || owner == OWNER_GENERATOR || owner == OWNER_FRAME_OBJECT;
+}
+
+/* Reads the thread's innermost frame pointer, together with the pages of the last walk. */
+static int begin(struct stack_reader *r, uint64_t thread, struct stack *s, uint64_t *ret) {
+    const struct cpython_offsets *o = r->offsets;
+    uint64_t cframe = 0, frame = 0;
+
+    if (!o->thread.cframe) {
+        const struct memory_part part = {thread + o->thread.frame, &frame, 8};
+        if (!pages_begin(&r->pages, &part, 1, &s->hints))
+            return -EIO;
+        *ret = frame;
+        return 0;
+    }
+    const struct memory_part parts[] = {
+            {thread + o->thread.cframe, &cframe, 8},
+            {s->cframe + o->thread.cframe_frame, &frame, 8},
+    };
+    if (s->cframe && pages_begin(&r->pages, parts, 2, &s->hints) && cframe == s->cframe) {
+        *ret = frame;
+        return 0;
+    }
+    pages_clear(&r->pages);
+    if (memory_read_u64(r->memory, thread + o->thread.cframe, &cframe) < 0 ||
+        memory_read_u64(r->memory, cframe + o->thread.cframe_frame, &frame) < 0)
+        return -EIO;
+    s->cframe = cframe;
+    *ret = frame;
+    return 0;
+}
+
+static int walk_frames(struct stack_reader *r, struct stack *s, struct top *top) {
+    const struct cpython_offsets *o = r->offsets;
+    uint8_t raw[FRAME_BYTES_MAX];
+    uint64_t frame = top->frame;
+
+    s->raw.n = 0;
+    s->cut = false;
+    for (unsigned depth = 0; frame; depth++) {
+        if (depth >= 2 * CPYTHON_FRAMES_MAX) {
+            s->cut = true;
+            break;
+        }
+        if (pages_read(&r->pages, frame, raw, o->frame.size, &s->hints) < 0)
+            return -EIO;
+        uint64_t previous = field_u64(raw, o->frame.size, o->frame.previous);
+        struct raw_frame f = {code_of(o, raw),
+                              o->minor >= 11 ? field_u64(raw, o->frame.size, o->frame.instruction)
+                                             : field_u32(raw, o->frame.size, o->frame.instruction)};
+        if (depth == 0) {
+            top->previous = previous;
+            top->code = f.code;
+        }
+        int e = is_python(o, raw) && f.code ? vector_push(&s->raw, f, CPYTHON_FRAMES_MAX) : 0;
+        if (e == -ENOBUFS) {
+            s->cut = true;
+            break;
+        }
+        if (e < 0)
+            return e;
+        if (previous == frame)
+            return -EIO;
+        frame = previous;
+    }
+    return 0;
+}
+
+/* Whether the stack still looks as it did when the walk began. */
+static bool unchanged(struct stack_reader *r, uint64_t thread, const struct stack *s,
+                      const struct top *top) {
+    const struct cpython_offsets *o = r->offsets;
+    uint8_t raw[FRAME_BYTES_MAX];
+    uint64_t frame = 0, cframe = 0;
+    struct memory_part parts[3];
+    size_t n = 0;
+
+    if (o->thread.cframe) {
+        parts[n++] = (struct memory_part){thread + o->thread.cframe, &cframe, 8};
+        parts[n++] = (struct memory_part){s->cframe + o->thread.cframe_frame, &frame, 8};
+    } else {
+        parts[n++] = (struct memory_part){thread + o->thread.frame, &frame, 8};
+    }
+    if (top->frame)
+        parts[n++] = (struct memory_part){top->frame, raw, o->frame.size};
+    if (memory_read_many(r->memory, parts, n) < n || frame != top->frame ||
+        (o->thread.cframe && cframe != s->cframe))
+        return false;
+    return !top->frame || (field_u64(raw, o->frame.size, o->frame.previous) == top->previous &&
+                           code_of(o, raw) == top->code);
+}
+
+/* Where in its code a frame stands, in bytes from the first instruction. */
+static int64_t offset_of(const struct cpython_offsets *o, const struct cpython_code *code,
+                         uint64_t instruction) {
+    if (o->minor >= 11)
+        return (int64_t) (instruction - code->instructions);
+    int64_t last = (int32_t) instruction;
+    return o->minor == 10 ? last * 2 : last; /* counted in instructions since 3.10 */
+}
+
+static int line_of(const struct cpython_offsets *o, const struct cpython_code *code,
+                   uint64_t instruction) {
+    if (o->free_threaded && o->minor >= 14)
+        return code->first_line; /* its bytecode is a copy of the thread's own */
+    return cpython_line(o->minor, code->line_table, code->first_line,
+                        offset_of(o, code, instruction));
+}
+
+/* Code objects and lines of the raw frames. Lines that were found by the last walk at the same
+ * depth from the bottom are taken from it: most of a stack stands still. */
+static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
+    struct resolved old = s->now;
+    uint64_t codes[CODES_AT_ONCE];
+    int e = 0;
+
+    for (size_t i = 0; i < s->raw.n; i += CODES_AT_ONCE) {
+        size_t n = s->raw.n - i < CODES_AT_ONCE ? s->raw.n - i : CODES_AT_ONCE;
+        for (size_t k = 0; k < n; k++)
+            codes[k] = s->raw.items[i + k].code;
+        codes_refresh(&r->codes, codes, n, now_ns);
+    }
+    s->now = s->before;
+    s->before = old;
+    s->now.frames.n = s->now.lined.n = 0;
+    for (size_t i = 0; e == 0 && i < s->raw.n; i++) {
+        const struct raw_frame *f = &s->raw.items[i];
+        const struct cpython_code *code = codes_find(&r->codes, f->code);
+        size_t below = s->raw.n - i; /* this frame and those that called it */
+        const struct cpython_frame *known =
+                below <= old.frames.n ? &old.frames.items[old.frames.n - below] : NULL;
+        const struct raw_frame *at = known ? &old.lined.items[old.frames.n - below] : NULL;
+        if (!code)
+            continue; /* None, or gone meanwhile */
+        bool same = at && at->code == f->code && at->instruction == f->instruction &&
+                    known->code == code;
+        struct cpython_frame frame = {code, same ? known->line
+                                                 : line_of(r->offsets, code, f->instruction)};
+        e = vector_push(&s->now.lined, *f, CPYTHON_FRAMES_MAX);
+        if (e == 0)
+            e = vector_push(&s->now.frames, frame, CPYTHON_FRAMES_MAX);
+    }
+    return e;
+}
+
+int stack_walk(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s) {
+    bool consistent = false;
+
+    for (unsigned attempt = 0; attempt < 2 && !consistent; attempt++) {
+        struct top top = {0};
+        int e = begin(r, thread, s, &top.frame);
+        if (e < 0)
+            return e;
+        e = walk_frames(r, s, &top);
+        if (e == -ENOMEM)
+            return e;
+        consistent = e == 0 && unchanged(r, thread, s, &top);
+    }
+    int e = resolve(r, s, now_ns);
+    return e < 0 ? e : consistent ? 0 : -EAGAIN;
+}

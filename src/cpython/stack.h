@@ -1,0 +1,43 @@
+/* Walking one thread's frames. Internal to cpython/; one owner at a time. */
+#ifndef VARAN_CPYTHON_STACK_H
+#define VARAN_CPYTHON_STACK_H
+
+#include "base/vector.h"
+#include "cpython/codes.h"
+#include "cpython/pages.h"
+
+/* A frame as it was found: what it executes and where. */
+struct raw_frame {
+    uint64_t code, instruction;
+};
+
+/* Frames with their lines, innermost first, and what the lines were found for; those without a code
+ * object are left out. */
+struct resolved {
+    VECTOR(struct cpython_frame) frames;
+    VECTOR(struct raw_frame) lined;
+};
+
+/* The last walk over a thread's stack; the next one begins with what this one knew. */
+struct stack {
+    VECTOR(struct raw_frame) raw; /* innermost first */
+    struct resolved now, before;
+    uint64_t cframe; /* 3.11, 3.12: where the C stack's frame record lies */
+    struct page_hints hints;
+    bool cut;
+};
+
+struct stack_reader {
+    struct memory_reader *memory;
+    const struct cpython_offsets *offsets;
+    struct pages pages;
+    struct codes codes;
+};
+
+void stack_done(struct stack *s);
+/* Walks the stack of the thread state at `thread`, twice when it changed under the first walk. 0;
+ * -EAGAIN: it changed again, what was found is torn; -EIO: the thread state cannot be read;
+ * -ENOMEM. */
+int stack_walk(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s);
+
+#endif
