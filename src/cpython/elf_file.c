@@ -18,6 +18,13 @@ static const void *at(const struct elf_file *f, uint64_t offset, uint64_t size) 
     return f->bytes.data + offset;
 }
 
+/* The same for a table of structures, which must be aligned. */
+static const void *table_at(const struct elf_file *f, uint64_t offset, uint64_t size) {
+    const void *table = at(f, offset, size);
+
+    return ((uintptr_t) table & 7) == 0 ? table : NULL;
+}
+
 static const char *text_at(const struct elf_file *f, const Elf64_Shdr *strings, uint32_t offset) {
     if (offset >= strings->sh_size || !at(f, strings->sh_offset, strings->sh_size))
         return NULL;
@@ -27,12 +34,12 @@ static const char *text_at(const struct elf_file *f, const Elf64_Shdr *strings, 
 
 int elf_parse(struct slice bytes, struct elf_file *ret) {
     struct elf_file f = {.bytes = bytes, .load_bias = UINT64_MAX};
-    const Elf64_Ehdr *h = at(&f, 0, sizeof(*h));
+    const Elf64_Ehdr *h = table_at(&f, 0, sizeof(*h));
 
     if (!h || memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || h->e_ident[EI_CLASS] != ELFCLASS64 ||
         h->e_ident[EI_DATA] != ELFDATA2LSB || h->e_phentsize != sizeof(Elf64_Phdr))
         return -EBADMSG;
-    const Elf64_Phdr *p = at(&f, h->e_phoff, (uint64_t) h->e_phnum * sizeof(*p));
+    const Elf64_Phdr *p = table_at(&f, h->e_phoff, (uint64_t) h->e_phnum * sizeof(*p));
     if (!p)
         return -EBADMSG;
     for (unsigned i = 0; i < h->e_phnum; i++)
@@ -72,17 +79,17 @@ void elf_close(struct elf_file *f) {
 }
 
 static const Elf64_Shdr *sections(const struct elf_file *f, unsigned *ret_n) {
-    const Elf64_Ehdr *h = at(f, 0, sizeof(*h));
+    const Elf64_Ehdr *h = table_at(f, 0, sizeof(*h));
 
     if (!h || h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shnum > ELF_SECTIONS_MAX)
         return NULL;
     *ret_n = h->e_shnum;
-    return at(f, h->e_shoff, (uint64_t) h->e_shnum * sizeof(Elf64_Shdr));
+    return table_at(f, h->e_shoff, (uint64_t) h->e_shnum * sizeof(Elf64_Shdr));
 }
 
 static int find_in(const struct elf_file *f, const Elf64_Shdr *all, unsigned n,
                    const Elf64_Shdr *table, const char *name, uint64_t *ret) {
-    const Elf64_Sym *symbols = at(f, table->sh_offset, table->sh_size);
+    const Elf64_Sym *symbols = table_at(f, table->sh_offset, table->sh_size);
 
     if (!symbols || table->sh_link >= n || table->sh_entsize != sizeof(*symbols))
         return -EBADMSG;
@@ -117,7 +124,7 @@ int elf_find_section(const struct elf_file *f, const char *name, uint64_t *ret_a
                      uint64_t *ret_size) {
     unsigned n;
     const Elf64_Shdr *all = sections(f, &n);
-    const Elf64_Ehdr *h = at(f, 0, sizeof(*h));
+    const Elf64_Ehdr *h = table_at(f, 0, sizeof(*h));
 
     if (!all || !h || h->e_shstrndx >= n)
         return -EBADMSG;

@@ -272,7 +272,7 @@ static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
     for (unsigned n = 0; thread && n < CPYTHON_THREADS_MAX; n++) {
         struct known_thread *k = find_known(c, thread);
         if (!k)
-            return -ENOMEM;
+            return c->known.n >= CPYTHON_THREADS_MAX ? 0 : -ENOMEM;
         if (k->last_walk == c->stats.walks)
             break; /* met already: the list changed into a circle under us */
         if (!k->read_ahead && memory_read(&c->memory, thread, k->raw, o->thread.size) < 0)
@@ -280,6 +280,8 @@ static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
         k->last_walk = c->stats.walks;
         identify(c, k);
         int r = add_thread(w, k, id, thread == holder);
+        if (r == -ENOBUFS)
+            break; /* more than CPYTHON_THREADS_MAX in all interpreters together */
         if (r < 0)
             return r;
         thread = field_u64(k->raw, o->thread.size, o->thread.next);
