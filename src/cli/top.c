@@ -190,8 +190,10 @@ static int draw(struct top *t) {
     struct row *all;
     size_t n;
 
-    if (t->terminal)
-        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    struct winsize terminal;
+    if (t->terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &terminal) == 0 && terminal.ws_row &&
+        terminal.ws_col)
+        size = terminal;
     int r = take_rows(t, &all, &n);
     if (r < 0)
         return r;

@@ -1,0 +1,398 @@
+"""`varan dump`, `record` and `top` on real programs, under every Python that is named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from conftest import VARAN, wait_until
+
+PYTHONS = [sys.executable, *filter(None, os.environ.get("VARAN_TEST_PYTHONS", "").split(":"))]
+
+SPLIT = """
+    import threading, time
+
+    def three(n):
+        x = 0
+        for i in range(3 * n):
+            x += i
+        return x
+
+    def one(n):
+        x = 0
+        for i in range(n):
+            x += i
+        return x
+
+    def waits():
+        time.sleep(1000)
+
+    def main():
+        print("ready", flush=True)
+        while True:
+            three(2000)
+            one(2000)
+
+    threading.Thread(target=waits, daemon=True).start()
+    main()
+"""
+
+
+def line_of(source: str, text: str) -> int:
+    """The number of the last line that ends with `text`."""
+    lines = textwrap.dedent(source).splitlines()
+    return max(i for i, line in enumerate(lines, 1) if line.endswith(text))
+
+
+def varan(*words: str, seconds: float = 60, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(VARAN), *words],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        **options,
+    )
+
+
+class Program:
+    """A Python program that says "ready" once it is where the test wants it."""
+
+    def __init__(self, folder: Path, source: str, python: str = sys.executable, *words: str):
+        self.path = folder / "program.py"
+        self.path.write_text(textwrap.dedent(source))
+        self.process = subprocess.Popen(
+            [python, str(self.path), *words], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout.readline().strip() == "ready"
+        self.pid = str(self.process.pid)
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.process.kill()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+def dump(pid: str) -> dict:
+    done = varan("dump", "--json", pid)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def thread_with(report: dict, function: str) -> dict | None:
+    for thread in report["threads"]:
+        if any(frame["function"] == function for frame in thread["frames"]):
+            return thread
+    return None
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_dump_shows_every_thread(tmp_path, python):
+    with Program(tmp_path, SPLIT, python) as program:
+
+        def complete():
+            report = dump(program.pid)
+            waiting = thread_with(report, "waits")
+            return waiting and waiting["state"] == "idle" and thread_with(report, "main") and report
+
+        report = wait_until(complete, 20, "a waiting and a running thread")
+        assert report["version"].startswith("3.")
+        main, waiting = thread_with(report, "main"), thread_with(report, "waits")
+        assert main["name"] == "main" and main["native_id"] == program.process.pid
+        assert waiting["native_id"] not in (None, main["native_id"])
+        assert [f["function"] for f in main["frames"][-2:]] == ["main", "<module>"]
+        assert main["frames"][-1]["line"] == line_of(SPLIT, "main()")
+        assert waiting["frames"][0]["line"] == line_of(SPLIT, "sleep(1000)")
+        assert main["frames"][0]["file"] == str(program.path)
+        text = varan("dump", program.pid)
+        assert f"Thread {program.pid} (main)" in text.stdout
+        assert f"<module> ({program.path}:{line_of(SPLIT, 'main()')})" in text.stdout
+        assert program.process.poll() is None
+
+
+def read_collapsed(path: Path) -> dict[str, int]:
+    """Samples by innermost function."""
+    own: dict[str, int] = {}
+    for line in path.read_text().splitlines():
+        stack, count = line.rsplit(" ", 1)
+        function = stack.split(";")[-1].split(" (")[0]
+        own[function] = own.get(function, 0) + int(count)
+    return own
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_shares_are_those_of_the_program(tmp_path, python):
+    """Three quarters of the work are in one function: so must be the samples. The program is asked
+    for its own CPU time by nobody: both functions run the same loop, 3:1."""
+    target = tmp_path / "out.txt"
+    with Program(tmp_path, SPLIT, python) as program:
+        own: dict[str, int] = {}
+        for _ in range(20):  # until there are enough samples, however slow the machine is
+            done = varan(
+                *("record", "-o", str(target), "--pid", program.pid),
+                *("--duration", "2s", "--rate", "997"),
+            )
+            assert done.returncode == 0, done.stderr
+            for function, count in read_collapsed(target).items():
+                own[function] = own.get(function, 0) + count
+            if own.get("three", 0) + own.get("one", 0) >= 4000:
+                break
+        assert program.process.poll() is None
+    both = own["three"] + own["one"]
+    assert both >= 4000
+    assert own["three"] / both == pytest.approx(0.75, abs=0.03)
+    assert both / sum(own.values()) > 0.97  # the waiting thread is not counted
+
+
+def test_formats(tmp_path):
+    with Program(tmp_path, SPLIT) as program:
+        for name in ("p.html", "p.speedscope.json", "p.trace.json", "p.pb.gz", "p.txt"):
+            done = varan(
+                *("record", "-o", str(tmp_path / name), "--pid", program.pid, "--duration", "300ms")
+            )
+            assert done.returncode == 0, done.stderr
+            assert "samples in" in done.stderr and "torn" in done.stderr and "late" in done.stderr
+            assert "three (" in done.stderr
+    page = (tmp_path / "p.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+    assert {"three", "main"} <= {function[0] for function in data["functions"]}
+    assert "http" not in page.replace("http-equiv", ""), "the page must need nothing else"
+    speedscope = json.loads((tmp_path / "p.speedscope.json").read_text())
+    assert speedscope["profiles"][0]["type"] == "sampled"
+    events = json.loads((tmp_path / "p.trace.json").read_text())["traceEvents"]
+    assert sum(e["ph"] == "B" for e in events) == sum(e["ph"] == "E" for e in events) > 0
+    assert b"three" in gzip.decompress((tmp_path / "p.pb.gz").read_bytes())
+
+
+def test_record_a_command(tmp_path):
+    target, program = tmp_path / "out.txt", tmp_path / "work.py"
+    program.write_text("x = 0\nfor i in range(20_000_000): x += i\nraise SystemExit(3)\n")
+    done = varan("record", "-o", str(target), "--", sys.executable, str(program))
+    assert done.returncode == 3, done.stderr  # the command's own status
+    assert "work.py" in target.read_text()
+
+
+def test_interrupt_writes_the_file(tmp_path):
+    target = tmp_path / "out.txt"
+    with Program(tmp_path, SPLIT) as program:
+        recording = subprocess.Popen(
+            [str(VARAN), "record", "-o", str(target), "--rate", "1000", "--pid", program.pid],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        # its files in /proc/…/fd show that it samples; then Ctrl-C
+        fds = Path(f"/proc/{recording.pid}/fd")
+        wait_until(
+            lambda: any("/task/" in os.readlink(f) for f in fds.iterdir() if f.is_symlink()),
+            20,
+            "the recording having begun",
+        )
+        recording.send_signal(signal.SIGINT)
+        _, says = recording.communicate(timeout=20)
+        assert recording.returncode == 0, says
+        assert "wrote" in says
+        assert program.process.poll() is None
+    assert target.exists()
+
+
+def test_process_that_dies_while_recorded(tmp_path):
+    target = tmp_path / "out.txt"
+    source = """
+        import time
+        print("ready", flush=True)
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            pass
+    """
+    with Program(tmp_path, source) as program:
+        done = varan("record", "-o", str(target), "--pid", program.pid, "--rate", "500")
+        program.process.wait(10)
+    assert done.returncode == 0, done.stderr
+    assert "<module>" in target.read_text()
+
+
+def test_subprocesses(tmp_path):
+    target = tmp_path / "out.txt"
+    source = """
+        import subprocess, sys
+        if len(sys.argv) > 1:
+            def child_work():
+                while True:
+                    pass
+            print("ready", flush=True)
+            child_work()
+        child = subprocess.Popen([sys.executable, __file__, "child"])
+        child.wait()
+    """
+    with Program(tmp_path, source) as program:
+        done = varan(
+            *("record", "--subprocesses", "-o", str(target), "--pid", program.pid),
+            *("--duration", "3s"),
+        )
+        children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+        if children.exists():
+            for child in children.read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+    assert done.returncode == 0, done.stderr
+    assert "child_work" in target.read_text()
+
+
+def test_idle_and_gil(tmp_path):
+    target = tmp_path / "out.txt"
+    with Program(tmp_path, SPLIT) as program:
+        words = ("record", "-o", str(target), "--pid", program.pid, "--duration", "500ms")
+        assert varan(*words, "--idle").returncode == 0
+        assert "waits" in read_collapsed(target)
+        assert varan(*words, "--gil").returncode == 0
+        assert "waits" not in target.read_text()
+
+
+def test_deep_recursion_is_cut_not_lost(tmp_path):
+    source = """
+        import sys, time
+        sys.setrecursionlimit(20000)
+        def down(n):
+            if n:
+                return down(n - 1)
+            print("ready", flush=True)
+            time.sleep(1000)
+        down(5000)
+    """
+    with Program(tmp_path, source) as program:
+        thread = thread_with(dump(program.pid), "down")
+    assert thread["cut"] and len(thread["frames"]) == 2048
+    assert thread["frames"][0]["line"] == line_of(source, "sleep(1000)")
+
+
+def test_many_threads(tmp_path):
+    source = """
+        import threading
+        started, stop = threading.Semaphore(0), threading.Event()
+        def worker():
+            started.release()
+            stop.wait()
+        for _ in range(300):
+            threading.Thread(target=worker, daemon=True).start()
+        for _ in range(300):
+            started.acquire()
+        print("ready", flush=True)
+        stop.wait()
+    """
+    with Program(tmp_path, source) as program:
+        report = wait_until(
+            lambda: (
+                (r := dump(program.pid))
+                and sum(t["state"] == "idle" and len(t["frames"]) >= 3 for t in r["threads"]) >= 300
+                and r
+            ),
+            20,
+            "300 waiting threads",
+        )
+        assert len({t["native_id"] for t in report["threads"]}) == 301
+
+
+def test_top_prints_tables(tmp_path):
+    with Program(tmp_path, SPLIT) as program:
+        done = varan("top", program.pid, "--count", "2", "--interval", "500ms")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("own%") == 2
+        assert "three (" in done.stdout and "GIL" in done.stdout
+        done = varan("top", "--lines", "--count", "1", program.pid)
+        assert re.search(r"three \(.*program\.py:\d+\)", done.stdout)
+
+
+def test_top_on_a_terminal_ends_with_q(tmp_path):
+    with Program(tmp_path, SPLIT) as program:
+        ours, theirs = os.openpty()
+        top = subprocess.Popen(
+            [str(VARAN), "top", "--interval", "100ms", program.pid], stdin=theirs, stdout=theirs
+        )
+        shown = b""
+
+        def has_table():
+            nonlocal shown
+            if select.select([ours], [], [], 0.1)[0]:
+                shown += os.read(ours, 65536)
+            return b"three (" in shown
+
+        wait_until(has_table, 20, "the table on the terminal")
+        os.write(ours, b"l2q")
+        wait_until(lambda: has_table() and top.poll() is not None, 20, "the end after q")
+        assert top.returncode == 0
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize(
+    "command", [["dump"], ["top"], ["record", "-o", "-", "--format", "pprof", "--pid"]]
+)
+def test_messages(tmp_path, command):
+    done = varan(*command, "2147483646")
+    assert done.returncode == 1 and "there is no process" in done.stderr
+    other = subprocess.Popen(["sleep", "1000"])
+    try:
+        wait_until(
+            lambda: os.readlink(f"/proc/{other.pid}/exe").endswith(("sleep", "coreutils")),
+            20,
+            "sleep running",
+        )
+        done = varan(*command, str(other.pid))
+        assert done.returncode == 1 and "runs no CPython" in done.stderr
+    finally:
+        other.kill()
+        other.wait(10)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_permission_refused_says_what_to_do(tmp_path):
+    with Program(tmp_path, SPLIT) as program:
+        binary = tmp_path / "varan"
+        binary.write_bytes(VARAN.read_bytes())
+        binary.chmod(0o755)
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.stat().st_uid == os.geteuid() and str(folder).count("/") > 1:
+                folder.chmod(folder.stat().st_mode | 0o011)
+        done = subprocess.run(
+            [str(binary), "dump", program.pid],
+            capture_output=True,
+            text=True,
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            timeout=20,
+            check=False,
+        )
+    assert done.returncode == 1
+    for word in ("no permission", "ptrace_scope", "SYS_PTRACE"):
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["record"], "--pid"),
+        (["record", "--pid", "1", "--", "true"], "not both"),
+        (["record", "-o", "x.bin", "--pid", "1"], "--format"),
+        (["record", "--rate", "0", "--pid", "1"], "--rate"),
+        (["record", "-o", "/nonexistent/x.html", "--pid", "1"], "cannot write"),
+        (["dump"], "process id"),
+        (["dump", "x"], '"x"'),
+        (["top", "--rate", "99999", "1"], "--rate"),
+    ],
+)
+def test_mistakes(words, says):
+    done = varan(*words)
+    assert done.returncode in (1, 2) and says in done.stderr
