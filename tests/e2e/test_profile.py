@@ -237,21 +237,36 @@ def test_record_a_command(tmp_path):
     assert "work.py" in target.read_text()
 
 
+def cpu_ticks(pid: str) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def start_recording(target: Path, pid: str) -> subprocess.Popen:
+    """A recording that has begun: its open files of the program's threads show it."""
+    recording = subprocess.Popen(
+        [str(VARAN), "record", "-o", str(target), "--rate", "1000", "--idle", "--pid", pid],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def reads_threads() -> bool:
+        for fd in Path(f"/proc/{recording.pid}/fd").iterdir():
+            try:
+                if "/task/" in os.readlink(fd):
+                    return True
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return False
+
+    wait_until(reads_threads, 20, "the recording having begun")
+    return recording
+
+
 def test_interrupt_writes_the_file(tmp_path):
     target = tmp_path / "out.txt"
     with Program(tmp_path, SPLIT) as program:
-        recording = subprocess.Popen(
-            [str(VARAN), "record", "-o", str(target), "--rate", "1000", "--pid", program.pid],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        # its files in /proc/…/fd show that it samples; then Ctrl-C
-        fds = Path(f"/proc/{recording.pid}/fd")
-        wait_until(
-            lambda: any("/task/" in os.readlink(f) for f in fds.iterdir() if f.is_symlink()),
-            20,
-            "the recording having begun",
-        )
+        recording = start_recording(target, program.pid)
         recording.send_signal(signal.SIGINT)
         _, says = recording.communicate(timeout=20)
         assert recording.returncode == 0, says
@@ -262,17 +277,14 @@ def test_interrupt_writes_the_file(tmp_path):
 
 def test_process_that_dies_while_recorded(tmp_path):
     target = tmp_path / "out.txt"
-    source = """
-        import time
-        print("ready", flush=True)
-        end = time.monotonic() + 1
-        while time.monotonic() < end:
-            pass
-    """
-    with Program(tmp_path, source) as program:
-        done = varan("record", "-o", str(target), "--pid", program.pid, "--rate", "500")
+    with Program(tmp_path, SPLIT) as program:
+        recording = start_recording(target, program.pid)
+        before = cpu_ticks(program.pid)
+        wait_until(lambda: cpu_ticks(program.pid) > before + 10, 20, "the program working")
+        program.process.kill()
         program.process.wait(10)
-    assert done.returncode == 0, done.stderr
+        _, says = recording.communicate(timeout=20)
+    assert recording.returncode == 0, says
     assert "<module>" in target.read_text()
 
 
