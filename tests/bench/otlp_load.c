@@ -20,15 +20,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BODIES 8
+#define BODIES 4
 #define LATENCIES_MAX 100000u
 
 static struct {
     char host[128], port[16];
     bool logs;
     size_t rows, rows_max;
-    int64_t end_ns;
+    int64_t seconds_ns;
 } options;
+
+/* All connections begin together, once every request is built. */
+static pthread_barrier_t built;
+static _Atomic int64_t begin_ns;
 
 static _Atomic uint64_t rows_acknowledged, bytes_sent, refused, failed;
 static pthread_mutex_t latencies_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -129,7 +133,12 @@ static void *connection(void *arg) {
 
     for (unsigned i = 0; i < BODIES; i++)
         build(&bodies[i], seed * 100 + i);
-    for (size_t i = 0; fd >= 0 && clock_monotonic_ns() < options.end_ns; i++) {
+    pthread_barrier_wait(&built);
+    if (seed == 1)
+        atomic_store(&begin_ns, clock_monotonic_ns());
+    pthread_barrier_wait(&built);
+    int64_t end_ns = atomic_load(&begin_ns) + options.seconds_ns;
+    for (size_t i = 0; fd >= 0 && clock_monotonic_ns() < end_ns; i++) {
         struct body *b = &bodies[i % BODIES];
         int64_t begin = clock_monotonic_ns();
         if (options.rows_max && atomic_load(&rows_acknowledged) >= options.rows_max)
@@ -184,14 +193,15 @@ int main(int argc, char **argv) {
     if (n > 64)
         n = 64;
     options.rows_max = argc > 6 ? strtoul(argv[6], NULL, 10) : 0;
-    int64_t begin = clock_monotonic_ns();
-    options.end_ns = begin + (int64_t) (strtod(argv[5], NULL) * 1e9);
+    options.seconds_ns = (int64_t) (strtod(argv[5], NULL) * 1e9);
+    if (n == 0 || pthread_barrier_init(&built, NULL, (unsigned) n) != 0)
+        return 2;
     for (unsigned long i = 0; i < n; i++)
         if (pthread_create(&threads[i], NULL, connection, (void *) (uintptr_t) (i + 1)) != 0)
             return 1;
     for (unsigned long i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
-    double seconds = (double) (clock_monotonic_ns() - begin) / 1e9;
+    double seconds = (double) (clock_monotonic_ns() - atomic_load(&begin_ns)) / 1e9;
     qsort(latencies, n_latencies, sizeof(latencies[0]), by_value);
     printf("{\"rows\": %lu, \"bytes\": %lu, \"refused\": %lu, \"failed\": %lu, \"seconds\": %.3f, "
            "\"ack_p50_ms\": %.2f, \"ack_p99_ms\": %.2f}\n",
