@@ -15,6 +15,8 @@
 
 #define PROGRESS_EVERY_NS (NS_PER_S / 4)
 #define TOP_ROWS 10u
+#define GRACE_NS (5 * NS_PER_S) /* for the program to end on SIGTERM */
+#define GRACE_POLL_US 10000
 
 struct record_settings {
     const char *output, *format;
@@ -246,7 +248,12 @@ static int end(struct recording *r) {
         return EXIT_OK;
     if (!r->child_ended && (interrupted || waitpid(r->child, &r->child_status, WNOHANG) == 0)) {
         kill(r->child, SIGTERM); /* Ctrl-C or the end of --duration: we started it, we end it */
-        waitpid(r->child, &r->child_status, 0);
+        for (int64_t give_up = clock_monotonic_ns() + GRACE_NS;
+             waitpid(r->child, &r->child_status, WNOHANG) == 0;) {
+            if (clock_monotonic_ns() >= give_up)
+                kill(r->child, SIGKILL);
+            usleep(GRACE_POLL_US);
+        }
     }
     if (interrupted || r->settings->duration_ns)
         return EXIT_OK;

@@ -8,8 +8,8 @@
 
 #define CHILDREN_EVERY_NS (NS_PER_S / 4)
 #define ROOT_EVERY_NS (10 * NS_PER_MS) /* a command that starts is looked at this often */
-#define FAILURES_MAX 10u /* walks in a row that read nothing: it may have become another program   \
-                          */
+/* Walks in a row that read nothing: the process may have become another program. */
+#define FAILURES_MAX 10u
 #define OPEN_ATTEMPTS_MAX 20u /* a child that is no Python (yet) is tried this often */
 
 struct process {
