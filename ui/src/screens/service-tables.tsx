@@ -85,7 +85,7 @@ export function Operations({ data, dim }: PartProps) {
     {
       key: "rate",
       title: "Requests",
-      width: 112,
+      width: 128,
       align: "right",
       value: (o) => o.rate.value,
       render: (o) => (
