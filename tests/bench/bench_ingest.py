@@ -88,7 +88,9 @@ def throughput(results: Results, kind: str, unit: str) -> None:
         server.close()
     results.add(f"{unit}, durable, per core of server CPU", median(rates) / 1e3, "k/s")
     results.add(f"{unit}, durable, wall (load on the same cores)", median(walls) / 1e3, "k/s")
-    results.add(f"{unit}: request of 2,000 acknowledged, p50 at full load", last["ack_p50_ms"], "ms")
+    results.add(
+        f"{unit}: request of 2,000 acknowledged, p50 at full load", last["ack_p50_ms"], "ms"
+    )
 
 
 def visible(results: Results, server: Server) -> None:

@@ -9,10 +9,17 @@ from conftest import VARAN, wait_until
 
 
 def trace_of(shop, filter_text: str) -> dict:
-    found = wait_until(
-        lambda: shop.api("/traces", filter=filter_text)["traces"], 40, f"a trace with {filter_text}"
-    )
-    return shop.api(f"/traces/{found[0]['trace_id']}")
+    """A trace that both services' parts have arrived of (they come on their own, at most a moment apart)."""
+
+    def whole():
+        for found in shop.api("/traces", filter=filter_text)["traces"]:
+            if found["root"]:
+                trace = shop.api(f"/traces/{found['trace_id']}")
+                if set(trace["services"]) == {"gateway", "orders"}:
+                    return trace
+        return None
+
+    return wait_until(whole, 40, f"a whole trace with {filter_text}")
 
 
 def test_both_services_and_their_edges(shop):
