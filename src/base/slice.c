@@ -118,6 +118,38 @@ int slice_to_double(struct slice s, double *ret) {
     return 0;
 }
 
+size_t slice_utf8_character(struct slice s, size_t *ret_bad) {
+    const uint8_t *p = s.data;
+    uint8_t c = *p, low = 0x80, high = 0xbf;
+    size_t need;
+
+    *ret_bad = 1;
+    if (c < 0x80)
+        return 1;
+    if (c >= 0xc2 && c <= 0xdf) {
+        need = 1;
+    } else if (c >= 0xe0 && c <= 0xef) {
+        need = 2;
+        low = c == 0xe0 ? 0xa0 : 0x80;
+        high = c == 0xed ? 0x9f : 0xbf;
+    } else if (c >= 0xf0 && c <= 0xf4) {
+        need = 3;
+        low = c == 0xf0 ? 0x90 : 0x80;
+        high = c == 0xf4 ? 0x8f : 0xbf;
+    } else {
+        return 0;
+    }
+    for (size_t i = 1; i <= need; i++) {
+        if (i >= s.size || p[i] < low || p[i] > high) {
+            *ret_bad = i;
+            return 0;
+        }
+        low = 0x80;
+        high = 0xbf;
+    }
+    return need + 1;
+}
+
 bool slice_is_utf8(struct slice s) {
     if (s.size == 0)
         return true; /* its data may be NULL */
@@ -131,32 +163,10 @@ bool slice_is_utf8(struct slice s) {
                 continue;
             }
         }
-        uint8_t c = *p;
-        size_t need;
-        uint8_t low = 0x80, high = 0xbf;
-        if (c < 0x80) {
-            p++;
-            continue;
-        }
-        if (c >= 0xc2 && c <= 0xdf) {
-            need = 1;
-        } else if (c >= 0xe0 && c <= 0xef) {
-            need = 2;
-            low = c == 0xe0 ? 0xa0 : 0x80;
-            high = c == 0xed ? 0x9f : 0xbf;
-        } else if (c >= 0xf0 && c <= 0xf4) {
-            need = 3;
-            low = c == 0xf0 ? 0x90 : 0x80;
-            high = c == 0xf4 ? 0x8f : 0xbf;
-        } else {
+        size_t bad, n = slice_utf8_character(slice_new(p, (size_t) (end - p)), &bad);
+        if (n == 0)
             return false;
-        }
-        if ((size_t) (end - p) <= need || p[1] < low || p[1] > high)
-            return false;
-        for (size_t i = 2; i <= need; i++)
-            if ((p[i] & 0xc0) != 0x80)
-                return false;
-        p += need + 1;
+        p += n;
     }
     return true;
 }

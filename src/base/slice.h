@@ -1,6 +1,6 @@
 /*
- * Slices: (pointer, length) views of bytes owned by somebody else. No terminating NUL is promised or
- * needed. A slice is passed by value. Pure functions: any thread.
+ * Slices: (pointer, length) views of bytes owned by somebody else. No terminating NUL is promised
+ * or needed. A slice is passed by value. Pure functions: any thread.
  */
 #ifndef VARAN_BASE_SLICE_H
 #define VARAN_BASE_SLICE_H
@@ -15,14 +15,14 @@ struct slice {
     size_t size;
 };
 
-#define SLICE_EMPTY ((struct slice) {NULL, 0})
+#define SLICE_EMPTY ((struct slice){NULL, 0})
 /* A string literal as a slice. */
-#define SLICE(literal) ((struct slice) {(const uint8_t *) (literal), sizeof(literal) - 1})
+#define SLICE(literal) ((struct slice){(const uint8_t *) (literal), sizeof(literal) - 1})
 /* For printf: "%.*s", SLICE_ARG(s). */
 #define SLICE_ARG(s) (int) ((s).size > INT32_MAX ? INT32_MAX : (s).size), (const char *) (s).data
 
 static inline struct slice slice_new(const void *data, size_t size) {
-    return (struct slice) {(const uint8_t *) data, size};
+    return (struct slice){(const uint8_t *) data, size};
 }
 
 /* A NUL-terminated string as a slice; NULL gives the empty slice. */
@@ -56,8 +56,8 @@ static inline bool slice_starts(struct slice s, struct slice prefix) {
 }
 
 static inline bool slice_ends(struct slice s, struct slice suffix) {
-    return s.size >= suffix.size &&
-           (suffix.size == 0 || memcmp(s.data + s.size - suffix.size, suffix.data, suffix.size) == 0);
+    return s.size >= suffix.size && (suffix.size == 0 || memcmp(s.data + s.size - suffix.size,
+                                                                suffix.data, suffix.size) == 0);
 }
 
 /* The part from `from` (clamped) to the end. */
@@ -91,7 +91,11 @@ int slice_to_u64(struct slice s, uint64_t *ret);
 int slice_to_i64(struct slice s, int64_t *ret);
 /* A finite or non-finite decimal number in C's form that fills the whole slice: 0 or -EINVAL. */
 int slice_to_double(struct slice s, double *ret);
-/* Whether the bytes are well-formed UTF-8 (Unicode 15, table 3-7: no surrogates, no overlong forms). */
+/* Length of the well-formed UTF-8 character that a non-empty slice begins with, or 0 with the
+ * length of its ill-formed part (what one U+FFFD stands for) in *ret_bad. */
+size_t slice_utf8_character(struct slice s, size_t *ret_bad);
+/* Whether the bytes are well-formed UTF-8 (Unicode 15, table 3-7: no surrogates, no overlong
+ * forms). */
 bool slice_is_utf8(struct slice s);
 /* Lower-case hexadecimal of `s` into `ret`, 2 * size characters, no NUL. */
 void slice_to_hex(struct slice s, char *ret);
