@@ -180,17 +180,6 @@ static int run(int argc, char **argv, struct arena *arena) {
 
 int cmd_dump(int argc, char **argv) {
     static const char *const flags[] = {"json", "no-json", "help", NULL};
-    char **ordered = options_first(argc, argv, flags);
-    struct arena arena;
-    int n = 0;
 
-    if (!ordered)
-        return EXIT_FAILED;
-    while (ordered[n])
-        n++;
-    arena_init(&arena, OPTIONS_TEXT_BYTES_MAX);
-    int status = run(n, ordered, &arena);
-    arena_done(&arena);
-    free(ordered);
-    return status;
+    return run_options_first(argc, argv, flags, run);
 }

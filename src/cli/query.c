@@ -124,6 +124,23 @@ char **options_first(int argc, char **argv, const char *const *flags) {
     return all;
 }
 
+int run_options_first(int argc, char **argv, const char *const *flags,
+                      int (*run)(int argc, char **argv, struct arena *arena)) {
+    char **ordered = options_first(argc, argv, flags);
+    struct arena arena;
+    int n = 0;
+
+    if (!ordered)
+        return EXIT_FAILED;
+    while (ordered[n])
+        n++; /* a "--" between options and words may have come or gone */
+    arena_init(&arena, OPTIONS_TEXT_BYTES_MAX);
+    int status = run(n, ordered, &arena);
+    arena_done(&arena);
+    free(ordered);
+    return status;
+}
+
 /* ---- What can be asked ---- */
 
 enum subject { SERVICES, TRACES, TRACE, LOGS };

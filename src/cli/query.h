@@ -22,8 +22,11 @@ void url_append(struct buffer *url, struct slice text);
 void print_api_error(FILE *to, const char *command, int status, struct slice body,
                      const char *filter);
 /* Puts options (with their values) before all words, so that both may be mixed; `flags` are the
- * options without a value. The result has argc entries and a NULL; free() it. */
+ * options without a value. The result ends with NULL; free() it. */
 char **options_first(int argc, char **argv, const char *const *flags);
+/* Runs a command with its words in that order and an arena for its options; its exit status. */
+int run_options_first(int argc, char **argv, const char *const *flags,
+                      int (*run)(int argc, char **argv, struct arena *arena));
 
 /* ---- query_print.c ---- */
 
