@@ -46,7 +46,12 @@ int ingest_begin(struct ingest *g, size_t bytes, struct ingest_txn **ret, unsign
  * (abort). */
 int ingest_span(struct ingest_txn *t, const struct span *s, struct error *e);
 int ingest_log(struct ingest_txn *t, const struct log_record *l, struct error *e);
+/* Samples may come in any order; of two with the same series and time the later one counts.
+ * -EINVAL: labels that are no label set, a time out of bounds, a histogram that contradicts itself,
+ * or a series beyond the limit. */
 int ingest_sample(struct ingest_txn *t, const struct sample *s, struct error *e);
+int ingest_exemplar(struct ingest_txn *t, const struct exemplar *x, struct error *e);
+int ingest_metadata(struct ingest_txn *t, const struct metric_metadata *m, struct error *e);
 
 /* `result`: 0 durable; -EAGAIN try later; other negative: storage failed (503, retryable). Called
  * on a writer thread, or within ingest_commit() when nothing had to be written; must not block.

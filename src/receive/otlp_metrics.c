@@ -117,7 +117,10 @@ int otlp_metric_finish(struct otlp_decoder *d, struct otlp_metric *m) {
 
 static int add_sample(struct otlp_decoder *d, const struct label_set *set, int64_t time_ns,
                       double value) {
-    struct sample s = {set->items, set->n, time_ns / NS_PER_MS, value};
+    struct sample s = {.labels = set->items,
+                       .n_labels = set->n,
+                       .time_ms = time_ns / NS_PER_MS,
+                       .value = value};
     struct error e;
     int r = ingest_sample(d->txn, &s, &e);
 

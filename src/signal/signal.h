@@ -124,16 +124,76 @@ struct log_record {
     uint64_t seq; /* given by ingest; what live tails see */
 };
 
-/* One number of one series, as Prometheus has it. `labels` are sorted by name and hold __name__. */
+/* Labels of a series: sorted by name, names unique, with __name__, without empty values. */
 struct label {
     struct slice name, value;
 };
 
+/* The buckets of one sign of a native histogram: ascending indices, absolute counts. */
+struct histogram_buckets {
+    size_t n;
+    const int32_t *index;
+    const double *count;
+};
+
+/* Prometheus' native histogram. Bucket i holds (base^(i-1), base^i], base = 2^(2^-schema), for
+ * schemas -4 … 8; schema -53 has the bounds of `custom`: (custom[i-1], custom[i]], the last to
+ * +Inf. Stale: `sum` has the stale marker's bits. Numbers of the hint are stored: never renumber.
+ */
+enum histogram_reset_hint {
+    HISTOGRAM_RESET_UNKNOWN,
+    HISTOGRAM_RESET,
+    HISTOGRAM_NOT_RESET,
+    HISTOGRAM_GAUGE
+};
+
+struct histogram {
+    double count, sum, zero_count, zero_threshold;
+    int32_t schema;
+    enum histogram_reset_hint hint;
+    struct histogram_buckets positive, negative;
+    size_t n_custom;
+    const double *custom; /* upper bounds, ascending, without +Inf */
+};
+
+#define STALE_BITS UINT64_C(0x7ff0000000000002) /* of a float sample: the series ends here */
+
+/* One point of one series. */
 struct sample {
     const struct label *labels;
     size_t n_labels;
     int64_t time_ms;
+    double value;                      /* when `histogram` is NULL */
+    const struct histogram *histogram; /* or NULL */
+    int64_t start_ms;                  /* since when a cumulative value counts; 0: not known */
+};
+
+/* An example of what was counted: of the series `labels`. */
+struct exemplar {
+    const struct label *labels;
+    size_t n_labels;
+    const struct label *own; /* trace_id, span_id, … */
+    size_t n_own;
     double value;
+    int64_t time_ms;
+};
+
+/* Numbers are stored: never renumber. */
+enum metric_type {
+    METRIC_UNKNOWN,
+    METRIC_COUNTER,
+    METRIC_GAUGE,
+    METRIC_HISTOGRAM,
+    METRIC_GAUGE_HISTOGRAM,
+    METRIC_SUMMARY,
+    METRIC_INFO,
+    METRIC_STATE_SET
+};
+
+struct metric_metadata {
+    struct slice metric; /* the family's name */
+    enum metric_type type;
+    struct slice help, unit;
 };
 
 /* The attribute of that key, or NULL. Linear: for few attributes. */

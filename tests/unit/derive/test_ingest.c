@@ -467,7 +467,8 @@ static void logs_and_tails(void **state) {
 
 static void samples(void **state) {
     const struct label labels[] = {{SLICE("__name__"), SLICE("up")}, {SLICE("job"), SLICE("x")}};
-    struct sample s = {labels, 2, clock_now_ns() / NS_PER_MS, 1.5};
+    struct sample s = {
+            .labels = labels, .n_labels = 2, .time_ms = clock_now_ns() / NS_PER_MS, .value = 1.5};
     struct error e;
 
     for (unsigned i = 0; i < 2; i++) {
