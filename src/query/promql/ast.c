@@ -1,7 +1,7 @@
 /* The syntax tree: walking it, and what a query owns besides its arena. */
 #include "query/promql/ast.h"
 
-#include "query/promql/matcher.h"
+#include "base/regex.h"
 
 #include <errno.h>
 
@@ -44,7 +44,7 @@ int query_own_regexes(struct promql_query *q, const struct promql_matcher *m, si
     for (size_t i = 0; i < n; i++) {
         if (!m[i].regex)
             continue;
-        links[i] = (struct regex_link){q->regexes, (struct promql_regex *) m[i].regex};
+        links[i] = (struct regex_link){q->regexes, (struct regex *) m[i].regex};
         q->regexes = &links[i];
     }
     return 0;
@@ -54,7 +54,7 @@ void promql_query_free(struct promql_query *q) {
     if (!q)
         return;
     for (struct regex_link *l = q->regexes; l; l = l->next)
-        promql_regex_unref(l->regex);
+        regex_unref(l->regex);
     arena_done(&q->arena);
     free(q);
 }

@@ -164,7 +164,7 @@ struct node {
 /* A regular expression that the query releases with itself. */
 struct regex_link {
     struct regex_link *next;
-    struct promql_regex *regex;
+    struct regex *regex;
 };
 
 struct promql_query {

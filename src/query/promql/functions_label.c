@@ -2,7 +2,7 @@
 #include "query/promql/functions_impl.h"
 
 #include "base/error.h"
-#include "query/promql/matcher.h"
+#include "base/regex.h"
 
 #include <errno.h>
 
@@ -28,15 +28,15 @@ static int set_label(struct eval *e, struct series *s, struct slice name, struct
 VALUES_FUNCTION(values_label_replace) {
     struct slice name = args[1].string, with = args[2].string, from = args[3].string;
     struct error why = ERROR_NONE;
-    struct promql_regex *regex;
+    struct regex *regex;
     struct buffer out;
-    int r = promql_regex_compile(args[4].string, &regex, &why);
+    int r = regex_compile(args[4].string, &regex, &why);
 
     if (r < 0)
         return eval_fail(e, PROMQL_EXECUTION, "invalid regular expression in label_replace(): %.*s",
                          SLICE_ARG(args[4].string));
     if (!valid_label(name)) {
-        promql_regex_unref(regex);
+        regex_unref(regex);
         return eval_fail(e, PROMQL_EXECUTION,
                          "invalid destination label name in label_replace(): %.*s",
                          SLICE_ARG(name));
@@ -47,7 +47,7 @@ VALUES_FUNCTION(values_label_replace) {
         struct series *s = &ret->vector.items[i];
 
         buffer_clear(&out);
-        r = promql_regex_expand(regex, promql_labels_get(s->labels, from), with, &out);
+        r = regex_expand(regex, promql_labels_get(s->labels, from), with, &out);
         if (r == 1)
             r = set_label(e, s, name, buffer_slice(&out));
         else if (r < 0)
@@ -56,7 +56,7 @@ VALUES_FUNCTION(values_label_replace) {
             r = eval_tick(e, 100);
     }
     buffer_done(&out);
-    promql_regex_unref(regex);
+    regex_unref(regex);
     return r < 0 ? r : vector_merge(e, &ret->vector, g);
 }
 

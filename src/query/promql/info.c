@@ -4,8 +4,8 @@
  */
 #include "query/promql/functions_impl.h"
 
+#include "base/regex.h"
 #include "base/vector.h"
-#include "query/promql/matcher.h"
 
 #include <errno.h>
 
@@ -18,7 +18,7 @@ struct info {
     size_t n_data;
     bool fixed;
     int64_t fixed_ms, offset_ms;
-    struct promql_regex *some_info; /* .+_info, when only exclusions are given */
+    struct regex *some_info; /* .+_info, when only exclusions are given */
     struct range_input series;
     struct labels_table signatures;
     uint32_t *first, *next; /* info series by signature: chains of index + 1 */
@@ -72,7 +72,7 @@ static int names_match(struct info *in, struct slice name) {
     int r = 1;
 
     if (in->some_info)
-        r = promql_regex_match(in->some_info, name);
+        r = regex_match(in->some_info, name);
     for (size_t i = 0; r == 1 && i < in->n_names; i++)
         r = promql_matcher_test(&in->names[i], name);
     return r;
@@ -106,7 +106,7 @@ static int split_matchers(struct info *in, const struct node *call) {
     if (in->n_names == 0) {
         in->names = &target;
         in->n_names = 1;
-    } else if (!positive && promql_regex_compile(SLICE(".+_info"), &in->some_info, NULL) < 0) {
+    } else if (!positive && regex_compile(SLICE(".+_info"), &in->some_info, NULL) < 0) {
         return eval_memory(in->e);
     }
     return 0;
@@ -331,6 +331,6 @@ NODE_FUNCTION(node_info) {
     labels_table_init(&table, &e->arena);
     for (size_t i = 0; r == 0 && i < base.vector.n; i++)
         r = combine_series(&in, &base.vector.items[i], &table, &ret->vector);
-    promql_regex_unref(in.some_info);
+    regex_unref(in.some_info);
     return r;
 }

@@ -1,8 +1,8 @@
 /* The parser: selectors {…}, label lists, and what may follow an expression: [..], offset, @. */
 #include "base/error.h"
+#include "base/regex.h"
 #include "base/vector.h"
 #include "query/promql/labels.h"
-#include "query/promql/matcher.h"
 #include "query/promql/parser.h"
 
 #include <errno.h>
@@ -15,9 +15,9 @@ static int add_matcher(struct parser *p, matchers_t *v, enum promql_match type, 
     struct promql_matcher m = {type, name, value, NULL};
 
     if (type == PROMQL_REGEX || type == PROMQL_NOT_REGEX) {
-        struct promql_regex *regex;
+        struct regex *regex;
         struct error e = ERROR_NONE;
-        int r = promql_regex_compile(value, &regex, &e);
+        int r = regex_compile(value, &regex, &e);
 
         if (r < 0)
             return parser_fail(p, start, p->previous_end, "%s",
@@ -25,7 +25,7 @@ static int add_matcher(struct parser *p, matchers_t *v, enum promql_match type, 
         m.regex = regex;
     }
     if (vector_push(v, m, LIST_MAX) < 0) {
-        promql_regex_unref((struct promql_regex *) m.regex);
+        regex_unref((struct regex *) m.regex);
         return parser_memory(p);
     }
     return 0;
@@ -123,7 +123,7 @@ int parse_selector(struct parser *p, struct node **ret) {
         r = query_own_regexes(p->query, n->selector.matchers, v.n) < 0 ? parser_memory(p) : 0;
     }
     if (r < 0)
-        vector_each(&v, m) promql_regex_unref((struct promql_regex *) m->regex);
+        vector_each(&v, m) regex_unref((struct regex *) m->regex);
     vector_done(&v);
     *ret = n;
     return r;

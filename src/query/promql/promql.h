@@ -11,6 +11,7 @@
 #define VARAN_QUERY_PROMQL_H
 
 #include "base/memory.h"
+#include "base/regex.h"
 
 #include <stdatomic.h>
 
@@ -83,20 +84,14 @@ void promql_histogram_print(const struct promql_histogram *h, struct buffer *out
 
 enum promql_match { PROMQL_EQUAL, PROMQL_NOT_EQUAL, PROMQL_REGEX, PROMQL_NOT_REGEX };
 
-struct promql_regex;
-
 struct promql_matcher {
     enum promql_match type;
-    struct slice name, value;         /* of a regular expression: its text */
-    const struct promql_regex *regex; /* REGEX and NOT_REGEX */
+    struct slice name, value;  /* of a regular expression: its text */
+    const struct regex *regex; /* REGEX and NOT_REGEX */
 };
 
 /* 1 matches, 0 does not, negative: a regular expression ran into its limit. Any thread. */
 int promql_matcher_test(const struct promql_matcher *m, struct slice value);
-/* What a storage may use an index for: the texts of which one must be equal (NULL: not such an
- * expression), or the prefix that every match begins with (maybe empty). */
-const struct slice *promql_regex_literals(const struct promql_regex *r, size_t *ret_n);
-struct slice promql_regex_prefix(const struct promql_regex *r);
 
 /* One series with its samples, ascending by time, floats and histograms apart. A stale marker is a
  * float with the bits PROMQL_STALE_BITS, or a histogram whose sum has them. Start times: 0 when not

@@ -5,11 +5,11 @@
  */
 #include "query/promql/test_lang.h"
 
+#include "base/regex.h"
 #include "query/promql/ast.h"
 #include "query/promql/functions.h"
 #include "query/promql/histogram.h"
 #include "query/promql/labels.h"
-#include "query/promql/matcher.h"
 
 #include <errno.h>
 #include <float.h>
@@ -230,7 +230,7 @@ static int compare_scalar(struct run *r, const struct promql_result *res, int64_
 /* ---- Annotations. ---- */
 
 static bool text_matches(const struct test_expectation *x, struct slice text) {
-    struct promql_regex *regex;
+    struct regex *regex;
     struct buffer pattern;
     bool found;
 
@@ -241,10 +241,10 @@ static bool text_matches(const struct test_expectation *x, struct slice text) {
     /* Anywhere in the text. */
     buffer_init(&pattern, 100000);
     buffer_printf(&pattern, ".*(?:%.*s).*", SLICE_ARG(x->message));
-    found = promql_regex_compile(buffer_slice(&pattern), &regex, NULL) == 0;
+    found = regex_compile(buffer_slice(&pattern), &regex, NULL) == 0;
     if (found) {
-        found = promql_regex_match(regex, text) == 1;
-        promql_regex_unref(regex);
+        found = regex_match(regex, text) == 1;
+        regex_unref(regex);
     }
     buffer_done(&pattern);
     return found;

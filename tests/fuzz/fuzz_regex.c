@@ -1,11 +1,11 @@
 /* Regular expressions: the input up to the first newline is compiled and matched with the rest. */
-#include "query/promql/matcher.h"
+#include "base/regex.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct slice text = slice_new(data, size), pattern;
-    struct promql_regex *r;
+    struct regex *r;
     struct error e = ERROR_NONE;
     struct buffer out;
     size_t n;
@@ -13,27 +13,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > 2048)
         return 0;
     pattern = slice_cut(&text, '\n');
-    if (promql_regex_compile(pattern, &r, &e) < 0) {
+    if (regex_compile(pattern, &r, &e) < 0) {
         if (!e.text[0])
             abort();
         return 0;
     }
-    int matched = promql_regex_match(r, text);
+    int matched = regex_match(r, text);
     /* What the index may rely on must not contradict the match. */
-    const struct slice *literals = promql_regex_literals(r, &n);
+    const struct slice *literals = regex_literals(r, &n);
     bool listed = false;
     for (size_t i = 0; literals && i < n; i++)
         listed |= slice_equal(literals[i], text);
     if (literals && listed != (matched == 1))
         abort();
-    if (matched == 1 && !slice_starts(text, promql_regex_prefix(r)))
+    if (matched == 1 && !slice_starts(text, regex_prefix(r)))
         abort();
     buffer_init(&out, 100000);
-    int expanded = promql_regex_expand(r, text, SLICE("$1-${2}$x$$"), &out);
+    int expanded = regex_expand(r, text, SLICE("$1-${2}$x$$"), &out);
     /* Shortcuts and the engine must agree. */
     if (matched >= 0 && expanded >= 0 && matched != expanded)
         abort();
     buffer_done(&out);
-    promql_regex_unref(r);
+    regex_unref(r);
     return 0;
 }

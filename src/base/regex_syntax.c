@@ -3,7 +3,7 @@
  * one pass that refuses what RE2 refuses and rewrites what PCRE2 would read differently. Pure: any
  * thread.
  */
-#include "query/promql/matcher.h"
+#include "base/regex.h"
 
 #include <errno.h>
 

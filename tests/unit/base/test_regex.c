@@ -1,20 +1,20 @@
 /* Regular expressions: RE2's syntax and no other, anchoring, shortcuts, limits, replacement. */
 #include "../unit.h"
 
-#include "query/promql/matcher.h"
+#include "base/regex.h"
 
 #include <stdio.h>
 
 static void expect_match(const char *pattern, const char *text, int want) {
-    struct promql_regex *r;
+    struct regex *r;
     struct error e = ERROR_NONE;
 
-    if (promql_regex_compile(slice_from(pattern), &r, &e) < 0)
+    if (regex_compile(slice_from(pattern), &r, &e) < 0)
         fail_msg("%s: %s", pattern, e.text);
-    int got = promql_regex_match(r, slice_from(text));
+    int got = regex_match(r, slice_from(text));
     if (got != want)
         fail_msg("%s on \"%s\": %d", pattern, text, got);
-    promql_regex_unref(r);
+    regex_unref(r);
 }
 
 static void test_matching(void **state) {
@@ -138,39 +138,39 @@ static void test_refused(void **state) {
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct promql_regex *r;
+        struct regex *r;
         struct error e = ERROR_NONE;
 
-        if (promql_regex_compile(slice_from(bad[i]), &r, &e) == 0)
+        if (regex_compile(slice_from(bad[i]), &r, &e) == 0)
             fail_msg("accepted: %s", bad[i]);
         assert_true(slice_starts(slice_from(e.text), SLICE("error parsing regexp")));
     }
 }
 
 static void test_shortcuts(void **state) {
-    struct promql_regex *r;
+    struct regex *r;
     size_t n;
 
-    assert_int_equal(promql_regex_compile(SLICE("a\\.b|c"), &r, NULL), 0);
-    const struct slice *l = promql_regex_literals(r, &n);
+    assert_int_equal(regex_compile(SLICE("a\\.b|c"), &r, NULL), 0);
+    const struct slice *l = regex_literals(r, &n);
     assert_int_equal(n, 2);
     assert_slice(l[0], "a.b");
-    promql_regex_unref(r);
-    assert_int_equal(promql_regex_compile(SLICE("web-[0-9]+"), &r, NULL), 0);
-    assert_null(promql_regex_literals(r, &n));
-    assert_slice(promql_regex_prefix(r), "web-");
-    promql_regex_unref(r);
-    assert_int_equal(promql_regex_compile(SLICE("ab|cd.*"), &r, NULL), 0);
-    assert_slice(promql_regex_prefix(r), "");
-    promql_regex_unref(r);
-    assert_int_equal(promql_regex_compile(SLICE("abc?"), &r, NULL), 0);
-    assert_slice(promql_regex_prefix(r), "ab");
-    promql_regex_unref(r);
+    regex_unref(r);
+    assert_int_equal(regex_compile(SLICE("web-[0-9]+"), &r, NULL), 0);
+    assert_null(regex_literals(r, &n));
+    assert_slice(regex_prefix(r), "web-");
+    regex_unref(r);
+    assert_int_equal(regex_compile(SLICE("ab|cd.*"), &r, NULL), 0);
+    assert_slice(regex_prefix(r), "");
+    regex_unref(r);
+    assert_int_equal(regex_compile(SLICE("abc?"), &r, NULL), 0);
+    assert_slice(regex_prefix(r), "ab");
+    regex_unref(r);
 }
 
 /* What a page sends when somebody picks thousands of values: texts, found by a table. */
 static void test_many_literals(void **state) {
-    struct promql_regex *r;
+    struct regex *r;
     struct buffer b, out;
 
     buffer_init(&b, 1u << 20);
@@ -179,19 +179,18 @@ static void test_many_literals(void **state) {
     for (int i = 0; i < 20000; i++)
         buffer_printf(&b, "%spod-%d-with-a-long-name", i ? "|" : "", i);
     buffer_append_u8(&b, ')');
-    assert_int_equal(promql_regex_compile(buffer_slice(&b), &r, NULL), 0);
+    assert_int_equal(regex_compile(buffer_slice(&b), &r, NULL), 0);
     for (int i = 0; i < 20000; i++) {
         char text[60];
 
         snprintf(text, sizeof(text), "pod-%d-with-a-long-name", i);
-        assert_int_equal(promql_regex_match(r, slice_from(text)), 1);
+        assert_int_equal(regex_match(r, slice_from(text)), 1);
     }
-    assert_int_equal(promql_regex_match(r, SLICE("pod-20000-with-a-long-name")), 0);
-    assert_int_equal(promql_regex_expand(r, SLICE("pod-7-with-a-long-name"), SLICE("<$1$2>"), &out),
-                     1);
+    assert_int_equal(regex_match(r, SLICE("pod-20000-with-a-long-name")), 0);
+    assert_int_equal(regex_expand(r, SLICE("pod-7-with-a-long-name"), SLICE("<$1$2>"), &out), 1);
     assert_slice(buffer_slice(&out), "<pod-7-with-a-long-name>");
-    assert_int_equal(promql_regex_expand(r, SLICE("x"), SLICE("$1"), &out), 0);
-    promql_regex_unref(r);
+    assert_int_equal(regex_expand(r, SLICE("x"), SLICE("$1"), &out), 0);
+    regex_unref(r);
     buffer_done(&out);
     buffer_done(&b);
 }
@@ -205,26 +204,26 @@ static void test_bombs(void **state) {
 
     memset(text, 'a', sizeof(text));
     for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
-        struct promql_regex *r;
+        struct regex *r;
 
-        if (promql_regex_compile(slice_from(bombs[i]), &r, NULL) < 0)
+        if (regex_compile(slice_from(bombs[i]), &r, NULL) < 0)
             continue;
-        assert_true(promql_regex_match(r, slice_new(text, sizeof(text))) <= 1);
-        promql_regex_unref(r);
+        assert_true(regex_match(r, slice_new(text, sizeof(text))) <= 1);
+        regex_unref(r);
     }
 }
 
 static void expect_expand(const char *pattern, const char *text, const char *with,
                           const char *want) {
-    struct promql_regex *r;
+    struct regex *r;
     struct buffer b;
 
-    assert_int_equal(promql_regex_compile(slice_from(pattern), &r, NULL), 0);
+    assert_int_equal(regex_compile(slice_from(pattern), &r, NULL), 0);
     buffer_init(&b, 1000);
-    assert_int_equal(promql_regex_expand(r, slice_from(text), slice_from(with), &b), 1);
+    assert_int_equal(regex_expand(r, slice_from(text), slice_from(with), &b), 1);
     assert_slice(buffer_slice(&b), want);
     buffer_done(&b);
-    promql_regex_unref(r);
+    regex_unref(r);
 }
 
 static void test_expand(void **state) {
