@@ -49,10 +49,12 @@ static PyObject *span_of_context(PyObject *context) {
 }
 
 /* Takes and returns a reference. A span that was left in another context than it was entered in (a
- * generator closed elsewhere) is still the current one here: what was current before it counts. */
+ * generator closed elsewhere) is still the current one here: what was current before it counts.
+ * One that ended where it began and is current here belongs to whom started this task or thread,
+ * and stays the parent of what happens in it. */
 static PyObject *skip_left(PyObject *value) {
     while (value && span_check(value) &&
-           (((Span *) value)->flags & (SPAN_ENDED | SPAN_ACTIVE)) == SPAN_ENDED) {
+           (((Span *) value)->flags & (SPAN_ENDED | SPAN_LEFT)) == (SPAN_ENDED | SPAN_LEFT)) {
         PyObject *before = ((Span *) value)->previous;
         if (before && otel_span_key && PyDict_Check(before))
             before = span_of_context(before);
@@ -246,6 +248,8 @@ void context_deactivate(Span *s) {
     s->flags &= (uint16_t) ~SPAN_ACTIVE;
     if (now == (PyObject *) s)
         put_back(s);
+    else
+        s->flags |= SPAN_LEFT;
 }
 
 void context_restore(Span *s) {
@@ -253,6 +257,37 @@ void context_restore(Span *s) {
         return;
     s->flags &= (uint16_t) ~SPAN_ACTIVE;
     put_back(s);
+}
+
+void context_attach(Span *s, PyObject **ret_before) {
+    PyObject *variable = otel_variable ? otel_variable : own_variable, *next, *before, *token;
+
+    if (otel_variable) {
+        before = get(otel_variable);
+        next = context_with(before, s);
+        Py_XDECREF(before);
+    } else {
+        Py_INCREF(s);
+        next = (PyObject *) s;
+    }
+    token = next ? PyContextVar_Set(variable, next) : NULL;
+    Py_XDECREF(next);
+    if (!token)
+        PyErr_Clear();
+    if (ret_before)
+        *ret_before = token;
+    else
+        Py_XDECREF(token);
+}
+
+void context_detach(PyObject *before) {
+    PyObject *variable = PyObject_GetAttrString(before, "var");
+
+    /* The variable of that time: the API may have been imported in between. */
+    if (!variable || PyContextVar_Reset(variable, before) < 0)
+        PyErr_Clear();
+    Py_XDECREF(variable);
+    Py_DECREF(before);
 }
 
 int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key) {

@@ -33,6 +33,12 @@ void context_deactivate(Span *s);
  */
 void context_restore(Span *s);
 
+/* Makes a span current that stays the business of another thread or task: it is neither changed nor
+ * ended here. What was current before comes back by context_detach(), which takes *ret_before;
+ * NULL: never. */
+void context_attach(Span *s, PyObject **ret_before);
+void context_detach(PyObject *before);
+
 /* Uses the API's context variable from now on: its ContextVar, Context type and key of the span.
  * Raises. */
 int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key);

@@ -139,7 +139,8 @@ static int add_types(PyObject *m) {
 
 PyMODINIT_FUNC PyInit__core(void) {
     PyMethodDef *const functions[] = {tracer_functions, server_functions, wsgi_functions,
-                                      logs_functions,   config_functions, module_functions};
+                                      logs_functions,   config_functions, module_functions,
+                                      carry_functions};
     char scope[64];
     struct buf b;
     PyObject *m = PyModule_Create(&definition);

@@ -22,7 +22,7 @@ PyObject *statements_sanitize(PyObject *module, PyObject *args);
 
 /* The functions of each part, added to the module. */
 extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], logs_functions[],
-        config_functions[];
+        config_functions[], carry_functions[];
 extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type;
 
 /* logs.c, server.c, …: interned names and the like. Return 0 or a negative error with an exception

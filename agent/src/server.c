@@ -170,8 +170,11 @@ static Span *start(uint16_t scope, PyObject *method, struct text traceparent,
         span_start_below(s, &remote, tracestate, true);
     } else {
         context_find_parent(NULL, &parent);
-        span_start_below(s, parent.found ? &parent.context : NULL, parent.trace_state,
-                         parent.remote);
+        /* A remote one is the process's own starter: requests are not its doing. */
+        if (parent.remote)
+            parent.found = false;
+        span_start_below(s, parent.found ? &parent.context : NULL,
+                         parent.found ? parent.trace_state : NULL, false);
         context_parent_done(&parent);
     }
     if (span_recording(s))

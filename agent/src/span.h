@@ -31,6 +31,7 @@ enum span_flag {
     SPAN_NO_END = 1 << 9,       /* __exit__ does not end the span */
     SPAN_HTTP_CLIENT = 1 << 10, /* an outgoing call; calls below it are parts of it */
     SPAN_REMOTE = 1 << 11,      /* not ours: stands for the caller's span */
+    SPAN_LEFT = 1 << 12,        /* deactivated where it was not the current one */
 };
 
 typedef struct {

@@ -31,6 +31,9 @@ current_span = _core.current_span
 
 _started = False
 
+# What start() was called with: processes that this one spawns start with the same.
+start_arguments: dict[str, object] = {}
+
 
 def start(service: str | None = None, endpoint: str | None = None, **attributes: object) -> bool:
     """Starts the agent in this process; later calls change nothing. Returns whether it runs.
@@ -41,6 +44,7 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
     global _started
     if _started or not _core.native:
         return _started
+    start_arguments.update(service=service, endpoint=endpoint, **attributes)
     try:
         from . import config, decorate, imports, lifecycle
 

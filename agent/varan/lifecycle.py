@@ -69,7 +69,16 @@ def wrap_thread_excepthook(threading: Any) -> None:
     threading.excepthook = excepthook
 
 
+def _join_starter() -> None:
+    """A program that was started from within a trace is a part of it: its own work, not the requests it serves."""
+    parent = os.environ.get("TRACEPARENT")
+    span = _core.remote_span(parent, os.environ.get("TRACESTATE")) if parent else None
+    if span is not None and _core.current_span() is None:
+        _core.attach(span)
+
+
 def install(settings: Any) -> None:
+    _join_starter()
     if settings.debug:
         atexit.register(_tell_at_exit)
     atexit.register(flush_at_exit)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import http.server
 import sqlite3
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import requests
@@ -72,7 +76,24 @@ def by_httpx_async(method: str, url: str) -> None:
     asyncio.run(get())
 
 
+def by_aiohttp(method: str, url: str) -> None:
+    async def get() -> None:
+        async with aiohttp.ClientSession() as client, client.request(method, url):
+            pass
+
+    asyncio.run(get())
+
+
+def by_urllib(method: str, url: str) -> None:
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method=method)).read()
+    except urllib.error.HTTPError as error:
+        error.close()
+
+
 WAYS = {
+    "aiohttp": by_aiohttp,
+    "urllib": by_urllib,
     "requests": lambda method, url: requests.request(method, url),
     "urllib3": lambda method, url: urllib3.PoolManager().request(
         method, url, retries=urllib3.Retry(2, connect=0)
@@ -101,7 +122,46 @@ def test_http(sent: Sent, target: Target, way: str, status: int) -> None:
 def test_redirects(sent: Sent, target: Target, way: str) -> None:
     WAYS[way]("GET", f"{target.url}/302")
     assert len(target.seen) == 2
-    assert len([s for s in sent.spans() if s.kind == 3]) == 2
+    # aiohttp follows below its request: one span for all.
+    spans = [s for s in sent.spans() if s.kind == 3]
+    assert len(spans) == (1 if way == "aiohttp" else 2)
+    assert all(len(seen["traceparent"]) == 55 for seen in target.seen)
+
+
+def test_http_client_itself(sent: Sent, target: Target) -> None:
+    """One connection, several requests; the ones that nobody waits for end, too."""
+    connection = http.client.HTTPConnection("127.0.0.1", target.port)
+    for path in ("/200", "/404"):
+        connection.request("GET", path, headers={"X-Own": "1"})
+        response = connection.getresponse()
+        response.read()
+    connection.request("GET", "/200/forgotten")
+    connection.close()
+    spans = [s for s in sent.spans() if s.kind == 3]
+    assert [s.attributes.get("http.response.status_code") for s in spans] == [200, 404, None]
+    assert {s["traceparent"][36:52] for s in target.seen} >= {s.span_id for s in spans[:2]}
+    # A header of the application's own stays the only one.
+    own = f"00-{'7' * 32}-{'8' * 16}-01"
+    connection.request("GET", "/200", headers={"traceparent": own})
+    connection.getresponse().read()
+    connection.close()
+    assert target.seen[-1]["traceparent"] == own
+
+
+def test_aiohttp_errors_and_base_url(sent: Sent, target: Target) -> None:
+    async def main() -> None:
+        async with aiohttp.ClientSession(target.url, raise_for_status=True) as client:
+            async with client.get("/200", params={"a": "1"}, headers=[("X-Own", "1")]):
+                pass
+            with pytest.raises(aiohttp.ClientResponseError):
+                await client.get("/500")
+
+    asyncio.run(main())
+    good, bad = [s for s in sent.spans() if s.kind == 3][:2]
+    assert good.attributes["url.full"].startswith(f"{target.url}/200")
+    assert target.seen[0]["x-own"] == "1"
+    assert bad.attributes["http.response.status_code"] == 500
+    assert bad.attributes["error.type"].endswith("ClientResponseError")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -109,9 +169,8 @@ def test_refused(sent: Sent, way: str) -> None:
     with pytest.raises(Exception) as caught:
         WAYS[way]("GET", "http://127.0.0.1:1/")
     (span,) = [s for s in sent.spans() if s.kind == 3]
-    assert span.status == 2 and span.events[0][1]["exception.type"].endswith(
-        type(caught.value).__name__
-    )
+    wanted = "ConnectionRefusedError" if way == "urllib" else type(caught.value).__name__
+    assert span.status == 2 and span.events[0][1]["exception.type"].endswith(wanted)
     assert span.attributes["server.port"] == 1
 
 
