@@ -67,6 +67,19 @@ void json_field_bool(struct json_writer *w, const char *key, bool v);
  * "-Infinity" for the others. `ret` has room for NUMBER_TEXT_MAX bytes; returns the length, no NUL.
  */
 size_t double_to_text(double v, char *ret);
+/* As Prometheus' answers have it: the shortest digits, without exponent from 1e-6 to 1e21; "NaN",
+ * "+Inf", "-Inf". The same room. */
+size_t double_to_prometheus(double v, char *ret);
+/* The shortest digits that read back equal: |v| = digits × 10^exponent, digits without zeros at the
+ * end. `v` is finite. */
+struct decimal {
+    uint64_t digits;
+    int exponent;
+};
+struct decimal double_to_decimal(double v);
+/* A decimal without exponent from 10^low to below 10^high, else as 1.5e+21; at most
+ * NUMBER_TEXT_MAX bytes when the two lie within -6 … 21. Digits not 0. */
+size_t decimal_to_text(struct decimal d, int low, int high, char *ret);
 /* Decimal digits of `v`; the same room. */
 size_t int_to_text(int64_t v, char *ret);
 size_t uint_to_text(uint64_t v, char *ret);

@@ -2,7 +2,6 @@
 #include "wire/json.h"
 
 #include <math.h>
-#include <stdio.h>
 
 size_t uint_to_text(uint64_t v, char *ret) {
     static const char pairs[] =
@@ -64,8 +63,6 @@ static size_t short_decimal(double v, char *ret) {
 }
 
 size_t double_to_text(double v, char *ret) {
-    char text[NUMBER_TEXT_MAX];
-
     if (isnan(v)) {
         memcpy(ret, "NaN", 3);
         return 3;
@@ -79,14 +76,13 @@ size_t double_to_text(double v, char *ret) {
     size_t n = short_decimal(v, ret);
     if (n)
         return n;
-    for (int precision = 15; precision <= 17; precision++) {
-        int length = snprintf(text, sizeof(text), "%.*g", precision, v);
-        if (precision < 17 && strtod(text, NULL) != v)
-            continue;
-        memcpy(ret, text, (size_t) length);
-        return (size_t) length;
-    }
-    return 0;
+    /* As %.15g has it, or with as many digits as are needed. */
+    struct decimal d = double_to_decimal(v);
+    char digits[NUMBER_TEXT_MAX];
+    int precision = (int) uint_to_text(d.digits, digits);
+    n = signbit(v);
+    *ret = '-';
+    return n + decimal_to_text(d, -4, precision > 15 ? precision : 15, ret + n);
 }
 
 int base64_encode(struct slice bytes, struct buffer *out) {

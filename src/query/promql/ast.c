@@ -36,6 +36,28 @@ void node_children(const struct node *n, void (*fn)(void *ctx, struct node *chil
     }
 }
 
+struct selector_visit {
+    void (*fn)(void *ctx, const struct promql_matcher *matchers, size_t n);
+    void *ctx;
+};
+
+static void visit_selectors(void *ctx, struct node *n) {
+    struct selector_visit *v = ctx;
+
+    if (n->kind == NODE_SELECTOR)
+        v->fn(v->ctx, n->selector.matchers, n->selector.n_matchers);
+    else
+        node_children(n, visit_selectors, v);
+}
+
+void promql_each_selector(const struct promql_query *q,
+                          void (*fn)(void *ctx, const struct promql_matcher *matchers, size_t n),
+                          void *ctx) {
+    struct selector_visit v = {fn, ctx};
+
+    visit_selectors(&v, q->root);
+}
+
 int query_own_regexes(struct promql_query *q, const struct promql_matcher *m, size_t n) {
     struct regex_link *links = arena_array(&q->arena, struct regex_link, n);
 

@@ -171,6 +171,11 @@ int promql_parse_selector(struct slice text, struct promql_query **ret,
                           const struct promql_matcher **ret_matchers, size_t *ret_n,
                           struct promql_error *e);
 
+/* Calls fn with the matchers of each selector in the query; they are the query's. */
+void promql_each_selector(const struct promql_query *q,
+                          void (*fn)(void *ctx, const struct promql_matcher *matchers, size_t n),
+                          void *ctx);
+
 /* ---- Evaluation. ---- */
 
 struct promql_options {
