@@ -41,6 +41,7 @@ static void put_thread_json(struct json_writer *w, pid_t pid, const struct cpyth
     json_field_int(w, "interpreter", t->interpreter);
     json_field_text(w, "state", state_text(t->state));
     json_field_bool(w, "holds_gil", t->holds_gil);
+    json_field_bool(w, "waits_gil", t->waits_gil);
     json_field_bool(w, "torn", t->torn);
     json_field_bool(w, "cut", t->cut);
     json_put_key(w, "frames");
@@ -93,7 +94,10 @@ static void put_thread_text(struct buffer *out, pid_t pid, const struct cpython_
         buffer_printf(out, "0x%llx", (unsigned long long) t->thread_id);
     buffer_append_text(out, " (");
     put_clean(out, thread_title(pid, t));
-    buffer_printf(out, "): %s%s", state_text(t->state), t->holds_gil ? ", holds the GIL" : "");
+    buffer_printf(out, "): %s%s", state_text(t->state),
+                  t->holds_gil   ? ", holds the GIL"
+                  : t->waits_gil ? ", waits for the GIL"
+                                 : "");
     if (t->interpreter)
         buffer_printf(out, ", interpreter %lld", (long long) t->interpreter);
     buffer_append_text(out, t->torn ? ", torn: the stack changed while it was read\n" : "\n");
@@ -137,6 +141,7 @@ static int dump(const struct dump_settings *settings, pid_t pid) {
     if (cpython_open(pid, &c, &e) < 0)
         return process_open_failed("dump", &e);
     cpython_sample_init(&s);
+    cpython_want(c, CPYTHON_THREAD_NAMES | CPYTHON_GIL_WAIT);
     buffer_init(&out, DUMP_BYTES_MAX);
     int r = cpython_sample(c, &s);
     for (unsigned i = 1; i < ATTEMPTS && r == 0 && any_torn(&s); i++)

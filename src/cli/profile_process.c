@@ -18,7 +18,9 @@ int process_open_failed(const char *command, const struct error *e) {
 }
 
 const char *thread_title(pid_t pid, const struct cpython_thread *t) {
-    if (t->native_id == pid)
+    if (t->python_name && strcmp(t->python_name, "MainThread") != 0)
+        return t->python_name;
+    if (t->native_id == pid || t->python_name)
         return "main";
     return t->name[0] ? t->name : "thread";
 }

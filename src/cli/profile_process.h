@@ -8,7 +8,7 @@
 int process_id_parse(const char *text, pid_t *ret, struct error *e);
 /* What an error of cpython_open() ends a command with, after printing it. */
 int process_open_failed(const char *command, const struct error *e);
-/* "main", the kernel's name, or "thread" for a thread: what to call it in lists. */
+/* What to call a thread in lists: its name in Python, "main", the kernel's name, or "thread". */
 const char *thread_title(pid_t pid, const struct cpython_thread *t);
 
 /* Prints a text of the target's without its control characters. */

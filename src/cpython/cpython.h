@@ -1,8 +1,9 @@
 /*
  * Reading a running CPython (3.8 … 3.14): its interpreters, threads, frames and lines, from outside
- * by process_vm_readv(), without pausing it and without writing anything. Everything read is
- * untrusted: pointers are followed through the reader only, chains and sizes are bounded, and a
- * walk that was overtaken by the target is counted as torn.
+ * by process_vm_readv(), without pausing it and without writing anything. A process may read itself
+ * the same way: cpython_open(getpid(), …), from a thread that needs no Python; anew after fork().
+ * Everything read is untrusted: pointers are followed through the reader only, chains and sizes are
+ * bounded, and a walk that was overtaken by the target is counted as torn.
  *
  * Facts about the layouts: offsets.h. A `struct cpython` belongs to one thread at a time.
  */
@@ -40,10 +41,12 @@ struct cpython_thread {
     pid_t native_id;    /* 0: not known */
     int64_t interpreter;
     bool holds_gil;
+    bool waits_gil;                     /* sleeps until it gets the GIL (CPYTHON_GIL_WAIT) */
     bool torn;                          /* the stack changed under the walk, twice */
     bool cut;                           /* deeper than CPYTHON_FRAMES_MAX */
     enum cpython_state state;           /* the kernel's view, when the native id is known */
     char name[16];                      /* the kernel's name of the thread */
+    const char *python_name;            /* threading.Thread.name; NULL: none, or not asked for */
     const struct cpython_frame *frames; /* innermost first */
     size_t n_frames;
 };
@@ -66,6 +69,13 @@ int cpython_open(pid_t pid, struct cpython **ret, struct error *e);
 void cpython_close(struct cpython *c);
 /* "3.11.7", or "3.8" where the target does not tell its patch level (up to 3.10). */
 const char *cpython_version(const struct cpython *c);
+/* What a sample holds beside the stacks; a set of these, none at first. */
+enum {
+    CPYTHON_THREAD_NAMES = 1, /* names are looked for when a thread is new, and now and then */
+    CPYTHON_GIL_WAIT = 2,     /* one more read of /proc for each thread that sleeps */
+    CPYTHON_AWAITERS = 4, /* below the frames of a running asyncio task: those of its awaiters */
+};
+void cpython_want(struct cpython *c, unsigned what);
 /* The file that the interpreter lives in, as the target sees it. */
 const char *cpython_path(const struct cpython *c);
 

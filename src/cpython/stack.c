@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-#define FRAME_BYTES_MAX 512u
+#define COPIES_MAX 65536u /* of a function's bytecode */
 
 enum { OWNER_THREAD = 0, OWNER_GENERATOR = 1, OWNER_FRAME_OBJECT = 2 };
 
@@ -37,6 +37,19 @@ static bool is_python(const struct cpython_offsets *o, const uint8_t *raw) {
         return true;
     uint8_t owner = raw[o->frame.owner];
     return owner == OWNER_THREAD || owner == OWNER_GENERATOR || owner == OWNER_FRAME_OBJECT;
+}
+
+struct raw_frame stack_frame(const struct cpython_offsets *o, uint64_t address,
+                             const uint8_t *raw) {
+    struct raw_frame f = {
+            .code = code_of(o, raw),
+            .instruction = o->minor >= 11 ? field_u64(raw, o->frame.size, o->frame.instruction)
+                                          : field_u32(raw, o->frame.size, o->frame.instruction),
+            .address = address};
+
+    if (o->frame.tlbc_index && o->free_threaded)
+        f.copy = field_u32(raw, o->frame.size, o->frame.tlbc_index);
+    return f;
 }
 
 /* Reads the thread's innermost frame pointer, together with the pages of the last walk. */
@@ -83,9 +96,7 @@ static int walk_frames(struct stack_reader *r, struct stack *s, struct top *top)
         if (pages_read(&r->pages, frame, raw, o->frame.size, &s->hints) < 0)
             return -EIO;
         uint64_t previous = field_u64(raw, o->frame.size, o->frame.previous);
-        struct raw_frame f = {code_of(o, raw),
-                              o->minor >= 11 ? field_u64(raw, o->frame.size, o->frame.instruction)
-                                             : field_u32(raw, o->frame.size, o->frame.instruction)};
+        struct raw_frame f = stack_frame(o, frame, raw);
         if (depth == 0) {
             top->previous = previous;
             top->code = f.code;
@@ -137,12 +148,23 @@ static int64_t offset_of(const struct cpython_offsets *o, const struct cpython_c
     return o->minor == 10 ? last * 2 : last; /* counted in instructions since 3.10 */
 }
 
-static int line_of(const struct cpython_offsets *o, const struct cpython_code *code,
-                   uint64_t instruction) {
-    if (o->free_threaded && o->minor >= 14)
-        return code->first_line; /* its bytecode is a copy of the thread's own */
-    return cpython_line(o->minor, code->line_table, code->first_line,
-                        offset_of(o, code, instruction));
+/* Free-threaded 3.14 runs a copy of the bytecode per thread: where the instruction would lie in the
+ * first copy. struct _PyCodeArray: their number, then pointers to them. */
+static uint64_t in_first_copy(struct stack_reader *r, const struct cpython_code *code,
+                              const struct raw_frame *f) {
+    uint64_t copies = 0, copy = 0, n = 0;
+
+    if (!f->copy ||
+        memory_read_u64(r->memory, code->address + r->offsets->code.tlbc, &copies) < 0 ||
+        memory_read_u64(r->memory, copies, &n) < 0 || f->copy >= n || f->copy >= COPIES_MAX ||
+        memory_read_u64(r->memory, copies + 8 + 8 * (uint64_t) f->copy, &copy) < 0)
+        return f->instruction;
+    return code->instructions + (f->instruction - copy);
+}
+
+int stack_line(struct stack_reader *r, const struct cpython_code *code, const struct raw_frame *f) {
+    return cpython_line(r->offsets->minor, code->line_table, code->first_line,
+                        offset_of(r->offsets, code, in_first_copy(r, code, f)));
 }
 
 /* Code objects and lines of the raw frames. Lines that were found by the last walk at the same
@@ -172,8 +194,7 @@ static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
             continue; /* None, or gone meanwhile */
         bool same = at && at->code == f->code && at->instruction == f->instruction &&
                     known->code == code;
-        struct cpython_frame frame = {code, same ? known->line
-                                                 : line_of(r->offsets, code, f->instruction)};
+        struct cpython_frame frame = {code, same ? known->line : stack_line(r, code, f)};
         e = vector_push(&s->now.lined, *f, CPYTHON_FRAMES_MAX);
         if (e == 0)
             e = vector_push(&s->now.frames, frame, CPYTHON_FRAMES_MAX);

@@ -9,7 +9,11 @@
 /* A frame as it was found: what it executes and where. */
 struct raw_frame {
     uint64_t code, instruction;
+    uint64_t address; /* of the frame itself */
+    uint32_t copy;    /* of the bytecode (free-threaded 3.14) */
 };
+
+#define FRAME_BYTES_MAX 512u /* of a frame's fixed part */
 
 /* Frames with their lines, innermost first, and what the lines were found for; those without a code
  * object are left out. */
@@ -35,6 +39,10 @@ struct stack_reader {
 };
 
 void stack_done(struct stack *s);
+/* What a frame that was read into `raw` executes. */
+struct raw_frame stack_frame(const struct cpython_offsets *o, uint64_t address, const uint8_t *raw);
+/* The line a frame stands at; 0: none. */
+int stack_line(struct stack_reader *r, const struct cpython_code *code, const struct raw_frame *f);
 /* Walks the stack of the thread state at `thread`, twice when it changed under the first walk. 0;
  * -EAGAIN: it changed again, what was found is torn; -EIO: the thread state cannot be read;
  * -ENOMEM. */

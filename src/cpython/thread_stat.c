@@ -5,12 +5,13 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static atomic_uint kept_files;
 
 void thread_files_init(struct thread_files *f, pid_t pid, pid_t tid) {
-    *f = (struct thread_files){.pid = pid, .tid = tid, .stat = -1, .schedstat = -1};
+    *f = (struct thread_files){.pid = pid, .tid = tid, .stat = -1, .schedstat = -1, .syscall = -1};
 }
 
 static void close_file(int *fd) {
@@ -24,6 +25,7 @@ static void close_file(int *fd) {
 void thread_files_done(struct thread_files *f) {
     close_file(&f->stat);
     close_file(&f->schedstat);
+    close_file(&f->syscall);
 }
 
 /* Reads a small file of /proc whole: bytes read, or a negative errno. */
@@ -90,6 +92,17 @@ uint64_t thread_read_runs(struct thread_files *f) {
     slice_cut(&rest, ' '); /* time on the processor, time waiting for it, times it got it */
     slice_cut(&rest, ' ');
     return slice_to_u64(slice_trim(rest), &runs) == 0 ? runs : 0;
+}
+
+bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to) {
+    char text[256], *end;
+    ssize_t n = read_kept(f, &f->syscall, "syscall", text, sizeof(text));
+    const char *argument = n > 0 ? strchr(text, ' ') : NULL; /* "202 0x7f… 0x80 …" or "running" */
+
+    if (!argument || strncmp(argument, " 0x", 3) != 0)
+        return false;
+    uint64_t address = strtoull(argument + 1, &end, 16);
+    return address >= from && address < to;
 }
 
 pid_t thread_native_id(struct memory_reader *m, pid_t pid, uint64_t pthread) {

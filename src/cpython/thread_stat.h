@@ -8,7 +8,7 @@
 /* Files of /proc/PID/task/TID that are kept open: reading one anew costs a third of opening it. */
 struct thread_files {
     pid_t pid, tid;
-    int stat, schedstat; /* -1: not open */
+    int stat, schedstat, syscall; /* -1: not open */
 };
 
 #define THREAD_FILES_MAX 512u /* of this process, all targets together */
@@ -20,6 +20,9 @@ int thread_read_stat(struct thread_files *f, enum cpython_state *ret_state, char
 /* How often the thread was put on a processor: 0 when the kernel does not tell. While it stays the
  * same, a thread that slept has not run. */
 uint64_t thread_read_runs(struct thread_files *f);
+/* Whether the thread sleeps in a system call whose first argument lies in [from, to): a futex
+ * there. False when the kernel does not tell. */
+bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to);
 /* The kernel's id of a thread by its C library's structure (pthread_self() is its address), for
  * versions of CPython that do not keep it: 0 when it is not found. */
 pid_t thread_native_id(struct memory_reader *m, pid_t pid, uint64_t pthread);

@@ -5,13 +5,20 @@
  */
 #include "base/clock.h"
 #include "cpython/cpython.h"
+#include "cpython/names.h"
 #include "cpython/open.h"
 #include "cpython/runtime.h"
 #include "cpython/stack.h"
 #include "cpython/thread_stat.h"
 
+#include <stdio.h>
+
 #define SAMPLE_BYTES_MAX ((size_t) 256 << 20)
-#define THREAD_BYTES_MAX 4096u
+#define SCRATCH_BYTES_MAX ((size_t) 64 << 20)
+#define GIL_BYTES 208u /* of struct _gil_runtime_state, whose futexes are waited for */
+/* Names of threads: how often they are looked for while one is missing, and otherwise. */
+#define NAMES_MISSING_NS NS_PER_S
+#define NAMES_AGAIN_NS (30 * NS_PER_S)
 
 struct known_thread {
     uint64_t address, thread_id;
@@ -25,6 +32,9 @@ struct known_thread {
     bool read_ahead;    /* `raw` is of this walk */
     uint64_t last_walk; /* that met the thread */
     uint8_t *raw;       /* its thread state */
+    bool waits_gil;
+    size_t place;                      /* in the sample that is being made */
+    char python_name[THREAD_NAME_MAX]; /* "": not known */
 };
 
 struct cpython {
@@ -35,6 +45,9 @@ struct cpython {
     VECTOR(struct known_thread *) known;
     size_t expected; /* index in `known` of the thread that is probably next in the list */
     struct cpython_stats stats;
+    unsigned want;
+    struct arena scratch;
+    int64_t names_ns; /* when names were read; 0: never */
 };
 
 int cpython_open_reader(pid_t pid, struct memory_reader memory,
@@ -46,6 +59,7 @@ int cpython_open_reader(pid_t pid, struct memory_reader memory,
     c->pid = pid;
     c->memory = memory;
     c->runtime = *runtime;
+    arena_init(&c->scratch, SCRATCH_BYTES_MAX);
     c->reader.memory = &c->memory;
     c->reader.offsets = &c->runtime.offsets;
     codes_init(&c->reader.codes, &c->memory, &c->runtime.offsets);
@@ -82,6 +96,7 @@ void cpython_close(struct cpython *c) {
     vector_done(&c->known);
     codes_done(&c->reader.codes);
     pages_done(&c->reader.pages);
+    arena_done(&c->scratch);
     free(c);
 }
 
@@ -91,6 +106,10 @@ const char *cpython_version(const struct cpython *c) {
 
 const char *cpython_path(const struct cpython *c) {
     return c->runtime.path;
+}
+
+void cpython_want(struct cpython *c, unsigned what) {
+    c->want = what;
 }
 
 void cpython_read_stats(const struct cpython *c, struct cpython_stats *ret) {
@@ -110,23 +129,29 @@ void cpython_sample_done(struct cpython_sample *s) {
     s->n_threads = 0;
 }
 
-/* The thread state that holds the GIL of that interpreter; 0: none or not known. */
-static uint64_t gil_holder(struct cpython *c, uint64_t interpreter) {
+/* The GIL of that interpreter: where its state lies (0: it has none), and the thread state that
+ * holds it (0: none or not known). */
+struct gil {
+    uint64_t address, holder;
+};
+
+static struct gil read_gil(struct cpython *c, uint64_t interpreter) {
     const struct cpython_offsets *o = &c->runtime.offsets;
-    uint64_t holder = 0, gil = interpreter;
+    struct gil gil = {0};
     uint32_t locked = 0;
 
     if (o->minor <= 11) {
-        memory_read_u64(&c->memory, c->runtime.address + o->runtime.tstate_current, &holder);
-        return holder;
+        gil.address = c->runtime.address + o->runtime.gil;
+        memory_read_u64(&c->memory, c->runtime.address + o->runtime.tstate_current, &gil.holder);
+        return gil;
     }
-    if (!o->interpreter.gil_inline &&
-        memory_read_u64(&c->memory, interpreter + o->interpreter.gil, &gil) < 0)
-        return 0;
-    if (memory_read(&c->memory, gil + o->interpreter.gil_locked, &locked, 4) < 0 || locked != 1 ||
-        memory_read_u64(&c->memory, gil + o->interpreter.gil_holder, &holder) < 0)
-        return 0;
-    return holder;
+    if (memory_read_u64(&c->memory, interpreter + o->interpreter.gil, &gil.address) < 0)
+        return (struct gil){0};
+    if (memory_read(&c->memory, gil.address + o->interpreter.gil_locked, &locked, 4) < 0 ||
+        locked != 1 ||
+        memory_read_u64(&c->memory, gil.address + o->interpreter.gil_holder, &gil.holder) < 0)
+        gil.holder = 0;
+    return gil;
 }
 
 struct walk {
@@ -202,7 +227,7 @@ static void identify(struct cpython *c, struct known_thread *k) {
     k->native_id = native > 0 ? native : 0;
     k->runs = 0;
     k->slept = false;
-    k->name[0] = 0;
+    k->name[0] = k->python_name[0] = 0;
 }
 
 static void forget_ended(struct cpython *c) {
@@ -216,11 +241,59 @@ static void forget_ended(struct cpython *c) {
     c->known.n = kept;
 }
 
+/* ---- Names ---- */
+
+static bool wants_name(void *ctx, uint64_t thread_id) {
+    const struct cpython *c = ctx;
+
+    vector_each(&c->known, k) if ((*k)->thread_id == thread_id) return !(*k)->python_name[0] ||
+            c->names_ns == 0;
+    return false;
+}
+
+static void take_name(void *ctx, uint64_t thread_id, const char *name) {
+    struct cpython *c = ctx;
+
+    vector_each(&c->known, k) if ((*k)->thread_id == thread_id)
+            snprintf((*k)->python_name, sizeof((*k)->python_name), "%s", name);
+}
+
+/* Reads the names of threads that have none, and of all once in a while: threads are renamed. */
+static void read_names(struct cpython *c, uint64_t interpreter) {
+    struct inspector in = {&c->memory, &c->runtime.offsets, &c->scratch};
+
+    thread_names_each(&in, interpreter, wants_name, take_name, c);
+    arena_clear(&c->scratch);
+}
+
+/* Gives the threads of the walk their names. */
+static void put_names(struct walk *w) {
+    struct cpython *c = w->c;
+
+    vector_each(&c->known, k) if ((*k)->last_walk == c->stats.walks && (*k)->python_name[0] &&
+                                  (*k)->place < w->threads.n) w->threads.items[(*k)->place]
+            .python_name =
+            (const char *) arena_dup(&w->sample->arena, slice_from((*k)->python_name)).data;
+}
+
+static bool names_due(struct cpython *c, int64_t now_ns) {
+    bool missing = false;
+
+    if (!(c->want & CPYTHON_THREAD_NAMES))
+        return false;
+    vector_each(&c->known, k) missing |= !(*k)->python_name[0];
+    if (c->names_ns && now_ns - c->names_ns < (missing ? NAMES_MISSING_NS : NAMES_AGAIN_NS))
+        return false;
+    if (c->names_ns && now_ns - c->names_ns >= NAMES_AGAIN_NS)
+        c->names_ns = 0; /* all of them */
+    return true;
+}
+
 /* ---- The walk ---- */
 
 /* The stack as it is now: read, or known to be the last one. The run count is read first, then the
  * state, then the stack: whatever wakes the thread after the first changes the count. */
-static int look(struct walk *w, struct known_thread *k, bool *ret_torn) {
+static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *ret_torn) {
     uint64_t runs = k->native_id ? thread_read_runs(&k->files) : 0;
 
     *ret_torn = false;
@@ -233,16 +306,18 @@ static int look(struct walk *w, struct known_thread *k, bool *ret_torn) {
         k->stack.now.frames.n = k->stack.now.lined.n = 0; /* the thread has ended */
     *ret_torn = r == -EAGAIN;
     k->slept = r == 0 && k->state == CPYTHON_SLEEPING;
+    k->waits_gil = w->c->want & CPYTHON_GIL_WAIT && k->state == CPYTHON_SLEEPING && gil.address &&
+                   thread_waits_at(&k->files, gil.address, gil.address + GIL_BYTES);
     k->runs = runs;
     return r == -ENOMEM ? r : 0;
 }
 
-static int add_thread(struct walk *w, struct known_thread *k, int64_t interpreter, bool holds_gil) {
-    struct cpython_thread t = {.interpreter = interpreter, .holds_gil = holds_gil};
+static int add_thread(struct walk *w, struct known_thread *k, int64_t interpreter, struct gil gil) {
+    struct cpython_thread t = {.interpreter = interpreter, .holds_gil = k->address == gil.holder};
     size_t n;
 
     w->c->stats.stacks++;
-    int r = look(w, k, &t.torn);
+    int r = look(w, k, gil, &t.torn);
     if (r < 0)
         return r;
     w->c->stats.torn += t.torn;
@@ -258,6 +333,8 @@ static int add_thread(struct walk *w, struct known_thread *k, int64_t interprete
     t.native_id = k->native_id;
     t.state = k->state;
     t.cut = k->stack.cut;
+    t.waits_gil = k->waits_gil && !t.holds_gil;
+    k->place = w->threads.n;
     memcpy(t.name, k->name, sizeof(t.name));
     return vector_push(&w->threads, t, CPYTHON_THREADS_MAX);
 }
@@ -265,7 +342,8 @@ static int add_thread(struct walk *w, struct known_thread *k, int64_t interprete
 static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
     struct cpython *c = w->c;
     const struct cpython_offsets *o = &c->runtime.offsets;
-    uint64_t holder = gil_holder(c, interpreter), thread;
+    struct gil gil = read_gil(c, interpreter);
+    uint64_t thread;
 
     if (memory_read_u64(&c->memory, interpreter + o->interpreter.threads_head, &thread) < 0)
         return -EIO;
@@ -279,7 +357,7 @@ static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
             break; /* the list changed under us: what was found stands */
         k->last_walk = c->stats.walks;
         identify(c, k);
-        int r = add_thread(w, k, id, thread == holder);
+        int r = add_thread(w, k, id, gil);
         if (r == -ENOBUFS)
             break; /* more than CPYTHON_THREADS_MAX in all interpreters together */
         if (r < 0)
@@ -293,6 +371,7 @@ static int walk_interpreters(struct walk *w) {
     struct cpython *c = w->c;
     const struct cpython_offsets *o = &c->runtime.offsets;
     uint64_t interpreter, next;
+    bool named = false;
 
     if (memory_read_u64(&c->memory, c->runtime.address + o->runtime.interpreters_head,
                         &interpreter) < 0)
@@ -305,8 +384,16 @@ static int walk_interpreters(struct walk *w) {
         int r = walk_threads(w, interpreter, (int64_t) id);
         if (r < 0)
             return r;
+        if (named || names_due(c, w->now_ns)) {
+            read_names(c, interpreter);
+            named = true;
+        }
         interpreter = next;
     }
+    if (named)
+        c->names_ns = w->now_ns;
+    if (c->want & CPYTHON_THREAD_NAMES)
+        put_names(w);
     return 0;
 }
 
