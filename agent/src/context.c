@@ -197,6 +197,11 @@ static PyObject *context_with(PyObject *context, Span *s) {
     return next;
 }
 
+/* The context that the thread is in, for comparing. */
+static const void *here(void) {
+    return PyThreadState_Get()->context;
+}
+
 void context_activate(Span *s) {
     PyObject *before, *next;
 
@@ -207,12 +212,13 @@ void context_activate(Span *s) {
     Py_XSETREF(s->previous, before);
     if (!otel_variable) {
         set(own_variable, (PyObject *) s);
-        return;
+    } else {
+        next = context_with(before, s);
+        if (next)
+            set(otel_variable, next);
+        Py_XDECREF(next);
     }
-    next = context_with(before, s);
-    if (next)
-        set(otel_variable, next);
-    Py_XDECREF(next);
+    s->activated_in = here();
 }
 
 /* Puts back what was current before the span. */
@@ -246,9 +252,9 @@ void context_deactivate(Span *s) {
     now = context_current();
     Py_XDECREF(now);
     s->flags &= (uint16_t) ~SPAN_ACTIVE;
-    if (now == (PyObject *) s)
+    if (now == (PyObject *) s && here() == s->activated_in)
         put_back(s);
-    else
+    else /* a copy of the context may have the span, too */
         s->flags |= SPAN_LEFT;
 }
 

@@ -50,6 +50,7 @@ typedef struct {
     PyObject *trace_state;     /* str or NULL */
     PyObject *status_message;  /* str or NULL */
     PyObject *previous;        /* what was current before this span; see context.h */
+    const void *activated_in;  /* the context it was made current in; not a reference */
     PyObject *explicit_parent; /* between construction and start */
     PyObject *context_cache;   /* SpanContext, made when asked for */
     PyObject *last_exception;  /* identity of the last recorded one (not a reference) */
