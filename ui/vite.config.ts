@@ -22,6 +22,16 @@ export default defineConfig({
     manifest: true,
     modulePreload: { polyfill: false },
   },
-  server: { proxy: { "/api": server, "/healthz": server, "/readyz": server } },
+  server: {
+    proxy: {
+      "/api": server,
+      "/healthz": server,
+      "/readyz": server,
+      // VARAN_PROMETHEUS: the screens of metrics against another server of this API, such as Prometheus itself.
+      "/prometheus": process.env.VARAN_PROMETHEUS
+        ? { target: process.env.VARAN_PROMETHEUS, rewrite: (path: string) => path.replace("/prometheus", "") }
+        : server,
+    },
+  },
   test: { include: ["test/**/*.test.ts", "test/**/*.test.tsx"], environment: "node" },
 } as Parameters<typeof defineConfig>[0]);

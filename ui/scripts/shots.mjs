@@ -1,23 +1,41 @@
 // Takes pictures of every screen of a running server, light and dark, wide and narrow, for eyes to look at; says
-// what the console said, what overflows, and how far things jumped.
+// what the console said, what overflows, and how far things jumped. SHOTS=metrics,targets takes only those.
 //
-//   node scripts/shots.mjs http://127.0.0.1:8272 /tmp/shots [trace-id] [service]
+//   node scripts/shots.mjs http://127.0.0.1:8272 /tmp/shots [trace-id] [service] [histogram]
 import { mkdirSync } from "node:fs";
 import { chromium } from "playwright-core";
 
-const [server, out, trace, service] = process.argv.slice(2);
+const [server, out, trace, service, metric] = process.argv.slice(2);
 if (!server || !out) {
-  console.error("usage: node scripts/shots.mjs SERVER FOLDER [TRACE-ID] [SERVICE]");
+  console.error("usage: node scripts/shots.mjs SERVER FOLDER [TRACE-ID] [SERVICE] [HISTOGRAM]");
   process.exit(2);
 }
 mkdirSync(out, { recursive: true });
 
+const ask = encodeURIComponent;
+const expr = `histogram_quantile(0.95, sum by (le, route) (rate(${metric}_bucket[5m])))`;
+const only = process.env.SHOTS?.split(",");
 const screens = [
   ["services", "/services"],
   ["service", service && `/services/${encodeURIComponent(service)}`],
   ["traces", "/traces"],
   ["trace", trace && `/traces/${trace}`],
   ["logs", "/logs"],
+  ["metrics", "/explore"],
+  [
+    "metrics-graph",
+    `/explore?q.A=${ask("sum by (job) (rate(scrape_samples_scraped[5m]))")}&q.B=${ask("up")}`,
+  ],
+  ["metrics-wrong", `/explore?q.A=${ask("sum(rate(up[5m]) by (job)")}`],
+  ["metrics-table", `/explore?q.A=${ask("scrape_samples_scraped")}&view=table`],
+  ...(metric
+    ? [
+        ["metrics-glance", `/explore?metric=${ask(metric)}&q.A=${ask(expr)}`],
+        ["metrics-heat", `/explore?view=heat&q.A=${ask(`sum by (le) (rate(${metric}_bucket[5m]))`)}`],
+      ]
+    : []),
+  ["cardinality", "/explore?tab=cardinality"],
+  ["targets", "/targets"],
   ["send-data", "/send-data"],
   ["settings", "/settings"],
 ];
@@ -45,7 +63,7 @@ const complain = (name, text) => {
   console.log(`${name}: ${text}`);
 };
 for (const [name, path] of screens) {
-  if (!path) continue;
+  if (!path || (only && !only.includes(name))) continue;
   for (const colorScheme of ["light", "dark"]) {
     for (const [width, height] of sizes) {
       const title = `${name}-${colorScheme}-${width}`;

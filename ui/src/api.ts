@@ -34,14 +34,17 @@ const base = "/api/v1";
 /** The last request found no server. The shell says so; screens keep what they have. */
 export const unreachable = signal(false);
 
-/** The address of a resource; parameters that are null, undefined or "" are left out. */
+/**
+ * The address of a resource; parameters that are null, undefined or "" are left out. Paths below `/prometheus/`
+ * are Prometheus' own API and taken as they are.
+ */
 export function apiUrl(path: string, params: QueryParams = {}): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(params)) {
     if (value !== null && value !== undefined && value !== "") search.set(name, String(value));
   }
   const text = search.toString();
-  return base + path + (text ? `?${text}` : "");
+  return (path.startsWith("/prometheus/") ? path : base + path) + (text ? `?${text}` : "");
 }
 
 /** Turns the server's error object into an ApiError. Exported for parts that get errors inside an answer. */
@@ -81,7 +84,13 @@ async function request<T>(url: string, signal?: AbortSignal): Promise<T> {
       url,
     );
   }
-  if (!response.ok) throw toApiError((body as { error?: unknown } | null)?.error, response.status, url);
+  if (!response.ok) {
+    const said = body as { error?: unknown; errorType?: unknown } | null;
+    // Prometheus' shape: the message is the error, its kind stands beside it.
+    const error =
+      typeof said?.error === "string" ? { code: said.errorType, message: said.error } : said?.error;
+    throw toApiError(error, response.status, url);
+  }
   return body as T;
 }
 

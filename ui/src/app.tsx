@@ -12,7 +12,7 @@ type Screen = ComponentType<ScreenProps>;
 
 // Files beside these in screens/ are parts of one screen.
 const files = import.meta.glob<{ default: Screen }>(
-  "./screens/{findings,services,service,traces,trace,logs,errors,profiles,metrics,dashboards,alerts,send-data,settings,not-yet}.tsx",
+  "./screens/{findings,services,service,traces,trace,logs,errors,profiles,metrics,targets,dashboards,alerts,send-data,settings,not-yet}.tsx",
 );
 
 export interface Route {
@@ -31,6 +31,9 @@ export const routes: Route[] = [
   { pattern: "/traces", screen: "traces", signal: "span", ranged: true },
   { pattern: "/traces/:id", screen: "trace" },
   { pattern: "/logs", screen: "logs", signal: "log", ranged: true },
+  // Not /metrics: there the server's own metrics are.
+  { pattern: "/explore", screen: "metrics", ranged: true },
+  { pattern: "/targets", screen: "targets" },
   { pattern: "/send-data", screen: "send-data" },
   { pattern: "/settings", screen: "settings" },
 ];

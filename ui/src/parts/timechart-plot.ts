@@ -4,7 +4,7 @@ import { tidy } from "../format";
 import { zoomTo } from "../state";
 import { colors } from "../theme/theme";
 import type { Tokens } from "../theme/tokens";
-import type { Marker, Series, TimeChartProps } from "./timechart";
+import type { Dot, Marker, Series, TimeChartProps } from "./timechart";
 import { timeTicks } from "./timechart-data";
 
 const axisFont = "11px system-ui, sans-serif";
@@ -20,12 +20,47 @@ function colorOf(tokens: Tokens, series: Series, index: number): string {
   return typeof c === "number" ? tokens.series[c % tokens.series.length]! : tokens[c];
 }
 
+/** Whom the plot tells what happens to it. */
+export interface PlotListeners {
+  onCursor: (at: CursorAt | null) => void;
+  /** The series next to the pointer, as an index into the props' series. */
+  onNear: (series: number | null) => void;
+  /** Holds a link for each of the props' dots, to be put in their places. */
+  dots: () => HTMLElement | null;
+}
+
+/** The ends of the y axis: from 0 unless told otherwise, below it when values are. */
+export function yRange(
+  min: number | null,
+  max: number | null,
+  zero: boolean,
+  least: number,
+): [number, number] {
+  const [low, high] = [min ?? 0, max ?? 0];
+  if (zero) {
+    const top = Math.max(high * 1.08, least) || (low < 0 ? 0 : 1);
+    return [low < 0 ? low * 1.08 : 0, top];
+  }
+  const pad = high > low ? (high - low) * 0.08 : Math.abs(high) * 0.1 || 1;
+  // Near enough to 0 the axis may as well show it.
+  return [low >= 0 && low - pad < high * 0.1 ? 0 : low - pad, Math.max(high + pad, least)];
+}
+
+/** Steps whose neighbours are gaps: a line would not show them. */
+function alone(u: uPlot, series: number): number[] {
+  const values = u.data[series]!;
+  const found: number[] = [];
+  for (let i = 0; i < values.length; i++)
+    if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i);
+  return found;
+}
+
 /** Reads the newest props through `latest`, so that the plot outlives them. */
 export function plotOptions(
   latest: { current: TimeChartProps },
   width: number,
   height: number,
-  onCursor: (at: CursorAt | null) => void,
+  { onCursor, onNear, dots }: PlotListeners,
 ): uPlot.Options {
   const props = latest.current;
   const t = colors.peek();
@@ -49,10 +84,12 @@ export function plotOptions(
       drag: { x: true, y: false, setScale: false, dist: 6 },
       points: { size: 5, width: 0, fill: (_u, i) => colorOf(t, order[i - 1]!.s, order[i - 1]!.i) },
       y: false,
+      ...(props.nearest ? { focus: { prox: 24 } } : {}),
       bind: {
         dblclick: () => null,
       },
     },
+    ...(props.nearest ? { focus: { alpha: 0.3 } } : {}),
     select: { show: true, left: 0, top: 0, width: 0, height: 0 },
     scales: {
       x: {
@@ -63,7 +100,7 @@ export function plotOptions(
         },
       },
       y: {
-        range: (_u, _min, max) => [0, Math.max((max ?? 0) * 1.08, latest.current.least ?? 0) || 1],
+        range: (_u, min, max) => yRange(min, max, latest.current.zero !== false, latest.current.least ?? 0),
       },
     },
     axes: [
@@ -90,12 +127,15 @@ export function plotOptions(
       {
         font: axisFont,
         stroke: t.muted,
-        size: (_u, values) => Math.max(44, ...(values ?? []).map((v) => String(v).length * 6.4 + 12)),
+        size: (_u, values) =>
+          Math.max(props.axisWidth ?? 44, ...(values ?? []).map((v) => String(v).length * 6.4 + 12)),
         gap: 6,
         space: 32,
         grid: { stroke: t.line, width: 1 },
         ticks: { show: false },
-        values: (_u, splits) => splits.map((v) => (v === 0 ? "0" : tidy(latest.current.unit(v)))),
+        ...(props.increments ? { incrs: props.increments } : {}),
+        values: (_u, splits) =>
+          latest.current.axis?.(splits) ?? splits.map((v) => (v === 0 ? "0" : tidy(latest.current.unit(v)))),
       },
     ],
     series: [
@@ -111,7 +151,10 @@ export function plotOptions(
             own === "bar" || (stacked && own !== "line") ? color : own === "area" ? `${color}22` : undefined,
           paths: own === "bar" ? bars : uPlot.paths.linear!(),
           dash: s.dashed ? [4, 3] : undefined,
-          points: { show: false },
+          points:
+            own === "bar"
+              ? { show: false }
+              : { show: true, size: 4, width: 0, fill: color, filter: (u, index) => alone(u, index) },
           spanGaps: false,
         };
       }),
@@ -136,7 +179,18 @@ export function plotOptions(
           (latest.current.onZoom ?? zoomTo)(a, b);
         },
       ],
-      draw: [(u) => drawMarkers(u, latest.current.markers ?? [])],
+      setSeries: [
+        (_u, index, options) => {
+          if ((options as { focus?: boolean }).focus)
+            onNear(index === null ? null : (order[index - 1]?.i ?? null));
+        },
+      ],
+      draw: [
+        (u) => {
+          drawMarkers(u, latest.current.markers ?? []);
+          placeDots(u, latest.current.dots ?? [], dots());
+        },
+      ],
       init: [
         (u) => {
           plot = u;
@@ -164,6 +218,23 @@ export function plotOptions(
       ],
     },
   };
+}
+
+/** Moves the links of the dots to where their times and values are; those outside are hidden. */
+function placeDots(u: uPlot, list: readonly Dot[], host: HTMLElement | null): void {
+  if (!host) return;
+  const scale = devicePixelRatio;
+  const [left, top] = [u.bbox.left / scale, u.bbox.top / scale];
+  const [width, height] = [u.bbox.width / scale, u.bbox.height / scale];
+  for (const [i, dot] of list.entries()) {
+    const link = host.children[i] as HTMLElement | undefined;
+    if (!link) continue;
+    const x = u.valToPos(dot.time, "x");
+    const y = dot.value === null ? height - 5 : u.valToPos(dot.value, "y");
+    link.hidden = !(x >= 0 && x <= width);
+    // Above the axis they stay at its upper edge: they are the ones to look at.
+    link.style.transform = `translate(${left + x}px, ${top + Math.max(2, Math.min(height - 5, y))}px)`;
+  }
 }
 
 function drawMarkers(u: uPlot, markers: readonly Marker[]): void {

@@ -36,6 +36,16 @@ export interface Marker {
   tone?: "info" | "warn" | "bad";
 }
 
+/** A single event with a value of its own, such as an exemplar; a link. */
+export interface Dot {
+  /** Unix seconds. */
+  time: number;
+  /** On the y axis; null puts it at the foot. */
+  value: number | null;
+  href: string;
+  title: string;
+}
+
 export interface TimeChartProps {
   /** Names the chart, for screen readers. */
   label: string;
@@ -68,6 +78,22 @@ export interface TimeChartProps {
   onPick?: (time: number) => void;
   /** Least upper end of the y axis: 1 for ratios keeps a flat zero line readable. */
   least?: number;
+  /** False lets the y axis begin near the lowest value, for levels such as a temperature. Default true. */
+  zero?: boolean;
+  /** Prints the marks of the y axis together, so that they share a unit; default each by `unit`. */
+  axis?: (splits: readonly number[]) => string[];
+  /** Least width of the y axis in px, so that charts above each other share their left edge. Default 44. */
+  axisWidth?: number;
+  /** Distances between marks of the y axis, for units that are not decimal. */
+  increments?: number[];
+  /** The series next to the pointer stands out, with its name and value beside the pointer. */
+  nearest?: boolean;
+  /** Index of the series that stands out, chosen elsewhere. */
+  focus?: number | null;
+  /** Told where the cursor is: the index of the step. */
+  onCursor?: (index: number | null) => void;
+  /** Single events over the curves. */
+  dots?: readonly Dot[];
   dim?: boolean;
 }
 
@@ -84,7 +110,13 @@ export function TimeChart(props: TimeChartProps) {
   const latest = useRef(props);
   latest.current = props;
   const [at, setAt] = useState<CursorAt | null>(null);
+  const [near, setNear] = useState<number | null>(null);
+  const dots = useRef<HTMLDivElement>(null);
   const cursor = at?.index ?? null;
+  const moved = useRef((next: CursorAt | null) => {
+    setAt(next);
+    latest.current.onCursor?.(next?.index ?? null);
+  }).current;
 
   const data = useMemo(() => stack(times, series, !!props.stacked), [times, series, props.stacked]);
   // What the plot must be built anew for; everything else is set on the living plot.
@@ -93,6 +125,7 @@ export function TimeChart(props: TimeChartProps) {
     kind,
     props.stacked,
     props.group,
+    props.nearest,
     theme.value,
   ]);
 
@@ -100,7 +133,11 @@ export function TimeChart(props: TimeChartProps) {
     const element = host.current;
     if (!element) return;
     const u = new uPlot(
-      plotOptions(latest, element.clientWidth || 300, height, setAt),
+      plotOptions(latest, element.clientWidth || 300, height, {
+        onCursor: moved,
+        onNear: setNear,
+        dots: () => dots.current,
+      }),
       data.plot as uPlot.AlignedData,
       element,
     );
@@ -119,16 +156,42 @@ export function TimeChart(props: TimeChartProps) {
 
   useEffect(() => {
     plot.current?.setData(data.plot as uPlot.AlignedData, true);
-  }, [data, props.from, props.to, props.markers, props.least]);
+  }, [data, props.from, props.to, props.markers, props.least, props.zero]);
+  useEffect(() => plot.current?.redraw(false, false), [props.dots]);
+  useEffect(() => {
+    const i = props.focus;
+    plot.current?.setSeries(i === null || i === undefined ? null : i + 1, { focus: true });
+  }, [props.focus]);
+  const pointed = at && near !== null ? series[near] : undefined;
 
   return (
     <figure class={`timechart ${props.dim ? "dim" : ""}`} aria-label={props.label}>
-      <div class="timechart-plot" style={{ height: `${height}px` }} aria-hidden="true">
-        <div ref={host} />
+      <div class="timechart-plot" style={{ height: `${height}px` }}>
+        <div ref={host} aria-hidden="true" />
         {at && times[at.index] !== undefined && (
-          <span class="timechart-time" style={{ left: `${at.left}px` }}>
+          <span class="timechart-time" style={{ left: `${at.left}px` }} aria-hidden="true">
             {clock(times[at.index]! * 1e9, 0)}
           </span>
+        )}
+        {pointed && at && (
+          <span
+            class={`timechart-near ${at.left > (host.current?.clientWidth ?? 0) / 2 ? "left" : ""}`}
+            style={{ left: `${at.left}px` }}
+            aria-hidden="true"
+          >
+            <i style={{ background: seriesCss(pointed, near!) }} />
+            <span class="ellipsis">{pointed.label}</span>
+            <b>{props.unit(pointed.values[at.index] ?? null)}</b>
+          </span>
+        )}
+        {!!props.dots?.length && (
+          <div class="timechart-dots" ref={dots}>
+            {props.dots.map((d) => (
+              <a key={`${d.time}/${d.href}`} href={d.href} title={d.title}>
+                <span class="sr">{d.title}</span>
+              </a>
+            ))}
+          </div>
         )}
       </div>
       {legend !== "none" && (

@@ -31,7 +31,7 @@ const upper: Entry[] = [
   { screen: "logs", title: "Logs", path: "/logs", icon: "logs" },
   { screen: "errors", title: "Errors", path: "/errors", icon: "errors" },
   { screen: "profiles", title: "Profiles", path: "/profiles", icon: "profiles" },
-  { screen: "metrics", title: "Metrics", path: "/metrics", icon: "metrics" },
+  { screen: "metrics", title: "Metrics", path: "/explore", icon: "metrics", also: ["targets"] },
   { screen: "dashboards", title: "Dashboards", path: "/dashboards", icon: "dashboards" },
   { screen: "alerts", title: "Alerts", path: "/alerts", icon: "alerts" },
 ];

@@ -15,10 +15,12 @@ const titles: Record<string, string> = {
   traces: "Traces",
   trace: "Traces",
   logs: "Logs",
+  metrics: "Metrics",
+  targets: "Metrics",
   "send-data": "Send data",
   settings: "Settings",
 };
-const parents: Record<string, string> = { service: "/services", trace: "/traces" };
+const parents: Record<string, string> = { service: "/services", trace: "/traces", targets: "/explore" };
 
 export interface TopBarProps {
   route: Route | null;
