@@ -29,7 +29,7 @@ int batch_add(struct batch *b, const struct record *record, const char *bytes) {
         return -EAGAIN;
     k->records.cap = UINT32_MAX / 4;
     if (buf_append(&k->records, bytes, record->length) < 0) {
-        count(SPANS_DROPPED_MEMORY + (record->signal == SIGNAL_LOG ? LOGS_OFFSET : 0), 1);
+        count(COUNTER_OF(SPANS_DROPPED_MEMORY, record->signal), 1);
         return 0;
     }
     k->count++;
@@ -43,7 +43,7 @@ static size_t scope_size(const struct scope *s, const struct bucket *k) {
 }
 
 static char *put_scope(char *p, const struct scope *s, const struct bucket *k) {
-    *p++ = 0x12; /* ResourceSpans.scope_spans, ResourceLogs.scope_logs */
+    *p++ = 0x12; /* Resource….scope_…, of all signals */
     p = pb_varint(p, scope_size(s, k));
     p = pb_bytes(p, 0x0a, s->bytes, s->length);
     memcpy(p, k->records.data, k->records.used);
@@ -110,7 +110,7 @@ struct request *batch_seal(struct batch *b, enum signal_kind signal, bool gzip) 
     r = body ? calloc(1, sizeof(*r)) : NULL;
     if (!r) {
         free(body);
-        count(SPANS_DROPPED_MEMORY + (signal == SIGNAL_LOG ? LOGS_OFFSET : 0), records);
+        count(COUNTER_OF(SPANS_DROPPED_MEMORY, signal), records);
         return NULL;
     }
     r->signal = signal;

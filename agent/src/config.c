@@ -28,8 +28,8 @@ static int copy_text(char *ret, size_t size, PyObject *o, const char *what) {
     return 0;
 }
 
-/* set_target(signal, host, port, unix_path, path, headers); signal: 0 traces, 1 logs; host None:
- * off */
+/* set_target(signal, host, port, unix_path, path, headers); signal: 0 traces, 1 logs, 2 metrics;
+ * host None: off */
 static PyObject *set_target(PyObject *module, PyObject *args) {
     PyObject *host, *port, *unix_path, *path, *headers;
     struct http_target *t;

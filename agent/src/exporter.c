@@ -9,9 +9,11 @@
 
 #include "batch.h"
 #include "loss.h"
+#include "metrics.h"
 #include "runtime.h"
 
 #define THREAD_STACK_BYTES (256u << 10)
+#define OBSERVE_TIMEOUT_NS (1000 * 1000000u)
 #define FLUSH_PAUSE_NS (50 * 1000000u)
 
 _Atomic bool exporter_is_awake;
@@ -32,6 +34,9 @@ static _Atomic size_t pending_bytes;
 static uint64_t retry_at_ns;
 static uint64_t retry_after_ns; /* what the server asked for last */
 static unsigned backoff_ms;
+static uint64_t metrics_due_ns; /* when to collect next; 0: not set yet */
+static uint64_t observation;    /* ticket of the callbacks' run that is waited for; 0: none */
+static bool metrics_wanted;     /* collect now */
 
 static void make_conditions(void) {
     pthread_condattr_t a;
@@ -75,7 +80,7 @@ static void drop_first(enum counter why) {
         pending_end = &pending;
     atomic_fetch_sub_explicit(&pending_bytes, r->length, memory_order_relaxed);
     if (why < COUNTER_N)
-        count(why + (r->signal == SIGNAL_LOG ? LOGS_OFFSET : 0), r->records);
+        count(COUNTER_OF(why, r->signal), r->records);
     request_free(r);
     pthread_mutex_unlock(&work);
 }
@@ -84,7 +89,7 @@ static bool take(void *userdata, const struct record *record, const char *bytes)
     struct batch *b = userdata;
 
     if (!config.enabled[record->signal]) {
-        count(SPANS_DROPPED_REFUSED + (record->signal == SIGNAL_LOG ? LOGS_OFFSET : 0), 1);
+        count(COUNTER_OF(SPANS_DROPPED_REFUSED, record->signal), 1);
         return true;
     }
     if (batch_add(b, record, bytes) == 0)
@@ -94,6 +99,27 @@ static bool take(void *userdata, const struct record *record, const char *bytes)
            batch_add(b, record, bytes) == 0;
 }
 
+static void take_metric(void *unused, uint16_t scope, uint32_t points, const char *bytes,
+                        size_t n) {
+    struct record record = {.length = (uint32_t) n, .scope = scope, .signal = SIGNAL_METRIC};
+
+    (void) points;
+    count(METRICS_FINISHED, 1);
+    if (!take(batch_get(), &record, bytes))
+        count(METRICS_DROPPED_BUFFER_FULL, 1);
+}
+
+/* The values of all instruments, when it is time. While requests wait for the server, nothing is
+ * lost by letting the values grow on. */
+static void collect_metrics(void) {
+    if (!metrics_wanted ||
+        atomic_load_explicit(&pending_bytes, memory_order_relaxed) > EXPORT_PENDING_BYTES_MAX / 2)
+        return;
+    metrics_wanted = false;
+    process_metrics_update();
+    metrics_collect(take_metric, NULL);
+}
+
 /* Rings → requests. Returns whether the rings are empty. */
 static bool collect(void) {
     bool empty = false;
@@ -101,6 +127,7 @@ static bool collect(void) {
     pthread_mutex_lock(&work);
     if (atomic_load_explicit(&pending_bytes, memory_order_relaxed) < EXPORT_PENDING_BYTES_MAX) {
         empty = ring_drain(take, batch_get());
+        collect_metrics();
         for (int s = 0; s < SIGNAL_N; s++)
             append(batch_seal(batch_get(), s, config.gzip));
     }
@@ -134,7 +161,7 @@ static int send_first(void) {
     struct request *r = pending;
     struct http_response response;
     uint64_t now = clock_monotonic_ns();
-    enum counter sent = r->signal == SIGNAL_LOG ? LOGS_EXPORTED : SPANS_EXPORTED;
+    enum counter sent = COUNTER_OF(SPANS_EXPORTED, r->signal);
     uint64_t rejected;
     int e;
 
@@ -150,7 +177,7 @@ static int send_first(void) {
         if (rejected > r->records)
             rejected = r->records;
         count(sent, r->records - rejected);
-        count(r->signal == SIGNAL_LOG ? LOGS_DROPPED_REFUSED : SPANS_DROPPED_REFUSED, rejected);
+        count(COUNTER_OF(SPANS_DROPPED_REFUSED, r->signal), rejected);
         drop_first(COUNTER_N);
         backoff_ms = 0;
         return 0;
@@ -214,14 +241,53 @@ static int work_for_flush(uint64_t until_ns, bool *ret_empty) {
     }
 }
 
+static uint64_t next_metrics_ns(uint64_t now) {
+    if (!metrics_config.enabled)
+        return UINT64_MAX;
+    if (!metrics_due_ns)
+        metrics_due_ns = now + metrics_config.interval_ms * 1000000ull;
+    return metrics_due_ns;
+}
+
+/* Is it time to collect? The callbacks run first; who does not answer in time is not waited for. */
+static void check_metrics(uint64_t now) {
+    if (now < next_metrics_ns(now) && !(observation && observe_done(observation)))
+        return;
+    if (!observation && (observation = observe_request())) {
+        metrics_due_ns = now + OBSERVE_TIMEOUT_NS;
+        return;
+    }
+    observation = 0;
+    metrics_due_ns = now + metrics_config.interval_ms * 1000000ull;
+    metrics_wanted = true;
+}
+
+/* Before a flush. */
+static void observe_for_flush(uint64_t until_ns) {
+    uint64_t ticket, now = clock_monotonic_ns();
+
+    if (!metrics_config.enabled)
+        return;
+    ticket = observe_request();
+    if (ticket && now < until_ns)
+        observe_wait(ticket, now + (until_ns - now) / 4);
+    metrics_wanted = true;
+}
+
 /* Waits for records, for company, for the next try. Returns with `control` held and says what flush
  * to serve. */
 static uint64_t wait_for_work(void) {
     uint64_t until;
     struct timespec t;
 
-    while (!exporter_awake() && !urgent && flush_wanted == flush_done && !pending)
-        pthread_cond_wait(&wake_up, &control);
+    while (!exporter_awake() && !urgent && flush_wanted == flush_done && !pending) {
+        until = next_metrics_ns(clock_monotonic_ns());
+        t = to_timespec(until);
+        if (until == UINT64_MAX)
+            pthread_cond_wait(&wake_up, &control);
+        else if (pthread_cond_timedwait(&wake_up, &control, &t) == ETIMEDOUT)
+            return flush_wanted;
+    }
     until = clock_monotonic_ns() + config.interval_ms * 1000000ull;
     if (pending && backoff_ms && retry_at_ns > until)
         until = retry_at_ns;
@@ -244,6 +310,10 @@ static void *run(void *unused) {
         int r;
 
         pthread_mutex_unlock(&control);
+        if (flushing)
+            observe_for_flush(until_ns);
+        else
+            check_metrics(clock_monotonic_ns());
         r = flushing ? work_for_flush(until_ns, &empty) : work_once(false, &empty);
         if (r == 0 && !backoff_ms)
             loss_report();
@@ -296,6 +366,15 @@ void exporter_wake(bool now) {
     pthread_mutex_unlock(&control);
 }
 
+void exporter_ensure(void) {
+    pthread_mutex_lock(&control);
+    if (!running)
+        start();
+    else
+        pthread_cond_signal(&wake_up); /* settings have changed */
+    pthread_mutex_unlock(&control);
+}
+
 int exporter_flush(uint32_t timeout_ms) {
     uint64_t until_ns = clock_monotonic_ns() + timeout_ms * 1000000ull, ticket;
     struct timespec until = to_timespec(until_ns);
@@ -339,9 +418,11 @@ void exporter_fork_prepare(void) {
     pthread_mutex_lock(&work);
     pthread_mutex_lock(&control);
     ring_fork_prepare();
+    observe_fork_prepare();
 }
 
 void exporter_fork_parent(void) {
+    observe_fork_parent();
     ring_fork_parent();
     pthread_mutex_unlock(&control);
     pthread_mutex_unlock(&work);
@@ -351,6 +432,9 @@ void exporter_fork_parent(void) {
  * descriptors are closed here, so that the parent's server sees the end when the parent ends. */
 void exporter_fork_child(void) {
     ring_fork_child();
+    observe_fork_child();
+    metrics_due_ns = observation = 0;
+    metrics_wanted = false;
     pthread_mutex_init(&control, NULL);
     pthread_mutex_init(&work, NULL);
     conditions_ready = running = urgent = false;

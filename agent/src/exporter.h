@@ -34,6 +34,8 @@ static inline bool exporter_awake(void) {
 }
 /* Starts or wakes the thread; urgent: do not wait for more records. */
 void exporter_wake(bool urgent);
+/* Has the thread run, without anything to send yet. */
+void exporter_ensure(void);
 
 /* A description of the last failure; empty when there was none. Copies at most n bytes with the
  * NUL. */

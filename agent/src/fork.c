@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "exporter.h"
+#include "metrics.h"
 #include "resource.h"
 #include "ring.h"
 #include "runtime.h"
@@ -32,6 +33,7 @@ void fork_child_reset(void) {
     ring_drop_all();
     for (int i = 0; i < COUNTER_N; i++)
         atomic_store(&counters[i], 0);
+    metrics_fork_reset();
     resource_renew();
 }
 

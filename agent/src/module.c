@@ -125,7 +125,12 @@ static int add_types(PyObject *m) {
                  {"Statements", &Statements_Type},
                  {"Response", &Response_Type},
                  {"Body", &Body_Type},
-                 {"Steps", &Steps_Type}};
+                 {"Steps", &Steps_Type},
+                 {"Counter", &Counter_Type},
+                 {"UpDownCounter", &UpDownCounter_Type},
+                 {"Histogram", &Histogram_Type},
+                 {"Gauge", &Gauge_Type},
+                 {"Observable", &Observable_Type}};
 
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (PyType_Ready(types[i].type) < 0)
@@ -138,9 +143,9 @@ static int add_types(PyObject *m) {
 }
 
 PyMODINIT_FUNC PyInit__core(void) {
-    PyMethodDef *const functions[] = {tracer_functions, server_functions, wsgi_functions,
-                                      logs_functions,   config_functions, module_functions,
-                                      carry_functions};
+    PyMethodDef *const functions[] = {tracer_functions,  server_functions,     wsgi_functions,
+                                      logs_functions,    config_functions,     module_functions,
+                                      metrics_functions, metrics_gc_functions, carry_functions};
     char scope[64];
     struct buf b;
     PyObject *m = PyModule_Create(&definition);

@@ -20,10 +20,16 @@ uint16_t tracer_scope(PyObject *tracer);
 /* statements.c: sanitize_sql(text, system='') */
 PyObject *statements_sanitize(PyObject *module, PyObject *args);
 
+/* metrics_observe.c: set_observer(function) */
+PyObject *observe_set(PyObject *module, PyObject *callable);
+/* metrics_gc.c: a step of a request kept its event loop for so long. */
+void metrics_loop_blocked(uint64_t ns);
+
 /* The functions of each part, added to the module. */
 extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], logs_functions[],
-        config_functions[], carry_functions[];
-extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type;
+        config_functions[], metrics_functions[], metrics_gc_functions[], carry_functions[];
+extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type,
+        Counter_Type, UpDownCounter_Type, Histogram_Type, Gauge_Type, Observable_Type;
 
 /* logs.c, server.c, …: interned names and the like. Return 0 or a negative error with an exception
  * set. */

@@ -10,8 +10,8 @@ static int hex_digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Lower case only, as the specification demands. Returns the OR of all bytes, or -1. */
-static int hex_parse(const char *text, uint8_t *ret, size_t n) {
+/* Lower case only, as the specification demands. */
+int hex_read(const char *text, uint8_t *ret, size_t n) {
     int any = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -36,12 +36,12 @@ int traceparent_parse(const char *text, size_t n, struct trace_context *ret) {
         n--;
     if (n < TRACEPARENT_LENGTH || text[2] != '-' || text[35] != '-' || text[52] != '-')
         return -EINVAL;
-    if (hex_parse(text, &version, 1) < 0 || version == 0xff)
+    if (hex_read(text, &version, 1) < 0 || version == 0xff)
         return -EINVAL;
     if (version == 0 ? n != TRACEPARENT_LENGTH : n > TRACEPARENT_LENGTH && text[55] != '-')
         return -EINVAL;
-    if (hex_parse(text + 3, c.trace_id, 16) <= 0 || hex_parse(text + 36, c.span_id, 8) <= 0 ||
-        hex_parse(text + 53, &c.flags, 1) < 0)
+    if (hex_read(text + 3, c.trace_id, 16) <= 0 || hex_read(text + 36, c.span_id, 8) <= 0 ||
+        hex_read(text + 53, &c.flags, 1) < 0)
         return -EINVAL;
     c.flags &= FLAG_SAMPLED;
     *ret = c;

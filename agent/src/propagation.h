@@ -21,6 +21,8 @@ struct trace_context {
 int traceparent_parse(const char *text, size_t n, struct trace_context *ret);
 /* Writes exactly TRACEPARENT_LENGTH bytes. */
 void traceparent_format(const struct trace_context *c, char *ret);
+/* Reads n bytes from 2n lower-case digits. Returns the OR of all bytes, or -1. */
+int hex_read(const char *text, uint8_t *ret, size_t n);
 void hex_format(const uint8_t *bytes, size_t n, char *ret);
 
 #endif

@@ -110,7 +110,7 @@ char *ring_reserve(enum signal_kind signal, uint16_t scope, size_t length) {
     if (!r || r->tail->size - used < need) {
         r = ring_extend(t, need);
         if (!r) {
-            count(SPANS_DROPPED_BUFFER_FULL + (signal == SIGNAL_LOG ? LOGS_OFFSET : 0), 1);
+            count(COUNTER_OF(SPANS_DROPPED_BUFFER_FULL, signal), 1);
             return NULL;
         }
         used = 0;

@@ -12,7 +12,11 @@
 
 #include "runtime.h"
 
-enum signal_kind { SIGNAL_SPAN, SIGNAL_LOG, SIGNAL_N };
+enum signal_kind { SIGNAL_SPAN, SIGNAL_LOG, SIGNAL_METRIC, SIGNAL_N };
+
+/* The counter of a signal, given that of spans. */
+#define COUNTER_OF(spans_counter, signal)                                                          \
+    ((enum counter)((spans_counter) + (int) (signal) *LOGS_OFFSET))
 
 #define RING_FIRST_BLOCK_BYTES (4u << 10)
 #define RING_BLOCK_BYTES (16u << 10)

@@ -32,6 +32,7 @@ static void note_step(Steps *s, uint64_t started_ns) {
     if (ns < BLOCKED_NS)
         return;
     s->blocked_ns += ns;
+    metrics_loop_blocked(ns);
     PyErr_Fetch(&type, &value, &trace);
     ms = PyFloat_FromDouble((double) (s->blocked_ns / 1000) / 1000);
     if (ms)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any, Callable
 
 from . import _report
 
@@ -24,7 +26,10 @@ except Exception as error:  # a foreign interpreter, a free-threaded build, a mi
     _report.once("core", f"the agent is off: its extension does not load ({error})")
 
 __version__ = "0.1.0"
-__all__ = ["bootstrap_path", "current_span", "flush", "span", "start", "stats"]
+__all__ = [
+    "bootstrap_path", "counter", "current_span", "flush", "gauge", "histogram", "metrics_text",
+    "span", "start", "stats", "up_down_counter",
+]  # fmt: skip
 
 span = _core.span
 current_span = _core.current_span
@@ -46,7 +51,7 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
         return _started
     start_arguments.update(service=service, endpoint=endpoint, **attributes)
     try:
-        from . import config, decorate, imports, lifecycle
+        from . import config, decorate, imports, lifecycle, metrics
 
         settings = config.read(os.environ, service, endpoint, attributes)
         if settings.disabled:
@@ -56,6 +61,8 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
         _core.enable(True)
         _started = True
         lifecycle.install(settings)
+        if settings.metrics is not None:
+            metrics.start(settings)
         imports.install(settings.disabled_hooks)
     except Exception as error:
         _report.failure("start", error)
@@ -70,6 +77,51 @@ def flush(timeout: float = 2.0) -> bool:
 def stats() -> dict[str, object]:
     """What happened to spans and log records so far, by cause."""
     return _core.stats()
+
+
+def counter(name: str, unit: str = "", description: str = "") -> Any:
+    """A sum that only grows: `orders = varan.counter("orders"); orders.add(1, shop="Graz")`.
+
+    `orders.bind(shop="Graz")` is the same for one set of attributes, and faster.
+    """
+    return _core.Counter(name, unit, description)
+
+
+def up_down_counter(name: str, unit: str = "", description: str = "") -> Any:
+    """A sum that grows and shrinks: things in a queue, requests at work."""
+    return _core.UpDownCounter(name, unit, description)
+
+
+def histogram(
+    name: str, unit: str = "", description: str = "", bounds: Sequence[float] | None = None
+) -> Any:
+    """A distribution: `varan.histogram("basket", "EUR").record(12.5)`. `bounds`: upper bounds of its buckets."""
+    return _core.Histogram(name, unit, description, bounds)
+
+
+def gauge(
+    name: str,
+    unit: str = "",
+    description: str = "",
+    function: Callable[[], Any] | None = None,
+) -> Any:
+    """The latest value: `varan.gauge("room.temperature", "Cel").set(21.5)`.
+
+    With a `function` it is asked for the value at each export, from a thread of the agent's; it returns a number, or
+    pairs of a number and a dict of attributes.
+    """
+    if function is None:
+        return _core.Gauge(name, unit, description)
+    from . import metrics
+
+    return metrics.observe_function(name, unit, description, function)
+
+
+def metrics_text() -> str:
+    """All metrics in Prometheus' text format: those of prometheus_client's registry, then the agent's own."""
+    from . import prometheus
+
+    return prometheus.text()
 
 
 def bootstrap_path() -> str:

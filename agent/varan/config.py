@@ -8,6 +8,7 @@ from typing import Any
 from . import _report, resource
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
+FALSE = ("0", "false", "no", "off")
 TRUE = ("1", "true", "yes", "on")
 
 
@@ -19,6 +20,7 @@ class Settings:
         self.debug = False
         self.traces: tuple[str | None, str, str, str] | None = None  # host, port, socket path, path
         self.logs: tuple[str | None, str, str, str] | None = None
+        self.metrics: tuple[str | None, str, str, str] | None = None
         self.headers = ""
         self.gzip = False
         self.interval_ms = 500
@@ -27,6 +29,13 @@ class Settings:
         self.sampler: tuple[bool, float] = (True, 1.0)
         self.limits = [128, 128, 128, 128, 16384]
         self.resource: dict[str, object] = {}
+        self.exponential = False
+        self.temporality = 0  # cumulative, delta, low memory
+        self.exemplars = 0  # trace based, always, never
+        self.metric_interval_ms = 15000
+        self.metric_cells = 2000
+        self.runtime_metrics = True
+        self.metrics_port = 0
         self.disabled_hooks: frozenset[str] = frozenset()
 
 
@@ -154,6 +163,31 @@ def _sampler(env: Mapping[str, str]) -> tuple[bool, float]:
     return True, 1.0
 
 
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> int:
+    """The index of the variable's value among the choices; the first one is the default."""
+    text = env.get(name, "").strip().lower()
+    if text in choices:
+        return choices.index(text)
+    if text:
+        _bad(name, text, "one of " + ", ".join(choices))
+    return 0
+
+
+def _read_metrics(env: Mapping[str, str], s: Settings) -> None:
+    name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
+    choices = ("explicit_bucket_histogram", "base2_exponential_bucket_histogram")
+    s.exponential = _choice(env, name, choices) == 1
+    name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+    s.temporality = _choice(env, name, ("cumulative", "delta", "lowmemory"))
+    choices = ("trace_based", "always_on", "always_off")
+    s.exemplars = _choice(env, "OTEL_METRICS_EXEMPLAR_FILTER", choices)
+    names = ("VARAN_METRIC_INTERVAL_MS", "OTEL_METRIC_EXPORT_INTERVAL")
+    s.metric_interval_ms = _number(env, names, 15000)
+    s.metric_cells = _number(env, ("VARAN_METRIC_SERIES",), 2000)
+    s.metrics_port = _number(env, ("VARAN_METRICS_PORT",), 0)
+    s.runtime_metrics = env.get("VARAN_RUNTIME_METRICS", "1").strip().lower() not in FALSE
+
+
 def _limits(env: Mapping[str, str]) -> list[int]:
     return [
         _number(env, ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"), 128),
@@ -187,6 +221,8 @@ def read(
     s.debug = env.get("VARAN_DEBUG", "").strip().lower() in TRUE
     s.traces = _endpoint(env, endpoint, "traces")
     s.logs = _endpoint(env, endpoint, "logs")
+    s.metrics = _endpoint(env, endpoint, "metrics")
+    _read_metrics(env, s)
     s.headers = _headers(env)
     s.gzip = env.get("OTEL_EXPORTER_OTLP_COMPRESSION", "").strip().lower() == "gzip"
     s.interval_ms = _number(env, ("VARAN_INTERVAL_MS", "OTEL_BSP_SCHEDULE_DELAY"), 500)
@@ -208,10 +244,18 @@ def read(
 def apply(core: Any, s: Settings) -> None:
     """Hands the settings to the extension."""
     core.set_resource(s.resource)
-    for signal, target in ((0, s.traces), (1, s.logs)):
+    for signal, target in ((0, s.traces), (1, s.logs), (2, s.metrics)):
         host, port, socket, path = target or (None, "", "", "")
         core.set_target(signal, host, port, socket, path, s.headers)
     core.set_export(s.interval_ms, s.timeout_ms, s.buffer_bytes, s.gzip)
     core.set_sampler(*s.sampler)
     core.set_limits(*s.limits)
+    core.set_metrics(
+        s.metrics is not None,
+        s.exponential,
+        s.temporality,
+        s.exemplars,
+        s.metric_interval_ms,
+        s.metric_cells,
+    )
     core.set_library_folders(resource.library_folders())

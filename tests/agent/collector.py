@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable
 
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 
@@ -69,6 +70,30 @@ class Log:
         return f"<{self.severity_text} {self.body!r} {self.attributes}>"
 
 
+class Point:
+    """One data point of a metric, with what its metric says."""
+
+    def __init__(self, metric: Any, point: Any, scope: Any, resource: dict[str, Any]) -> None:
+        self.raw = point
+        self.metric = metric
+        self.name = metric.name
+        self.unit = metric.unit
+        self.description = metric.description
+        self.kind = metric.WhichOneof("data")
+        data = getattr(metric, self.kind)
+        self.temporality = getattr(data, "aggregation_temporality", 0)
+        self.monotonic = getattr(data, "is_monotonic", False)
+        self.attributes = attributes(point.attributes)
+        self.scope = scope.name
+        self.resource = resource
+        self.value: Any = None
+        if self.kind in ("gauge", "sum"):
+            self.value = getattr(point, point.WhichOneof("value"))
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.attributes} {self.value}>"
+
+
 class Collector:
     """Listens on a free port (or a Unix socket) until close(). `answer(path, count)` may return (status, headers, body)
     to be sent instead of 200; such requests are not kept."""
@@ -76,6 +101,7 @@ class Collector:
     def __init__(self, unix_path: str | None = None) -> None:
         self.spans: list[Span] = []
         self.logs: list[Log] = []
+        self.points: list[Point] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.answer: Callable[[str, int], tuple[int, dict[str, str], bytes] | None] | None = None
         self.delay: float = 0.0
@@ -143,6 +169,8 @@ class Collector:
             for r in traces.resource_spans:
                 resource = attributes(r.resource.attributes)
                 spans += [Span(s, g.scope, resource) for g in r.scope_spans for s in g.spans]
+        elif path.endswith("/v1/metrics"):
+            self.keep_metrics(body)
         else:
             request = logs_service_pb2.ExportLogsServiceRequest.FromString(body)
             for r in request.resource_logs:
@@ -151,6 +179,19 @@ class Collector:
         with self.changed:
             self.spans += spans
             self.logs += logs
+            self.changed.notify_all()
+
+    def keep_metrics(self, body: bytes) -> None:
+        points = []
+        request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(body)
+        for r in request.resource_metrics:
+            resource = attributes(r.resource.attributes)
+            for g in r.scope_metrics:
+                for m in g.metrics:
+                    data = getattr(m, m.WhichOneof("data"))
+                    points += [Point(m, p, g.scope, resource) for p in data.data_points]
+        with self.changed:
+            self.points += points
             self.changed.notify_all()
 
     def wait(self, good: Callable[[], Any], timeout: float = 20.0) -> Any:
@@ -170,6 +211,9 @@ class Collector:
     def wait_spans(self, n: int, timeout: float = 20.0) -> list[Span]:
         self.wait(lambda: len(self.spans) >= n, timeout)
         return self.spans
+
+    def metric(self, name: str) -> list[Point]:
+        return [p for p in self.points if p.name == name]
 
     def named(self, name: str) -> list[Span]:
         return [s for s in self.spans if s.name == name]

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from collector import Collector, Log, Span
+from collector import Collector, Log, Point, Span
 
 import varan
 
@@ -50,6 +50,19 @@ class Sent:
         assert len(found) == 1, f"{len(found)} spans named {name} among {self.collector.spans}"
         return found[0]
 
+    def points(self, name: str) -> list[Point]:
+        """The latest point of each set of attributes."""
+        assert varan.flush(10)
+        latest: dict[str, Point] = {}
+        for point in self.collector.metric(name):
+            latest[str(sorted(point.attributes.items(), key=str))] = point
+        return list(latest.values())
+
+    def point(self, name: str, **attributes: Any) -> Point:
+        found = [p for p in self.points(name) if p.attributes == attributes]
+        assert len(found) == 1, f"{name} {attributes} among {self.collector.points}"
+        return found[0]
+
     def logs(self) -> list[Log]:
         assert varan.flush(10)
         return self.collector.logs
@@ -60,6 +73,7 @@ def sent(_shared: Collector) -> Sent:
     varan.flush(10)
     _shared.spans.clear()
     _shared.logs.clear()
+    _shared.points.clear()
     return Sent(_shared)
 
 

@@ -125,9 +125,9 @@ def __getattr__(name: str) -> Any:
 
 
 def by_wsgi(path: str) -> int:
-    from django.core.handlers.wsgi import WSGIHandler
-
     import io
+
+    from django.core.handlers.wsgi import WSGIHandler
 
     status, _ = call(WSGIHandler(), PATH_INFO=path, **{"wsgi.input": io.BytesIO()})
     return int(status[:3])

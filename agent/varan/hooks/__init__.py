@@ -37,4 +37,6 @@ HOOKS = (
     ("httpx", "httpx"),
     ("httpx2", "httpx"),
     ("opentelemetry.trace", "otel"),
+    ("opentelemetry.metrics", "otel"),
+    ("prometheus_client.registry", "prometheus"),
 )

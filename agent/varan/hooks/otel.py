@@ -8,4 +8,9 @@ from .. import otel
 
 
 def install(module: Any) -> None:
-    otel.bind(module)
+    if module.__name__ == "opentelemetry.metrics":
+        from .. import otel_metrics
+
+        otel_metrics.bind(module)
+    else:
+        otel.bind(module)
