@@ -18,6 +18,7 @@ struct serve {
     struct grpc_server *otlp_grpc;
     struct store *_Atomic store; /* NULL until it is open */
     struct ingest *_Atomic ingest;
+    struct metrics *_Atomic metrics; /* reading metrics: query/metrics.h */
     struct otlp *otlp;
     struct api *api;
     char page_url[300], otlp_http_url[300], otlp_grpc_url[300]; /* empty: switched off */

@@ -104,7 +104,9 @@ static const char *const table_names[TABLE_COUNT] = {
         [TABLE_RESOURCES] = "resources",   [TABLE_RED] = "red",
         [TABLE_EDGES] = "edges",           [TABLE_TRACES] = "traces",
         [TABLE_ATTRIBUTES] = "attributes", [TABLE_SERIES] = "series",
-        [TABLE_SAMPLES] = "samples",
+        [TABLE_SAMPLES] = "samples",       [TABLE_SAMPLE_STARTS] = "sample_starts",
+        [TABLE_HISTOGRAMS] = "histograms", [TABLE_EXEMPLARS] = "exemplars",
+        [TABLE_METRIC_METADATA] = "metric_metadata",
 };
 
 static void format_store(struct store *store, struct buffer *b) {

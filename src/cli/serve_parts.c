@@ -8,6 +8,7 @@
 #include "base/vector.h"
 #include "cli/serve.h"
 #include "derive/ingest.h"
+#include "query/metrics.h"
 #include "receive/otlp.h"
 #include "store/store.h"
 
@@ -39,7 +40,8 @@ static int open_store(struct serve *s, struct error *e) {
 
 static int open_ingest(struct serve *s, struct error *e) {
     struct slice rest = slice_from(s->settings->scrub_keys);
-    struct ingest_options o = {.store = atomic_load(&s->store), .scrub = s->settings->scrub};
+    struct ingest_options o = {
+            .store = atomic_load(&s->store), .scrub = s->settings->scrub, .load_series = true};
     VECTOR(struct slice) keys = {0};
     struct ingest *ingest;
     int r = 0;
@@ -60,6 +62,16 @@ static int open_ingest(struct serve *s, struct error *e) {
     if (r == 0)
         atomic_store(&s->ingest, ingest);
     vector_done(&keys);
+    return r;
+}
+
+static int open_metrics(struct serve *s, struct error *e) {
+    struct metrics_options o = {.store = atomic_load(&s->store), .ingest = atomic_load(&s->ingest)};
+    struct metrics *metrics;
+    int r = metrics_new(&o, &metrics, e);
+
+    if (r == 0)
+        atomic_store(&s->metrics, metrics);
     return r;
 }
 
@@ -111,6 +123,8 @@ int serve_open_parts(struct serve *s, struct error *e) {
     if (r == 0)
         r = open_ingest(s, e);
     if (r == 0)
+        r = open_metrics(s, e);
+    if (r == 0)
         r = open_receivers(s, e);
     if (r == 0)
         r = open_api(s, e);
@@ -125,6 +139,7 @@ void serve_close_parts(struct serve *s) {
 
     if (s->api)
         api_free(s->api);
+    metrics_free(atomic_load(&s->metrics));
     if (ingest)
         ingest_stop(ingest);
     if (store)

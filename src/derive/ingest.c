@@ -1,5 +1,5 @@
 /*
- * Transactions: begin, resources, samples, commit, abort; and the thread that settles edges when
+ * Transactions: begin, resources, commit, abort; and the thread that settles edges when
  * nothing else comes. `struct ingest` is thread-safe; a transaction belongs to one thread.
  */
 #include "derive/ingest.h"
@@ -17,8 +17,7 @@
 #define RETRY_DISK_S 30u
 #define FUTURE_NS_MAX (INT64_C(86400) * NS_PER_S)
 #define PAST_DAYS_MAX 3650
-#define LABELS_MAX 128u
-#define LABELS_BYTES_MAX 65536u
+#define SERIES_SWEEP_ROUNDS 60u /* of EDGE_SWEEP_S */
 
 static int flush_hook(void *ctx, struct store_batch *b) {
     struct state *s = *store_batch_user(b);
@@ -38,12 +37,16 @@ static int flush_hook(void *ctx, struct store_batch *b) {
 static void *sweeper_main(void *arg) {
     struct ingest *g = arg;
     struct timespec until;
+    unsigned rounds = 0;
 
     pthread_mutex_lock(&g->sweeper_lock);
     while (!g->sweeper_stops) {
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += EDGE_SWEEP_S;
         pthread_cond_timedwait(&g->sweeper_wake, &g->sweeper_lock, &until);
+        if (!g->sweeper_stops && ++rounds % SERIES_SWEEP_ROUNDS == 0)
+            series_evict(g->series, (uint32_t) (clock_now_ns() / NS_PER_S),
+                         SERIES_EMIT_S + SERIES_IDLE_S);
         if (g->sweeper_stops || !edges_due(&g->edges, clock_monotonic_ns()))
             continue;
         struct ingest_txn *t;
@@ -80,6 +83,8 @@ int ingest_new(const struct ingest_options *o, struct ingest **ret, struct error
     pthread_mutex_init(&g->states_lock, NULL);
     pthread_mutex_init(&g->tails_lock, NULL);
     pthread_mutex_init(&g->sweeper_lock, NULL);
+    pthread_mutex_init(&g->metadata.lock, NULL);
+    map_init(&g->metadata.written, METADATA_MEMO_MAX, METADATA_MEMO_MAX * 8);
     rollup_init(&g->rollup);
     edges_init(&g->edges);
     atomic_init(&g->seq, (uint64_t) clock_now_ns()); /* grows from one start to the next */
@@ -89,8 +94,15 @@ int ingest_new(const struct ingest_options *o, struct ingest **ret, struct error
         return error_set(e, r, r == -E2BIG ? "more than %u keys to scrub" : "out of memory",
                          SCRUB_EXTRA_KEYS_MAX);
     }
+    r = series_index_new(o->series_max, o->instance_series_max, &g->series);
+    if (r < 0) {
+        ingest_free(g);
+        return error_set(e, r, "out of memory");
+    }
     store_set_flush_hook(o->store, flush_hook, g);
     r = sweeper_start(g);
+    if (r == 0 && o->load_series)
+        r = series_loader_start(g);
     if (r < 0) {
         ingest_free(g);
         return error_set(e, r, "cannot start a thread: %s", error_name(r));
@@ -100,6 +112,7 @@ int ingest_new(const struct ingest_options *o, struct ingest **ret, struct error
 }
 
 void ingest_stop(struct ingest *g) {
+    series_loader_stop(g);
     if (!g->sweeper_runs)
         return;
     pthread_mutex_lock(&g->sweeper_lock);
@@ -123,6 +136,8 @@ void ingest_free(struct ingest *g) {
     scrub_free(g->scrub);
     rollup_done(&g->rollup);
     edges_done(&g->edges);
+    series_index_free(g->series);
+    map_done(&g->metadata.written);
     free(g);
 }
 
@@ -169,14 +184,17 @@ int ingest_begin(struct ingest *g, size_t bytes, struct ingest_txn **ret, unsign
             .state = s,
             .spans_block = store_batch_block(b, TABLE_SPANS),
             .logs_block = store_batch_block(b, TABLE_LOGS),
+            .samples_block = store_batch_block(b, TABLE_SAMPLES),
             .now_ns = clock_now_ns(),
             .days_before = s->n_days,
     };
+    do
+        t->token = atomic_fetch_add(&g->token, 1) + 1;
+    while (!t->token);
     arena_init(&t->tail_arena, TAIL_BYTES_MAX);
     uint64_t generation = atomic_load(&g->generation);
     if (s->generation != generation) { /* rows that were thought written may be gone */
         map_clear(&s->resources);
-        map_clear(&s->series);
         s->generation = generation;
     }
     *ret = t;
@@ -186,6 +204,9 @@ int ingest_begin(struct ingest *g, size_t bytes, struct ingest_txn **ret, unsign
 static void txn_free(struct ingest_txn *t) {
     arena_done(&t->tail_arena);
     vector_done(&t->tail);
+    vector_done(&t->series);
+    vector_done(&t->starts);
+    vector_done(&t->metadata);
     free(t);
 }
 
@@ -230,7 +251,7 @@ static int resource_row(struct ingest_txn *t, const struct resource *r, struct e
     return error;
 }
 
-/* Whether a row for `m` is due, and notes that it will be written in this transaction. */
+/* Whether a row for resource `m` is due, and notes that it will be written in this transaction. */
 static bool emission_due(struct ingest_txn *t, struct map_entry *m, int *ret_r) {
     uint64_t now_s = (uint64_t) (t->now_ns / NS_PER_S);
 
@@ -241,7 +262,7 @@ static bool emission_due(struct ingest_txn *t, struct map_entry *m, int *ret_r) 
         uint64_t key;
         memcpy(&key, m->key.data, sizeof(key));
         struct emitted x = {key, m->number};
-        *ret_r = vector_push(&t->state->emitted, x, SERIES_MEMO_MAX);
+        *ret_r = vector_push(&t->state->emitted, x, TEXTS_MAX);
         m->number = now_s;
     }
     return *ret_r == 0;
@@ -264,94 +285,6 @@ int txn_resource(struct ingest_txn *t, const struct resource *r, struct error *e
     return error;
 }
 
-/* The id of a series: a hash over its labels, in their order. */
-static int series_id(const struct sample *s, uint8_t *room, uint64_t *ret,
-                     struct slice *ret_metric) {
-    size_t n = 0;
-
-    *ret_metric = SLICE_EMPTY;
-    for (size_t i = 0; i < s->n_labels; i++) {
-        const struct label *l = &s->labels[i];
-        if (l->name.size + l->value.size + 2 > LABELS_BYTES_MAX - n)
-            return -EINVAL;
-        memcpy(room + n, l->name.data ? l->name.data : room, l->name.size);
-        n += l->name.size;
-        room[n++] = 0xff; /* in no UTF-8 text */
-        memcpy(room + n, l->value.data ? l->value.data : room, l->value.size);
-        n += l->value.size;
-        room[n++] = 0xff;
-        if (slice_is(l->name, "__name__"))
-            *ret_metric = l->value;
-    }
-    *ret = slice_hash(slice_new(room, n));
-    return 0;
-}
-
-static int series_row(struct ingest_txn *t, uint64_t id, const struct sample *s,
-                      struct slice metric) {
-    struct native_block *b = store_batch_block(t->batch, TABLE_SERIES);
-    uint64_t now_s = (uint64_t) (t->now_ns / NS_PER_S);
-    int r = native_put_u64(b, SERIES_ID, id);
-
-    r |= native_put_string(b, SERIES_METRIC, metric);
-    for (size_t i = 0; i < s->n_labels; i++)
-        if (!slice_is(s->labels[i].name, "__name__"))
-            r |= native_map_entry(b, SERIES_LABELS, s->labels[i].name, s->labels[i].value);
-    r |= native_close(b, SERIES_LABELS);
-    r |= native_put_u64(b, SERIES_FIRST_SEEN, now_s);
-    r |= native_put_u64(b, SERIES_LAST_SEEN, now_s);
-    if (r < 0)
-        return -ENOBUFS;
-    native_block_end_row(b);
-    return 0;
-}
-
-static int add_sample(struct ingest_txn *t, const struct sample *s, struct error *e) {
-    struct slice metric;
-    uint64_t id;
-    int r;
-
-    buffer_clear(&t->state->build);
-    uint8_t *room = buffer_reserve(&t->state->build, LABELS_BYTES_MAX);
-    if (!room)
-        return -ENOMEM;
-    if (s->n_labels > LABELS_MAX)
-        return error_set(e, -EINVAL, "a series with more than %u labels", LABELS_MAX);
-    if (series_id(s, room, &id, &metric) < 0)
-        return error_set(e, -EINVAL, "the labels of a series are longer than %u bytes",
-                         LABELS_BYTES_MAX);
-    if (metric.size == 0)
-        return error_set(e, -EINVAL, "a series without a name");
-    if (s->time_ms > INT64_MAX / NS_PER_MS || s->time_ms < 0)
-        return error_set(e, -EINVAL, "%.*s: the time is out of range", SLICE_ARG(metric));
-    r = txn_time(t, s->time_ms * NS_PER_MS, e);
-    if (r < 0)
-        return r;
-    struct map_entry *m = map_put(&t->state->series, slice_new(&id, sizeof(id)), NULL);
-    if (emission_due(t, m, &r))
-        r = series_row(t, id, s, metric);
-    if (r < 0)
-        return r;
-    struct native_block *b = store_batch_block(t->batch, TABLE_SAMPLES);
-    r = native_put_u64(b, SAMPLES_ID, id);
-    r |= native_put_u64(b, SAMPLES_TS, (uint64_t) s->time_ms);
-    r |= native_put_f64(b, SAMPLES_VALUE, s->value);
-    if (r < 0)
-        return -ENOBUFS;
-    native_block_end_row(b);
-    return 0;
-}
-
-int ingest_sample(struct ingest_txn *t, const struct sample *s, struct error *e) {
-    int r = add_sample(t, s, e);
-
-    if (r == 0)
-        t->samples++;
-    else if (r == -EINVAL)
-        t->rejected_samples++;
-    return r;
-}
-
 static void account(struct ingest_txn *t, bool kept) {
     struct ingest *g = t->ingest;
 
@@ -359,6 +292,8 @@ static void account(struct ingest_txn *t, bool kept) {
         atomic_fetch_add(&g->spans, t->spans);
         atomic_fetch_add(&g->logs, t->logs);
         atomic_fetch_add(&g->samples, t->samples);
+        atomic_fetch_add(&g->exemplars, t->exemplars);
+        atomic_fetch_add(&g->metadata_rows, t->metadata.n);
         atomic_fetch_add(&g->scrubbed_values, t->scrubbed);
     }
     atomic_fetch_add(&g->rejected_spans, t->rejected_spans);
@@ -372,6 +307,7 @@ static void committed(void *ctx, int result) {
     if (result < 0)
         atomic_fetch_add(&t->ingest->generation, 1);
     account(t, result == 0);
+    metric_committed(t, result);
     if (result == 0)
         tail_deliver(t);
     if (t->done)
@@ -394,7 +330,8 @@ void txn_commit_always(struct ingest_txn *t, ingest_done done, void *ctx) {
 }
 
 void ingest_commit(struct ingest_txn *t, ingest_done done, void *ctx) {
-    if (t->spans + t->logs + t->samples == 0) { /* nothing to wait for */
+    if (t->spans + t->logs + t->samples + t->exemplars + t->metadata.n ==
+        0) { /* nothing to wait for */
         account(t, true);
         t->rejected_spans = t->rejected_logs = t->rejected_samples = 0;
         ingest_abort(t);
@@ -406,6 +343,7 @@ void ingest_commit(struct ingest_txn *t, ingest_done done, void *ctx) {
 
 void ingest_abort(struct ingest_txn *t) {
     t->state->n_days = t->days_before;
+    metric_committed(t, -ECANCELED);
     state_undo(t->state);
     store_batch_abort(t->batch);
     txn_free(t);
@@ -416,6 +354,8 @@ void ingest_read_stats(struct ingest *g, struct ingest_stats *ret) {
             .spans = atomic_load(&g->spans),
             .logs = atomic_load(&g->logs),
             .samples = atomic_load(&g->samples),
+            .exemplars = atomic_load(&g->exemplars),
+            .metadata = atomic_load(&g->metadata_rows),
             .rejected_spans = atomic_load(&g->rejected_spans),
             .rejected_logs = atomic_load(&g->rejected_logs),
             .rejected_samples = atomic_load(&g->rejected_samples),

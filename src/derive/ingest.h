@@ -28,6 +28,9 @@ struct ingest_options {
     bool scrub;                     /* default true */
     const struct slice *scrub_keys; /* more key names to scrub, beside the built-in ones */
     size_t n_scrub_keys;
+    size_t series_max;          /* in memory; 0: SERIES_MAX_DEFAULT */
+    size_t instance_series_max; /* of one value of the label `instance`; 0: no limit */
+    bool load_series;           /* read the series that storage knows, on a thread of its own */
 };
 
 /* Sets the store's flush hook, so before the first store_batch_acquire(). */
@@ -50,6 +53,19 @@ int ingest_log(struct ingest_txn *t, const struct log_record *l, struct error *e
  * -EINVAL: labels that are no label set, a time out of bounds, a histogram that contradicts itself,
  * or a series beyond the limit. */
 int ingest_sample(struct ingest_txn *t, const struct sample *s, struct error *e);
+
+/* The quick way for those who send the same series again and again: look it up once, keep the
+ * handle (any transaction may use it), and give samples by it (their labels are not looked at).
+ * -ESTALE: the series has left the index; look it up again. */
+struct ingest_series {
+    uint64_t id; /* of the tables */
+    uint32_t at;
+};
+int ingest_series_lookup(struct ingest_txn *t, const struct label *labels, size_t n,
+                         struct ingest_series *ret, struct error *e);
+int ingest_sample_by_id(struct ingest_txn *t, const struct ingest_series *series,
+                        const struct sample *s, struct error *e);
+
 int ingest_exemplar(struct ingest_txn *t, const struct exemplar *x, struct error *e);
 int ingest_metadata(struct ingest_txn *t, const struct metric_metadata *m, struct error *e);
 
@@ -62,8 +78,31 @@ void ingest_abort(struct ingest_txn *t);
 
 struct ingest_stats {
     uint64_t spans, logs, samples, rejected_spans, rejected_logs, rejected_samples,
-            refused_pressure, scrubbed_values;
+            refused_pressure, scrubbed_values, exemplars, metadata;
 };
+/* The newest samples in storage of some series, not older than `since_ms`: what somebody who adds
+ * up deltas starts from after the server started anew. One or two SELECTs for all of them together
+ * (LAST_VALUES_MAX): milliseconds, so ask for a request's series at once, not one by one. A series
+ * without a sample has time_ms 0. Samples that are not durable yet are not seen. */
+#define LAST_VALUES_MAX 10000u
+struct ingest_last {
+    int64_t time_ms, start_ms;
+    double value;
+    const struct histogram *histogram; /* in the arena, or NULL */
+};
+struct ingest_labels {
+    const struct label *labels;
+    size_t n;
+};
+struct arena;
+int ingest_last_values(struct ingest *g, const struct ingest_labels *series, size_t n,
+                       int64_t since_ms, struct arena *a, struct ingest_last *ret,
+                       struct error *e);
+
+/* The index of series, for queries. */
+struct series_index;
+struct series_index *ingest_series(struct ingest *g);
+
 void ingest_read_stats(struct ingest *g, struct ingest_stats *ret);
 
 /* Live tail: `fn` sees each accepted log line after commit, on the writer thread, scrubbed, with

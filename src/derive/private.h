@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "derive/ingest.h"
+#include "derive/series.h"
 #include "derive/state.h"
 
 #include <pthread.h>
@@ -12,7 +13,9 @@
 #define ROLLUP_VALUES_PER_KEY_MAX 1000u /* a day */
 #define ROLLUP_VALUES_MAX 200000u       /* of all keys, a day */
 #define ROLLUP_BYTES_MAX (32u << 20)
-#define SERIES_MEMO_MAX 500000u
+#define METADATA_MEMO_MAX 200000u
+#define METADATA_EMIT_S 86400 /* its row is written anew after this long */
+#define TXN_SERIES_MAX (8u << 20)
 #define EMIT_AGAIN_S 300 /* a resource's or series' row is written anew after this long */
 #define EDGE_WINDOW_S 60 /* a client span waits so long for its server span */
 #define EDGE_PENDING_MAX 65536u
@@ -50,8 +53,20 @@ struct edges {
     VECTOR(struct slice) texts;
 };
 
+/* Metadata whose row is in storage: a hash of it → when it was written. */
+struct metadata_memo {
+    pthread_mutex_t lock;
+    struct map written;
+};
+
 struct ingest {
     struct store *store;
+    struct series_index *series;
+    struct metadata_memo metadata;
+    _Atomic uint32_t token; /* numbers transactions, see series_touch() */
+    pthread_t loader;
+    bool loader_runs;
+    atomic_bool loader_stops;
     struct scrub *scrub; /* NULL: off */
     struct rollup rollup;
     struct edges edges;
@@ -60,7 +75,8 @@ struct ingest {
     _Atomic uint64_t generation; /* grows when a commit failed: rows thought written may be gone */
     _Atomic uint64_t seq;
     _Atomic uint64_t spans, logs, samples, rejected_spans, rejected_logs, rejected_samples,
-            refused_pressure, scrubbed_values;
+            refused_pressure, scrubbed_values,
+            exemplars, metadata_rows;
     pthread_mutex_t tails_lock;
     struct ingest_tail *tails;
     _Atomic unsigned n_tails;
@@ -74,10 +90,14 @@ struct ingest_txn {
     struct ingest *ingest;
     struct store_batch *batch;
     struct state *state;
-    struct native_block *spans_block, *logs_block;
+    struct native_block *spans_block, *logs_block, *samples_block;
     const struct resource *resource; /* the last one seen, its row is there */
     struct text *service;            /* of that resource */
-    uint64_t spans, logs, samples, rejected_spans, rejected_logs, rejected_samples, scrubbed;
+    uint32_t token;
+    VECTOR(struct series_ref) series; /* whose row is in this transaction */
+    VECTOR(struct series_ref) starts; /* whose start is */
+    VECTOR(uint64_t) metadata;
+    uint64_t exemplars, spans, logs, samples, rejected_spans, rejected_logs, rejected_samples, scrubbed;
     int64_t now_ns;       /* when it began */
     unsigned days_before; /* state->n_days then */
     ingest_done done;
@@ -128,6 +148,14 @@ int txn_time(struct ingest_txn *t, int64_t ns, struct error *e);
 
 /* As ingest_commit(), even without rows. `done` may be NULL. */
 void txn_commit_always(struct ingest_txn *t, ingest_done done, void *ctx);
+
+/* ---- metric.c ---- */
+/* The transaction ends: 0 durable, else its rows are gone. */
+void metric_committed(struct ingest_txn *t, int result);
+
+/* ---- series_load.c ---- */
+int series_loader_start(struct ingest *g);
+void series_loader_stop(struct ingest *g);
 
 /* ---- tail.c ---- */
 int tail_gather(struct ingest_txn *t, const struct log_record *l, const struct value *body);

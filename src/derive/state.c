@@ -25,7 +25,6 @@ int state_new(struct ingest *g, struct state **ret) {
     map_init(&s->texts, TEXTS_MAX, MEMO_BYTES_MAX / 2);
     map_init(&s->statements, STATEMENTS_MAX, MEMO_BYTES_MAX / 2);
     map_init(&s->resources, TEXTS_MAX, MEMO_BYTES_MAX / 4);
-    map_init(&s->series, SERIES_MEMO_MAX, MEMO_BYTES_MAX);
     arena_init(&s->window, WINDOW_BYTES_MAX);
     map_init(&s->red, RED_ROWS_MAX, WINDOW_BYTES_MAX);
     map_init(&s->edges, EDGE_ROWS_MAX, WINDOW_BYTES_MAX);
@@ -43,7 +42,6 @@ void state_free(struct state *s) {
     map_done(&s->texts);
     map_done(&s->statements);
     map_done(&s->resources);
-    map_done(&s->series);
     free(s->values.slots);
     arena_done(&s->memo);
     map_done(&s->red);
@@ -328,9 +326,6 @@ void state_undo(struct state *s) {
     vector_each(&s->emitted, e) {
         struct slice id = slice_new(&e->id, sizeof(e->id));
         struct map_entry *m = map_get(&s->resources, id);
-        if (m)
-            m->number = e->before;
-        m = map_get(&s->series, id);
         if (m)
             m->number = e->before;
     }

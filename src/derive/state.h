@@ -116,7 +116,7 @@ struct span_note {
     bool root;
 };
 
-/* A resource or series whose row was written in this transaction. */
+/* A resource whose row was written in this transaction. */
 struct emitted {
     uint64_t id;
     uint64_t before; /* when the row before it was written, or 0 */
@@ -129,7 +129,7 @@ struct state {
 
     /* Memo. */
     struct arena memo;
-    struct map keys, texts, statements, resources, series;
+    struct map keys, texts, statements, resources;
     struct key *key_before;
     struct text *text_before;
     struct text *other; /* "(other)": for what the memo has no room */
@@ -157,7 +157,7 @@ struct state {
     struct attribute_text *attributes; /* ATTRIBUTES_MAX */
     VECTOR(struct counted *) counted;
     VECTOR(struct span_note) notes;
-    VECTOR(struct emitted) emitted; /* resources and series whose row is in this transaction */
+    VECTOR(struct emitted) emitted; /* resources whose row is in this transaction */
 };
 
 int state_new(struct ingest *g, struct state **ret);

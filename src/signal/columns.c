@@ -130,3 +130,37 @@ const struct native_column_def samples_columns[SAMPLES_COLUMNS] = {
         [SAMPLES_TS] = {"ts", NATIVE_DATETIME64_3, NULL},
         [SAMPLES_VALUE] = {"value", NATIVE_F64, NULL},
 };
+
+const struct native_column_def sample_starts_columns[SAMPLE_STARTS_COLUMNS] = {
+        [SAMPLE_STARTS_ID] = {"id", NATIVE_U64, NULL},
+        [SAMPLE_STARTS_TS] = {"ts", NATIVE_DATETIME64_3, NULL},
+        [SAMPLE_STARTS_START] = {"start", NATIVE_DATETIME64_3, NULL},
+};
+
+const struct native_column_def histograms_columns[HISTOGRAMS_COLUMNS] = {
+        [HISTOGRAMS_ID] = {"id", NATIVE_U64, NULL},
+        [HISTOGRAMS_TS] = {"ts", NATIVE_DATETIME64_3, NULL},
+        [HISTOGRAMS_START] = {"start", NATIVE_DATETIME64_3, NULL},
+        [HISTOGRAMS_SCHEMA] = {"schema", NATIVE_I16, NULL},
+        [HISTOGRAMS_HINT] = {"hint", NATIVE_U8, NULL},
+        [HISTOGRAMS_COUNT] = {"count", NATIVE_F64, NULL},
+        [HISTOGRAMS_SUM] = {"sum", NATIVE_F64, NULL},
+        [HISTOGRAMS_ZERO_COUNT] = {"zero_count", NATIVE_F64, NULL},
+        [HISTOGRAMS_ZERO_THRESHOLD] = {"zero_threshold", NATIVE_F64, NULL},
+        [HISTOGRAMS_BUCKETS] = {"buckets", NATIVE_STRING, NULL},
+};
+
+const struct native_column_def exemplars_columns[EXEMPLARS_COLUMNS] = {
+        [EXEMPLARS_ID] = {"id", NATIVE_U64, NULL},
+        [EXEMPLARS_TS] = {"ts", NATIVE_DATETIME64_3, NULL},
+        [EXEMPLARS_VALUE] = {"value", NATIVE_F64, NULL},
+        [EXEMPLARS_LABELS] = {"labels", NATIVE_MAP_LC_STRING, NULL},
+};
+
+const struct native_column_def metric_metadata_columns[METRIC_METADATA_COLUMNS] = {
+        [METRIC_METADATA_METRIC] = {"metric", NATIVE_LC_STRING, NULL},
+        [METRIC_METADATA_TYPE] = {"type", NATIVE_U8, NULL},
+        [METRIC_METADATA_UNIT] = {"unit", NATIVE_LC_STRING, NULL},
+        [METRIC_METADATA_HELP] = {"help", NATIVE_STRING, NULL},
+        [METRIC_METADATA_LAST_SEEN] = {"last_seen", NATIVE_DATETIME, NULL},
+};

@@ -144,6 +144,44 @@ enum samples_column {
     SAMPLES_COLUMNS,
 };
 
+enum sample_starts_column {
+    SAMPLE_STARTS_ID,
+    SAMPLE_STARTS_TS,
+    SAMPLE_STARTS_START,
+    SAMPLE_STARTS_COLUMNS,
+};
+
+enum histograms_column {
+    HISTOGRAMS_ID,
+    HISTOGRAMS_TS,
+    HISTOGRAMS_START,
+    HISTOGRAMS_SCHEMA,
+    HISTOGRAMS_HINT,
+    HISTOGRAMS_COUNT,
+    HISTOGRAMS_SUM,
+    HISTOGRAMS_ZERO_COUNT,
+    HISTOGRAMS_ZERO_THRESHOLD,
+    HISTOGRAMS_BUCKETS,
+    HISTOGRAMS_COLUMNS,
+};
+
+enum exemplars_column {
+    EXEMPLARS_ID,
+    EXEMPLARS_TS,
+    EXEMPLARS_VALUE,
+    EXEMPLARS_LABELS,
+    EXEMPLARS_COLUMNS,
+};
+
+enum metric_metadata_column {
+    METRIC_METADATA_METRIC,
+    METRIC_METADATA_TYPE,
+    METRIC_METADATA_UNIT,
+    METRIC_METADATA_HELP,
+    METRIC_METADATA_LAST_SEEN,
+    METRIC_METADATA_COLUMNS,
+};
+
 extern const struct native_column_def spans_columns[SPANS_COLUMNS];
 extern const struct native_column_def logs_columns[LOGS_COLUMNS];
 extern const struct native_column_def resources_columns[RESOURCES_COLUMNS];
@@ -153,5 +191,9 @@ extern const struct native_column_def traces_columns[TRACES_COLUMNS];
 extern const struct native_column_def attributes_columns[ATTRIBUTES_COLUMNS];
 extern const struct native_column_def series_columns[SERIES_COLUMNS];
 extern const struct native_column_def samples_columns[SAMPLES_COLUMNS];
+extern const struct native_column_def sample_starts_columns[SAMPLE_STARTS_COLUMNS];
+extern const struct native_column_def histograms_columns[HISTOGRAMS_COLUMNS];
+extern const struct native_column_def exemplars_columns[EXEMPLARS_COLUMNS];
+extern const struct native_column_def metric_metadata_columns[METRIC_METADATA_COLUMNS];
 
 #endif

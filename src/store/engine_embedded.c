@@ -181,10 +181,12 @@ static void connection_return(struct embedded *g, struct connection *c) {
 
 /* Makes the connection ready: open, in our database, read-only, with these limits. */
 static int connection_prepare(struct embedded *g, struct connection *c,
-                              const struct store_limits *l, struct error *e) {
+                              const struct store_limits *limits, struct error *e) {
+    struct store_limits own = *limits, *l = &own;
     char sql[512];
     int r;
 
+    own.cancel = NULL; /* not a setting */
     if (!c->handle) {
         memset(&c->limits, 0, sizeof(c->limits));
         r = connection_open(g, c, e);

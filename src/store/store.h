@@ -12,6 +12,8 @@
 #include "base/memory.h"
 #include "wire/native.h"
 
+#include <stdatomic.h>
+
 /* Tables that are written. Each has its columns in src/signal/columns.h. */
 enum store_table {
     TABLE_SPANS,
@@ -23,6 +25,10 @@ enum store_table {
     TABLE_ATTRIBUTES,
     TABLE_SERIES,
     TABLE_SAMPLES,
+    TABLE_SAMPLE_STARTS,
+    TABLE_HISTOGRAMS,
+    TABLE_EXEMPLARS,
+    TABLE_METRIC_METADATA,
     TABLE_COUNT,
 };
 
@@ -102,6 +108,7 @@ struct store_limits {
     size_t memory_bytes_max; /* 0: 1 GiB */
     size_t rows_max;         /* rows of the result; 0: 100,000 */
     size_t result_bytes_max; /* 0: 64 MiB */
+    const atomic_bool *cancel; /* may be NULL; set by another thread: the query ends, -ECANCELED */
 };
 
 /* Runs one SELECT; the answer's bytes in `format` ("Native", "JSONCompact", …) are appended to

@@ -18,6 +18,10 @@ const struct table tables[TABLE_COUNT] = {
         [TABLE_ATTRIBUTES] = TABLE(attributes, "day"),
         [TABLE_SERIES] = TABLE(series, "toDate(last_seen)"),
         [TABLE_SAMPLES] = TABLE(samples, "toDate(ts)"),
+        [TABLE_SAMPLE_STARTS] = TABLE(sample_starts, "toDate(ts)"),
+        [TABLE_HISTOGRAMS] = TABLE(histograms, "toDate(ts)"),
+        [TABLE_EXEMPLARS] = TABLE(exemplars, "toDate(ts)"),
+        [TABLE_METRIC_METADATA] = TABLE(metric_metadata, "toDate(last_seen)"),
 };
 
 int table_insert_sql(enum store_table t, struct buffer *ret) {

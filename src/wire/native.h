@@ -94,6 +94,13 @@ void native_reader_free(struct native_reader *r);
 size_t native_reader_rows(const struct native_reader *r); /* all blocks together */
 size_t native_reader_columns(const struct native_reader *r);
 struct slice native_reader_name(const struct native_reader *r, unsigned column);
+/* For those who take whole columns: the answer's blocks, one after the other (empty ones too). */
+size_t native_reader_blocks(const struct native_reader *r);
+/* The rows of block `b`, and the values of its columns as they lie in the answer, 8 bytes each
+ * (UInt64, Int64, Float64, DateTime64; not aligned). NULL when a column is of another width, or
+ * nullable. */
+const uint8_t *native_reader_wide(const struct native_reader *r, size_t b, unsigned column,
+                                  size_t *ret_rows);
 /* Scalars (any of the scalar types above, Nullable taken as empty/0). */
 struct native_cell native_reader_cell(const struct native_reader *r, size_t row, unsigned column);
 /* Arrays and maps: the number of entries, then each (key for maps only). */

@@ -408,6 +408,22 @@ struct native_cell native_reader_cell(const struct native_reader *r, size_t row,
     return leaf_cell(&c->leaf, row);
 }
 
+size_t native_reader_blocks(const struct native_reader *r) {
+    return r->n_blocks;
+}
+
+const uint8_t *native_reader_wide(const struct native_reader *r, size_t b, unsigned column,
+                                  size_t *ret_rows) {
+    assert(b < r->n_blocks && column < r->n);
+    const struct leaf *l = &r->blocks[b]->columns[column].leaf;
+
+    *ret_rows = r->blocks[b]->rows;
+    if (r->blocks[b]->columns[column].offsets || !l->type || l->indexes || l->nulls || !l->fixed ||
+        l->type->width != 8)
+        return NULL;
+    return l->fixed;
+}
+
 static size_t row_begin(const struct column *c, size_t row) {
     return row ? widen(c->offsets + (row - 1) * 8, 8, false) : 0;
 }

@@ -44,6 +44,10 @@ static const struct {
         [TABLE_ATTRIBUTES] = {attributes_columns, ATTRIBUTES_COLUMNS},
         [TABLE_SERIES] = {series_columns, SERIES_COLUMNS},
         [TABLE_SAMPLES] = {samples_columns, SAMPLES_COLUMNS},
+        [TABLE_SAMPLE_STARTS] = {sample_starts_columns, SAMPLE_STARTS_COLUMNS},
+        [TABLE_HISTOGRAMS] = {histograms_columns, HISTOGRAMS_COLUMNS},
+        [TABLE_EXEMPLARS] = {exemplars_columns, EXEMPLARS_COLUMNS},
+        [TABLE_METRIC_METADATA] = {metric_metadata_columns, METRIC_METADATA_COLUMNS},
 };
 
 struct store *memory_store_new(void) {
@@ -115,6 +119,12 @@ int memory_store_flush(struct store *s, int result) {
 void store_set_flush_hook(struct store *s, store_flush_hook hook, void *ctx) {
     s->hook = hook;
     s->hook_ctx = ctx;
+}
+
+int store_query(struct store *s, const char *sql, const struct store_param *params, size_t n_params,
+                const char *format, const struct store_limits *limits, struct buffer *ret,
+                struct error *e) {
+    return error_set(e, -ENOTSUP, "the store in memory does not read");
 }
 
 int store_batch_acquire(struct store *s, size_t bytes_hint, struct store_batch **ret) {

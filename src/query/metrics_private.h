@@ -1,0 +1,96 @@
+/* What the files of metrics*.c share. */
+#ifndef VARAN_QUERY_METRICS_PRIVATE_H
+#define VARAN_QUERY_METRICS_PRIVATE_H
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/vector.h"
+#include "derive/series.h"
+#include "query/metrics.h"
+#include "query/promql/labels.h"
+
+#define METRICS_IDS_MAX 4000u /* named in one SELECT */
+#define METRICS_ANSWER_BYTES_MAX ((size_t) 512 << 20)
+#define METRICS_BYTES_MAX ((size_t) 1 << 30) /* of the answers of all queries at work */
+#define METRICS_ENGINE_BYTES_MAX ((size_t) 512 << 20)
+#define METRICS_TIMEOUT_NS (10 * NS_PER_S)
+#define METRICS_TABLE_SERIES_MAX 1000000u /* read out of the series table for one selector */
+
+struct metrics {
+    struct store *store;
+    struct series_index *series;
+    bool no_downsampled;
+    atomic_bool histograms_stored; /* at the start: so that their table is asked at all */
+    _Atomic size_t bytes;          /* of answers at work */
+};
+
+/* A series that was found. Several ids may belong to one label set (`slot`). */
+struct found {
+    uint64_t id;
+    const struct promql_labels *labels;
+    uint32_t slot;
+};
+
+struct finding {
+    VECTOR(struct found) series; /* ascending by id */
+    uint32_t n_slots;
+    bool whole_metric; /* about all series of one metric: a range of ids names them */
+};
+
+/* How long, and for whom. */
+struct metrics_turn {
+    struct metrics *metrics;
+    int64_t deadline_ns; /* monotonic */
+    const atomic_bool *cancel;
+    struct error *error;
+};
+
+/* ---- metrics_find.c ---- */
+
+/* The series of one selector that were seen in the range; label sets live in the arena. */
+int metrics_find(const struct metrics_turn *t, const struct promql_matcher *matchers, size_t n,
+                 int64_t from_ms, int64_t to_ms, struct arena *arena, struct finding *ret);
+void finding_done(struct finding *f);
+
+/* ---- metrics.c ---- */
+
+/* Runs a SELECT for Native rows; the answer counts into metrics->bytes until answer_done(). */
+struct metrics_answer {
+    struct metrics *metrics;
+    struct buffer bytes;
+    struct native_reader *rows;
+    size_t counted;
+};
+int metrics_ask(const struct metrics_turn *t, const char *sql, const struct store_param *params,
+                size_t n_params, size_t rows_max, struct metrics_answer *ret);
+void metrics_answer_done(struct metrics_answer *a);
+/* Appends " AND id …" for series [from, to). */
+void metrics_add_ids(struct buffer *sql, const struct finding *f, size_t from, size_t to);
+
+/* ---- metrics_samples.c ---- */
+
+struct floats {
+    size_t n, room;
+    int64_t *times;
+    double *values;
+    int64_t *starts;
+    bool unsorted, twice; /* out of order; two values of one time that differ */
+};
+
+/* Reads the samples of the found series into one run per slot, ascending, one value per time. */
+int metrics_read_samples(const struct metrics_turn *t, const struct finding *f, int64_t from_ms,
+                         int64_t to_ms, struct arena *arena, struct floats *ret,
+                         struct metrics_source *stats);
+
+/* ---- metrics_histograms.c ---- */
+
+struct histograms {
+    size_t n, room;
+    int64_t *times, *starts;
+    const struct promql_histogram **items;
+};
+int metrics_read_histograms(const struct metrics_turn *t, const struct finding *f, int64_t from_ms,
+                            int64_t to_ms, struct arena *arena, struct histograms *ret,
+                            struct metrics_source *stats);
+
+#endif
