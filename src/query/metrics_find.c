@@ -2,6 +2,7 @@
  * The series of a selector: out of the index in memory, and out of the `series` table when the
  * range begins before what the index has.
  */
+#include "base/regex.h"
 #include "query/metrics_private.h"
 
 #include <errno.h>
@@ -92,9 +93,9 @@ static int find_in_index(struct collect *c, const struct promql_matcher *matcher
                                        .ctx = m};
         if (m->type != PROMQL_REGEX)
             continue;
-        s->values = promql_regex_literals(m->regex, &s->n_values);
+        s->values = regex_literals(m->regex, &s->n_values);
         if (!s->values)
-            s->prefix = promql_regex_prefix(m->regex);
+            s->prefix = regex_prefix(m->regex);
     }
     int r = series_each(c->metrics->series, conditions, n, seconds(from_ms), seconds(to_ms),
                         collect_view, c);
