@@ -1,6 +1,7 @@
 /* Database spans: Statements(system, namespace=None, address=None, port=None) knows one database;
- * its start(sql) makes a client span with the sanitised text. What depends on the text alone is
- * worked out once per text and kept. */
+ * its start(sql) makes a client span with the sanitised text, command(operation, text, collection)
+ * one for a database without SQL. What depends on the text alone is worked out once per text and
+ * kept. */
 #include "args.h"
 #include "caller.h"
 #include "context.h"
@@ -35,13 +36,23 @@ static void put_common(Statements *t, struct buf *b, unsigned *n) {
             ++*n;
 }
 
+static void put_word(struct buf *b, const char *key, const char *word, size_t size, unsigned *n) {
+    if (size && pb_put_string(b, SPAN_ATTRIBUTE, key, strlen(key), word, size) == 0)
+        ++*n;
+}
+
+/* (name, encoded attributes, their number); takes the name over. */
+static PyObject *make_entry(PyObject *name, const struct buf *b, unsigned n) {
+    return name ? Py_BuildValue("(Ny#I)", name, b->data, (Py_ssize_t) b->used, n) : NULL;
+}
+
 static PyObject *work_out(Statements *t, PyObject *text) {
     char storage[4096], sql_storage[2048];
     struct sql_summary summary;
     struct buf b, sql;
     const char *p;
     size_t size;
-    PyObject *hold, *name, *entry = NULL;
+    PyObject *hold, *name, *entry;
     unsigned n = 0;
 
     text_of(text, &p, &size, &hold);
@@ -51,57 +62,75 @@ static PyObject *work_out(Statements *t, PyObject *text) {
     put_common(t, &b, &n);
     if (PUT_STRING(&b, SPAN_ATTRIBUTE, "db.query.text", sql.data, sql.used) == 0)
         n++;
-    if (summary.operation[0] && PUT_STRING(&b, SPAN_ATTRIBUTE, "db.operation.name",
-                                           summary.operation, strlen(summary.operation)) == 0)
-        n++;
-    if (summary.collection[0] && PUT_STRING(&b, SPAN_ATTRIBUTE, "db.collection.name",
-                                            summary.collection, strlen(summary.collection)) == 0)
-        n++;
+    put_word(&b, "db.operation.name", summary.operation, strlen(summary.operation), &n);
+    put_word(&b, "db.collection.name", summary.collection, strlen(summary.collection), &n);
     if (!summary.operation[0])
         name = PyUnicode_FromObject(t->system);
     else
         name = PyUnicode_FromFormat("%s%s%s", summary.operation, summary.collection[0] ? " " : "",
                                     summary.collection);
-    if (name)
-        entry = Py_BuildValue("(Ny#I)", name, b.data, (Py_ssize_t) b.used, n);
+    entry = make_entry(name, &b, n);
     buf_done(&b);
     buf_done(&sql);
     Py_XDECREF(hold);
     return entry;
 }
 
-/* New reference or NULL without an exception. */
-static PyObject *look_up(Statements *t, PyObject *text) {
-    PyObject *entry = NULL;
-    bool keep = PyUnicode_CheckExact(text);
+static void put_object(struct buf *b, const char *key, PyObject *o, unsigned *n) {
+    const char *p;
+    size_t size;
+    PyObject *hold;
 
-    if (keep) {
-        entry = PyDict_GetItemWithError(t->known, text);
-        if (entry) {
-            Py_INCREF(entry);
-            return entry;
-        }
-    }
-    entry = work_out(t, text);
-    if (entry && keep && PyUnicode_GET_LENGTH(text) <= STATEMENT_KNOWN_BYTES_MAX) {
-        if (PyDict_GET_SIZE(t->known) >= STATEMENTS_KNOWN_MAX)
-            PyDict_Clear(t->known);
-        PyDict_SetItem(t->known, text, entry);
-    }
-    PyErr_Clear();
+    if (!o || o == Py_None)
+        return;
+    text_of(o, &p, &size, &hold);
+    put_word(b, key, p, text_cut(p, size, SQL_TEXT_MAX), n);
+    Py_XDECREF(hold);
+}
+
+/* The same for a database without SQL: what is given is what is sent. */
+static PyObject *work_out_command(Statements *t, PyObject *operation, PyObject *text,
+                                  PyObject *collection) {
+    char storage[4096];
+    struct buf b;
+    PyObject *name, *entry;
+    unsigned n = 0;
+
+    buf_init(&b, storage, sizeof(storage), SPAN_BYTES_MAX);
+    put_common(t, &b, &n);
+    put_object(&b, "db.query.text", text, &n);
+    put_object(&b, "db.operation.name", operation, &n);
+    put_object(&b, "db.collection.name", collection, &n);
+    name = collection == Py_None ? PyUnicode_FromObject(operation)
+                                 : PyUnicode_FromFormat("%S %S", operation, collection);
+    entry = make_entry(name, &b, n);
+    buf_done(&b);
     return entry;
 }
 
-static PyObject *statements_start(PyObject *self, PyObject *text) {
-    Statements *t = (Statements *) self;
-    PyObject *entry, *bytes;
+/* New reference or NULL without an exception. */
+static PyObject *find(Statements *t, PyObject *text) {
+    PyObject *entry = PyUnicode_CheckExact(text) ? PyDict_GetItemWithError(t->known, text) : NULL;
+
+    Py_XINCREF(entry);
+    return entry;
+}
+
+static void keep(Statements *t, PyObject *text, PyObject *entry) {
+    if (!PyUnicode_CheckExact(text) || PyUnicode_GET_LENGTH(text) > STATEMENT_KNOWN_BYTES_MAX)
+        return;
+    if (PyDict_GET_SIZE(t->known) >= STATEMENTS_KNOWN_MAX)
+        PyDict_Clear(t->known);
+    PyDict_SetItem(t->known, text, entry);
+}
+
+/* A started span of the entry, whose reference is taken over; None when there is none. */
+static PyObject *start_span(Statements *t, PyObject *entry) {
+    PyObject *bytes;
     struct context_parent parent;
     Span *s;
 
-    if (!span_enabled)
-        Py_RETURN_NONE;
     context_find_parent(NULL, &parent);
-    entry = look_up(t, text);
     s = entry ? span_new(PyTuple_GET_ITEM(entry, 0), t->scope, KIND_CLIENT, 0) : NULL;
     if (!s) {
         context_parent_done(&parent);
@@ -120,6 +149,34 @@ static PyObject *statements_start(PyObject *self, PyObject *text) {
     Py_DECREF(entry);
     PyErr_Clear();
     return (PyObject *) s;
+}
+
+static PyObject *statements_start(PyObject *self, PyObject *text) {
+    Statements *t = (Statements *) self;
+    PyObject *entry;
+
+    if (!span_enabled)
+        Py_RETURN_NONE;
+    entry = find(t, text);
+    if (!entry && (entry = work_out(t, text)) != NULL)
+        keep(t, text, entry);
+    return start_span(t, entry);
+}
+
+static PyObject *statements_command(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    Statements *t = (Statements *) self;
+    PyObject *entry;
+
+    if (n != 3) {
+        PyErr_SetString(PyExc_TypeError, "command() takes an operation, a text and a collection");
+        return NULL;
+    }
+    if (!span_enabled)
+        Py_RETURN_NONE;
+    entry = find(t, args[1]);
+    if (!entry && (entry = work_out_command(t, args[0], args[1], args[2])) != NULL)
+        keep(t, args[1], entry);
+    return start_span(t, entry);
 }
 
 static PyObject *statements_new(PyTypeObject *type, PyObject *args, PyObject *names) {
@@ -177,6 +234,9 @@ PyObject *statements_sanitize(PyObject *module, PyObject *args) {
 static PyMethodDef statements_methods[] = {
         {"start", statements_start, METH_O,
          "start(sql): a started client span, or None. It is not made current."},
+        {"command", (PyCFunction) (void (*)(void)) statements_command, METH_FASTCALL,
+         "command(operation, text, collection or None): the same, of a database without SQL. The "
+         "text decides the rest."},
         {NULL},
 };
 

@@ -14,7 +14,8 @@ TWINS = {
     for name, hook in (
         ("wsgi", "wsgi"), ("asgi", "asgi"), ("flask", "flask"), ("fastapi", "starlette"), ("starlette", "starlette"),
         ("sqlite3", "sqlite3"), ("sqlalchemy", "sqlalchemy"), ("requests", "requests"), ("urllib3", "urllib3"),
-        ("httpx", "httpx"),
+        ("httpx", "httpx"), ("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("asyncpg", "asyncpg"),
+        ("pymysql", "pymysql"), ("mysqlclient", "mysqlclient"), ("pymongo", "pymongo"), ("redis", "redis"),
     )
 }  # fmt: skip
 

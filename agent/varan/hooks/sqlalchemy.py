@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from .. import _core
+from ._database import switch_off
 
 TRACER = _core.Tracer("varan.sqlalchemy", _core.version)
 Statements = _core.Statements
@@ -57,8 +58,7 @@ def _switch_off(connection: Any) -> Any:
     """A new connection of the driver: SQLAlchemy's spans are enough."""
     found = connection
     for _ in range(4):  # through the adapters of asynchronous drivers
-        if hasattr(found, "varan_off"):
-            found.varan_off = True
+        if switch_off(found):
             break
         found = getattr(found, "_connection", None) or getattr(found, "_conn", None)
         if found is None:
