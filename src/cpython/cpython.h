@@ -32,6 +32,7 @@ struct cpython_code {
 struct cpython_frame {
     const struct cpython_code *code; /* valid until cpython_close() */
     int line;                        /* 0: none */
+    uint64_t address;                /* of the frame in the target, for cpython_locals() */
 };
 
 enum cpython_state { CPYTHON_RUNNING, CPYTHON_SLEEPING, CPYTHON_UNKNOWN };
@@ -84,6 +85,45 @@ const char *cpython_path(const struct cpython *c);
 void cpython_sample_init(struct cpython_sample *s);
 void cpython_sample_done(struct cpython_sample *s);
 int cpython_sample(struct cpython *c, struct cpython_sample *s);
+/* A coroutine that asyncio runs, and how deep it stands in awaits. */
+struct cpython_task {
+    uint64_t address;
+    const char *name;                   /* "Task-7"; "" when it cannot be read */
+    pid_t native_id;                    /* of the thread that runs it now; 0: it is suspended */
+    const struct cpython_frame *frames; /* innermost first, from the present wait outwards */
+    size_t n_frames;
+    const char *waits_for;    /* type of what the innermost frame awaits ("Future"); NULL: none */
+    const uint32_t *awaiters; /* places of the tasks that wait for this one */
+    size_t n_awaiters;
+};
+
+#define CPYTHON_TASKS_MAX 65536u
+#define CPYTHON_AWAITERS_MAX 64u
+
+struct cpython_tasks {
+    struct arena arena; /* owns the array */
+    struct cpython_task *items;
+    size_t n;
+};
+
+/* All asyncio tasks of all loops (CPython's own C implementation of them), with the stacks of the
+ * last sample for those that run: call it right after cpython_sample(). As there about `t`. */
+void cpython_tasks_init(struct cpython_tasks *t);
+void cpython_tasks_done(struct cpython_tasks *t);
+int cpython_read_tasks(struct cpython *c, struct cpython_tasks *t);
+
+/* A local variable and what is in it, as repr() would say it, bounded; "<Type at 0x…>" for what is
+ * no plain value. */
+struct cpython_variable {
+    const char *name, *value;
+};
+
+#define CPYTHON_VARIABLES_MAX 256u /* of one frame */
+
+/* The local variables of a frame, as they are now: -EAGAIN when the frame runs something else
+ * meanwhile. The array and its texts live in `to`. */
+int cpython_locals(struct cpython *c, const struct cpython_frame *f, struct arena *to,
+                   struct cpython_variable **ret, size_t *ret_n);
 void cpython_read_stats(const struct cpython *c, struct cpython_stats *ret);
 
 #endif

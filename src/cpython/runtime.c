@@ -95,20 +95,26 @@ static int try_runtime(struct memory_reader *m, uint64_t address, unsigned minor
     return -ENOENT;
 }
 
+/* Opens a file as the target sees it. */
+static int open_mapped(pid_t pid, const char *name, struct elf_file *ret) {
+    char path[PATH_MAX + 64];
+
+    snprintf(path, sizeof(path), "/proc/%d/root%s", (int) pid, name);
+    if (elf_open(path, ret) == 0)
+        return 0;
+    /* deleted or replaced since: the executable itself is still to be had */
+    snprintf(path, sizeof(path), "/proc/%d/exe", (int) pid);
+    return elf_open(path, ret) < 0 ? -ENOENT : 0;
+}
+
 static int try_file(pid_t pid, struct memory_reader *m, const struct mapped *map,
                     struct cpython_runtime *ret) {
-    char path[PATH_MAX + 64];
     struct elf_file elf;
     uint64_t symbol, size, version_at;
     uint32_t hex = 0;
 
-    snprintf(path, sizeof(path), "/proc/%d/root%s", (int) pid, map->path);
-    if (elf_open(path, &elf) < 0) {
-        /* deleted or replaced since: the executable itself is still to be had */
-        snprintf(path, sizeof(path), "/proc/%d/exe", (int) pid);
-        if (elf_open(path, &elf) < 0)
-            return -ENOENT;
-    }
+    if (open_mapped(pid, map->path, &elf) < 0)
+        return -ENOENT;
     uint64_t base = map->start - map->offset - elf.load_bias;
     int r = elf_find_symbol(&elf, "_PyRuntime", &symbol);
     if (r < 0)
@@ -124,6 +130,37 @@ static int try_file(pid_t pid, struct memory_reader *m, const struct mapped *map
     }
     elf_close(&elf);
     return r;
+}
+
+int cpython_find_section(pid_t pid, const char *name, const char *or_path, const char *section,
+                         uint64_t *ret_address) {
+    char maps_path[64], *line = NULL;
+    size_t room = 0;
+    struct mapped map, last = {0};
+    int found = -ENOENT;
+    unsigned lines = 0;
+
+    snprintf(maps_path, sizeof(maps_path), "/proc/%d/maps", (int) pid);
+    FILE *maps = fopen(maps_path, "re");
+    if (!maps)
+        return -ENOENT;
+    while (found < 0 && lines++ < MAPS_MAX && getline(&line, &room, maps) > 0) {
+        struct elf_file elf;
+        uint64_t address, size;
+        if (!parse_map(line, &map) || strcmp(map.path, last.path) == 0)
+            continue;
+        last = map;
+        if ((!strstr(strrchr(map.path, '/'), name) && strcmp(map.path, or_path) != 0) ||
+            open_mapped(pid, map.path, &elf) < 0)
+            continue;
+        found = elf_find_section(&elf, section, &address, &size);
+        if (found == 0)
+            *ret_address = map.start - map.offset - elf.load_bias + address;
+        elf_close(&elf);
+    }
+    free(line);
+    fclose(maps);
+    return found < 0 ? -ENOENT : 0;
 }
 
 static int explain(pid_t pid, int r, struct error *e) {

@@ -16,5 +16,9 @@ struct cpython_runtime {
 
 int cpython_runtime_find(pid_t pid, struct memory_reader *memory, struct cpython_runtime *ret,
                          struct error *e);
+/* Where a section lies in the process, in the first mapped file whose name holds `name` and which
+ * has it, or in the file `or_path`. 0 or -ENOENT. */
+int cpython_find_section(pid_t pid, const char *name, const char *or_path, const char *section,
+                         uint64_t *ret_address);
 
 #endif

@@ -194,7 +194,8 @@ static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
             continue; /* None, or gone meanwhile */
         bool same = at && at->code == f->code && at->instruction == f->instruction &&
                     known->code == code;
-        struct cpython_frame frame = {code, same ? known->line : stack_line(r, code, f)};
+        struct cpython_frame frame = {code, same ? known->line : stack_line(r, code, f),
+                                      f->address};
         e = vector_push(&s->now.lined, *f, CPYTHON_FRAMES_MAX);
         if (e == 0)
             e = vector_push(&s->now.frames, frame, CPYTHON_FRAMES_MAX);

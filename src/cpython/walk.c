@@ -4,12 +4,9 @@
  * stack: it costs one read of its run count. The thread states are read together, in one call.
  */
 #include "base/clock.h"
-#include "cpython/cpython.h"
-#include "cpython/names.h"
 #include "cpython/open.h"
-#include "cpython/runtime.h"
-#include "cpython/stack.h"
-#include "cpython/thread_stat.h"
+#include "cpython/state.h"
+#include "cpython/tasks.h"
 
 #include <stdio.h>
 
@@ -19,36 +16,6 @@
 /* Names of threads: how often they are looked for while one is missing, and otherwise. */
 #define NAMES_MISSING_NS NS_PER_S
 #define NAMES_AGAIN_NS (30 * NS_PER_S)
-
-struct known_thread {
-    uint64_t address, thread_id;
-    pid_t native_id;
-    struct thread_files files;
-    struct stack stack;
-    enum cpython_state state;
-    char name[16];
-    uint64_t runs;      /* 0: not known, the stack must be walked */
-    bool slept;         /* `stack` was read while the thread slept, whole and consistent */
-    bool read_ahead;    /* `raw` is of this walk */
-    uint64_t last_walk; /* that met the thread */
-    uint8_t *raw;       /* its thread state */
-    bool waits_gil;
-    size_t place;                      /* in the sample that is being made */
-    char python_name[THREAD_NAME_MAX]; /* "": not known */
-};
-
-struct cpython {
-    pid_t pid;
-    struct memory_reader memory;
-    struct cpython_runtime runtime;
-    struct stack_reader reader;
-    VECTOR(struct known_thread *) known;
-    size_t expected; /* index in `known` of the thread that is probably next in the list */
-    struct cpython_stats stats;
-    unsigned want;
-    struct arena scratch;
-    int64_t names_ns; /* when names were read; 0: never */
-};
 
 int cpython_open_reader(pid_t pid, struct memory_reader memory,
                         const struct cpython_runtime *runtime, struct cpython **ret) {
@@ -312,23 +279,36 @@ static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *re
     return r == -ENOMEM ? r : 0;
 }
 
-static int add_thread(struct walk *w, struct known_thread *k, int64_t interpreter, struct gil gil) {
-    struct cpython_thread t = {.interpreter = interpreter, .holds_gil = k->address == gil.holder};
-    size_t n;
+static int copy_frames(struct walk *w, const struct known_thread *k, struct cpython_thread *t) {
+    size_t n = k->stack.now.frames.n;
+    struct cpython_frame *frames = arena_alloc(&w->sample->arena, n * sizeof(*frames));
+
+    if (!frames)
+        return -ENOMEM;
+    if (n)
+        memcpy(frames, k->stack.now.frames.items, n * sizeof(*frames));
+    t->frames = frames;
+    t->n_frames = n;
+    return 0;
+}
+
+static int add_thread(struct walk *w, struct known_thread *k, uint64_t interpreter, int64_t id,
+                      struct gil gil) {
+    struct cpython_thread t = {.interpreter = id, .holds_gil = k->address == gil.holder};
 
     w->c->stats.stacks++;
     int r = look(w, k, gil, &t.torn);
     if (r < 0)
         return r;
     w->c->stats.torn += t.torn;
-    n = k->stack.now.frames.n;
-    struct cpython_frame *frames = arena_alloc(&w->sample->arena, n * sizeof(*frames));
-    if (!frames)
+    size_t n = k->stack.now.frames.n;
+    if (w->c->want & CPYTHON_AWAITERS && !t.torn && n) {
+        r = task_stack(w->c, interpreter, k, w->now_ns, &w->sample->arena, &t.frames, &t.n_frames);
+        if (r < 0)
+            return r;
+    }
+    if (!t.n_frames && copy_frames(w, k, &t) < 0)
         return -ENOMEM;
-    if (n)
-        memcpy(frames, k->stack.now.frames.items, n * sizeof(*frames));
-    t.frames = frames;
-    t.n_frames = n;
     t.thread_id = k->thread_id;
     t.native_id = k->native_id;
     t.state = k->state;
@@ -357,7 +337,7 @@ static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
             break; /* the list changed under us: what was found stands */
         k->last_walk = c->stats.walks;
         identify(c, k);
-        int r = add_thread(w, k, id, gil);
+        int r = add_thread(w, k, interpreter, id, gil);
         if (r == -ENOBUFS)
             break; /* more than CPYTHON_THREADS_MAX in all interpreters together */
         if (r < 0)

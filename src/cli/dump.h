@@ -1,0 +1,24 @@
+/* The parts of `varan dump`: what was found, and the two ways to print it. Single-threaded. */
+#ifndef VARAN_CLI_DUMP_H
+#define VARAN_CLI_DUMP_H
+
+#include "cpython/cpython.h"
+
+struct dump_report {
+    pid_t pid;
+    struct cpython *target;
+    const struct cpython_sample *sample;
+    const struct cpython_tasks *tasks; /* NULL: not asked for */
+    bool locals;
+};
+
+void dump_put_text(struct buffer *out, const struct dump_report *report);
+void dump_put_json(struct buffer *out, const struct dump_report *report);
+/* The tasks as a tree: below each one those that it waits for. */
+void dump_put_task_tree(struct buffer *out, const struct dump_report *report);
+const char *dump_state_text(enum cpython_state state);
+/* File and function names are the target's: control characters must not reach the terminal. */
+void dump_put_clean(struct buffer *out, const char *text);
+void dump_put_frame(struct buffer *out, const struct cpython_frame *f);
+
+#endif
