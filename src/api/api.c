@@ -28,6 +28,10 @@ HANDLER(attribute_values)
 HANDLER(filter_check)
 HANDLER(status)
 HANDLER(sql)
+HANDLER(profiles_summary)
+HANDLER(profiles_flame)
+HANDLER(profiles_table)
+HANDLER(profiles_source)
 
 static void handle_tail(struct http_request *q, void *ctx) {
     struct api *a = ctx;
@@ -54,6 +58,11 @@ static const struct http_route routes[] = {
         {HTTP_GET, "/api/v1/attributes", handle_attributes, 0, "keys, for completion"},
         {HTTP_GET, "/api/v1/attributes/values", handle_attribute_values, 0, "values of a key"},
         {HTTP_GET, "/api/v1/filter/check", handle_filter_check, 0, "whether a filter is right"},
+        {HTTP_GET, "/api/v1/profiles/summary", handle_profiles_summary, 0,
+         "what profiles there are"},
+        {HTTP_GET, "/api/v1/profiles/flame", handle_profiles_flame, 0, "stacks merged to a tree"},
+        {HTTP_GET, "/api/v1/profiles/table", handle_profiles_table, 0, "functions by cost"},
+        {HTTP_GET, "/api/v1/profiles/source", handle_profiles_source, 0, "lines of a file by cost"},
         {HTTP_GET, "/api/v1/status", handle_status, 0, "the server's state"},
         {HTTP_POST, "/api/v1/sql", handle_sql, API_SQL_BODY_MAX, "read-only SQL"},
 };

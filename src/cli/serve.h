@@ -20,6 +20,7 @@ struct serve {
     struct ingest *_Atomic ingest;
     struct metrics *_Atomic metrics; /* reading metrics: query/metrics.h */
     struct otlp *otlp;
+    struct profiles_receiver *profiles;
     struct api *api;
     char page_url[300], otlp_http_url[300], otlp_grpc_url[300]; /* empty: switched off */
     _Atomic int state;                                          /* enum serve_state */

@@ -107,6 +107,8 @@ static const char *const table_names[TABLE_COUNT] = {
         [TABLE_SAMPLES] = "samples",       [TABLE_SAMPLE_STARTS] = "sample_starts",
         [TABLE_HISTOGRAMS] = "histograms", [TABLE_EXEMPLARS] = "exemplars",
         [TABLE_METRIC_METADATA] = "metric_metadata",
+        [TABLE_STACKS] = "stacks",         [TABLE_PROFILE_SAMPLES] = "profile_samples",
+        [TABLE_PROFILE_STEPS] = "profile_steps",
 };
 
 static void format_store(struct store *store, struct buffer *b) {

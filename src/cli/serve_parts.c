@@ -10,6 +10,7 @@
 #include "derive/ingest.h"
 #include "query/metrics.h"
 #include "receive/otlp.h"
+#include "receive/profiles.h"
 #include "store/store.h"
 
 #define ROUTE_TABLES_MAX 8
@@ -78,6 +79,9 @@ static int open_metrics(struct serve *s, struct error *e) {
 static int open_receivers(struct serve *s, struct error *e) {
     int r = otlp_new(atomic_load(&s->ingest), &s->otlp);
 
+    if (r == 0)
+        r = profiles_receiver_new(atomic_load(&s->ingest), &s->profiles);
+
     return r < 0 ? error_set(e, r, "out of memory") : 0;
 }
 
@@ -106,6 +110,7 @@ static int set_routes(struct serve *s, struct error *e) {
 
     tables[n++] = serve_operation_routes(s);
     tables[n++] = otlp_http;
+    tables[n++] = profiles_receiver_routes(s->profiles);
     tables[n++] = api_routes(s->api);
     tables[n++] = page_routes();
     if (s->otlp_http)
@@ -146,6 +151,7 @@ void serve_close_parts(struct serve *s) {
         store_close(store);
     if (s->otlp)
         otlp_free(s->otlp);
+    profiles_receiver_free(s->profiles);
     if (ingest)
         ingest_free(ingest);
 }

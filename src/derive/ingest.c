@@ -195,6 +195,7 @@ int ingest_begin(struct ingest *g, size_t bytes, struct ingest_txn **ret, unsign
     uint64_t generation = atomic_load(&g->generation);
     if (s->generation != generation) { /* rows that were thought written may be gone */
         map_clear(&s->resources);
+        map_clear(&s->stacks);
         s->generation = generation;
     }
     *ret = t;
@@ -294,11 +295,13 @@ static void account(struct ingest_txn *t, bool kept) {
         atomic_fetch_add(&g->samples, t->samples);
         atomic_fetch_add(&g->exemplars, t->exemplars);
         atomic_fetch_add(&g->metadata_rows, t->metadata.n);
+        atomic_fetch_add(&g->profile_samples, t->profile_samples);
         atomic_fetch_add(&g->scrubbed_values, t->scrubbed);
     }
     atomic_fetch_add(&g->rejected_spans, t->rejected_spans);
     atomic_fetch_add(&g->rejected_logs, t->rejected_logs);
     atomic_fetch_add(&g->rejected_samples, t->rejected_samples);
+    atomic_fetch_add(&g->rejected_profiles, t->rejected_profiles);
 }
 
 static void committed(void *ctx, int result) {
@@ -320,7 +323,7 @@ void txn_commit_always(struct ingest_txn *t, ingest_done done, void *ctx) {
     t->done_ctx = ctx;
     int r = state_apply(t->state);
     if (r < 0) {
-        t->spans = t->logs = t->samples = 0;
+        t->spans = t->logs = t->samples = t->profile_samples = 0;
         ingest_abort(t);
         if (done)
             done(ctx, r);
@@ -330,7 +333,7 @@ void txn_commit_always(struct ingest_txn *t, ingest_done done, void *ctx) {
 }
 
 void ingest_commit(struct ingest_txn *t, ingest_done done, void *ctx) {
-    if (t->spans + t->logs + t->samples + t->exemplars + t->metadata.n ==
+    if (t->spans + t->logs + t->samples + t->exemplars + t->metadata.n + t->profile_samples ==
         0) { /* nothing to wait for */
         account(t, true);
         t->rejected_spans = t->rejected_logs = t->rejected_samples = 0;
@@ -345,6 +348,8 @@ void ingest_abort(struct ingest_txn *t) {
     t->state->n_days = t->days_before;
     metric_committed(t, -ECANCELED);
     state_undo(t->state);
+    if (t->stacks_written) /* their rows go with the transaction */
+        map_clear(&t->state->stacks);
     store_batch_abort(t->batch);
     txn_free(t);
 }
@@ -361,5 +366,7 @@ void ingest_read_stats(struct ingest *g, struct ingest_stats *ret) {
             .rejected_samples = atomic_load(&g->rejected_samples),
             .refused_pressure = atomic_load(&g->refused_pressure),
             .scrubbed_values = atomic_load(&g->scrubbed_values),
+            .profile_samples = atomic_load(&g->profile_samples),
+            .rejected_profiles = atomic_load(&g->rejected_profiles),
     };
 }

@@ -17,6 +17,7 @@
 #define VARAN_DERIVE_INGEST_H
 
 #include "base/error.h"
+#include "signal/profile.h"
 #include "signal/signal.h"
 
 struct store;
@@ -68,6 +69,8 @@ int ingest_sample_by_id(struct ingest_txn *t, const struct ingest_series *series
 
 int ingest_exemplar(struct ingest_txn *t, const struct exemplar *x, struct error *e);
 int ingest_metadata(struct ingest_txn *t, const struct metric_metadata *m, struct error *e);
+/* -EINVAL: without a stack or type, a time out of bounds. A value of 0 is left out. */
+int ingest_profile(struct ingest_txn *t, const struct profile_sample *s, struct error *e);
 
 /* `result`: 0 durable; -EAGAIN try later; other negative: storage failed (503, retryable). Called
  * on a writer thread, or within ingest_commit() when nothing had to be written; must not block.
@@ -78,7 +81,8 @@ void ingest_abort(struct ingest_txn *t);
 
 struct ingest_stats {
     uint64_t spans, logs, samples, rejected_spans, rejected_logs, rejected_samples,
-            refused_pressure, scrubbed_values, exemplars, metadata;
+            refused_pressure, scrubbed_values, exemplars, metadata, profile_samples,
+            rejected_profiles;
 };
 /* The newest samples in storage of some series, not older than `since_ms`: what somebody who adds
  * up deltas starts from after the server started anew. One or two SELECTs for all of them together

@@ -75,8 +75,8 @@ struct ingest {
     _Atomic uint64_t generation; /* grows when a commit failed: rows thought written may be gone */
     _Atomic uint64_t seq;
     _Atomic uint64_t spans, logs, samples, rejected_spans, rejected_logs, rejected_samples,
-            refused_pressure, scrubbed_values,
-            exemplars, metadata_rows;
+            refused_pressure, scrubbed_values, exemplars, metadata_rows, profile_samples,
+            rejected_profiles;
     pthread_mutex_t tails_lock;
     struct ingest_tail *tails;
     _Atomic unsigned n_tails;
@@ -98,6 +98,8 @@ struct ingest_txn {
     VECTOR(struct series_ref) starts; /* whose start is */
     VECTOR(uint64_t) metadata;
     uint64_t exemplars, spans, logs, samples, rejected_spans, rejected_logs, rejected_samples, scrubbed;
+    uint64_t profile_samples, rejected_profiles;
+    bool stacks_written; /* in this transaction */
     int64_t now_ns;       /* when it began */
     unsigned days_before; /* state->n_days then */
     ingest_done done;

@@ -25,6 +25,7 @@ int state_new(struct ingest *g, struct state **ret) {
     map_init(&s->texts, TEXTS_MAX, MEMO_BYTES_MAX / 2);
     map_init(&s->statements, STATEMENTS_MAX, MEMO_BYTES_MAX / 2);
     map_init(&s->resources, TEXTS_MAX, MEMO_BYTES_MAX / 4);
+    map_init(&s->stacks, STACKS_MAX, MEMO_BYTES_MAX);
     arena_init(&s->window, WINDOW_BYTES_MAX);
     map_init(&s->red, RED_ROWS_MAX, WINDOW_BYTES_MAX);
     map_init(&s->edges, EDGE_ROWS_MAX, WINDOW_BYTES_MAX);
@@ -42,6 +43,7 @@ void state_free(struct state *s) {
     map_done(&s->texts);
     map_done(&s->statements);
     map_done(&s->resources);
+    map_done(&s->stacks);
     free(s->values.slots);
     arena_done(&s->memo);
     map_done(&s->red);

@@ -26,6 +26,7 @@
 #define STATEMENTS_MAX 4096u
 #define STATEMENT_BYTES_MAX 16384u /* longer statements are not remembered */
 #define TEXTS_MAX 50000u
+#define STACKS_MAX 200000u
 #define MEMO_BYTES_MAX (24u << 20)
 #define WINDOW_BYTES_MAX (64u << 20)
 #define RED_ROWS_MAX 50000u  /* of one batch; then operations are counted as "(other)" */
@@ -130,6 +131,7 @@ struct state {
     /* Memo. */
     struct arena memo;
     struct map keys, texts, statements, resources;
+    struct map stacks; /* id and day of stacks whose row was written */
     struct key *key_before;
     struct text *text_before;
     struct text *other; /* "(other)": for what the memo has no room */

@@ -63,6 +63,34 @@ int query_logs_context(struct query *q, uint64_t seq, int64_t time_ns, unsigned 
                        unsigned after);
 int query_log(struct query *q, uint64_t seq, int64_t time_ns);
 
+#define PROFILE_SPANS_MAX 500u
+
+/* Which profile: empty slices (data NULL) select everything; the empty text what has none. */
+struct profile_selection {
+    int64_t from_ns, to_ns;
+    struct slice service, version, endpoint, thread;
+    struct slice type; /* "cpu", "wall", "gil_wait", … */
+    bool has_trace;
+    uint8_t trace_id[TRACE_ID_SIZE];
+    uint8_t *span_ids; /* n_spans × SPAN_ID_SIZE; none: all */
+    size_t n_spans;
+};
+
+enum profile_format { PROFILE_COLLAPSED, PROFILE_PPROF, PROFILE_SPEEDSCOPE };
+
+/* What profiles there are. Of the selection its service and type count. */
+int query_profile_summary(struct query *q, const struct profile_selection *p);
+/* The merged tree of calls, at most `nodes_max` nodes: the heaviest. `base` NULL: no comparison. */
+int query_profile_flame(struct query *q, const struct profile_selection *p,
+                        const struct profile_selection *base, size_t nodes_max, bool lines);
+/* Own and total values by function or line, q->limit rows. */
+int query_profile_table(struct query *q, const struct profile_selection *p,
+                        const struct profile_selection *base, bool lines, bool sort_by_total);
+/* The lines of one file. */
+int query_profile_source(struct query *q, const struct profile_selection *p, struct slice file);
+int query_profile_export(struct query *q, const struct profile_selection *p,
+                         enum profile_format format, struct buffer *out);
+
 int query_attribute_keys(struct query *q, struct slice prefix);
 int query_attribute_values(struct query *q, struct slice key, struct slice prefix);
 

@@ -13,7 +13,6 @@
 
 #define RETRY_STORAGE_S 5u
 #define MESSAGE_BYTES_MAX 1000
-#define ROUTES 3
 
 enum format { FORMAT_PROTOBUF, FORMAT_JSON };
 
@@ -37,7 +36,7 @@ struct call {
 };
 
 static const char *const rejected_names[] = {"rejectedSpans", "rejectedLogRecords",
-                                             "rejectedDataPoints"};
+                                             "rejectedDataPoints", "rejectedProfiles"};
 
 static const char *content_type(enum format f) {
     return f == FORMAT_JSON ? "application/json" : "application/x-protobuf";
@@ -242,6 +241,10 @@ static void serve(struct otlp *o, struct http_request *q, enum otlp_signal signa
                0);
         return;
     }
+    if (signal == OTLP_PROFILES && format == FORMAT_JSON) {
+        refuse(q, false, format, 415, "profiles are taken as application/x-protobuf only", 0);
+        return;
+    }
     struct call *c = memory_alloc(sizeof(*c));
     if (!c) {
         refuse(q, grpc, format, 429, "out of memory", 1);
@@ -281,19 +284,32 @@ static void grpc_metrics(struct http_request *q, void *ctx) {
     serve(ctx, q, OTLP_METRICS, true);
 }
 
-static const struct http_route http_table[ROUTES] = {
+static void http_profiles(struct http_request *q, void *ctx) {
+    serve(ctx, q, OTLP_PROFILES, false);
+}
+
+static void grpc_profiles(struct http_request *q, void *ctx) {
+    serve(ctx, q, OTLP_PROFILES, true);
+}
+
+static const struct http_route http_table[] = {
         {HTTP_POST, "/v1/traces", http_traces, OTLP_BODY_BYTES_MAX, "Takes OTLP spans."},
         {HTTP_POST, "/v1/logs", http_logs, OTLP_BODY_BYTES_MAX, "Takes OTLP log records."},
         {HTTP_POST, "/v1/metrics", http_metrics, OTLP_BODY_BYTES_MAX, "Takes OTLP metrics."},
+        {HTTP_POST, "/v1development/profiles", http_profiles, OTLP_BODY_BYTES_MAX,
+         "Takes OTLP profiles."},
+        {HTTP_POST, "/v1/profiles", http_profiles, OTLP_BODY_BYTES_MAX, "Takes OTLP profiles."},
 };
 
-static const struct http_route grpc_table[ROUTES] = {
+static const struct http_route grpc_table[] = {
         {HTTP_POST, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", grpc_traces,
          OTLP_BODY_BYTES_MAX, "Takes OTLP spans."},
         {HTTP_POST, "/opentelemetry.proto.collector.logs.v1.LogsService/Export", grpc_logs,
          OTLP_BODY_BYTES_MAX, "Takes OTLP log records."},
         {HTTP_POST, "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", grpc_metrics,
          OTLP_BODY_BYTES_MAX, "Takes OTLP metrics."},
+        {HTTP_POST, "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
+         grpc_profiles, OTLP_BODY_BYTES_MAX, "Takes OTLP profiles."},
 };
 
 int otlp_new(struct ingest *g, struct otlp **ret) {
@@ -311,11 +327,11 @@ void otlp_free(struct otlp *o) {
 }
 
 struct http_routes otlp_http_routes(struct otlp *o) {
-    return (struct http_routes){http_table, ROUTES, o};
+    return (struct http_routes){http_table, sizeof(http_table) / sizeof(*http_table), o};
 }
 
 struct http_routes otlp_grpc_routes(struct otlp *o) {
-    return (struct http_routes){grpc_table, ROUTES, o};
+    return (struct http_routes){grpc_table, sizeof(grpc_table) / sizeof(*grpc_table), o};
 }
 
 void otlp_read_stats(struct otlp *o, struct otlp_stats *ret) {

@@ -19,9 +19,9 @@ int otlp_new(struct ingest *g, struct otlp **ret);
 /* After the servers that use its routes are stopped. */
 void otlp_free(struct otlp *o);
 
-/* POST /v1/traces, /v1/logs, /v1/metrics. */
+/* POST /v1/traces, /v1/logs, /v1/metrics, /v1development/profiles, /v1/profiles. */
 struct http_routes otlp_http_routes(struct otlp *o);
-/* The three services' Export methods. */
+/* The four services' Export methods. */
 struct http_routes otlp_grpc_routes(struct otlp *o);
 
 struct otlp_stats {

@@ -13,7 +13,7 @@
 #define OTLP_MESSAGE_BYTES_MAX (64u << 20)
 #define OTLP_RECORD_BYTES_MAX (256u << 20)
 
-enum otlp_signal { OTLP_TRACES, OTLP_LOGS, OTLP_METRICS };
+enum otlp_signal { OTLP_TRACES, OTLP_LOGS, OTLP_METRICS, OTLP_PROFILES };
 
 struct otlp_decoder {
     struct ingest_txn *txn;
@@ -64,6 +64,8 @@ int otlp_pb_resource(struct otlp_decoder *d, struct slice message, const struct 
 int otlp_pb_scope(struct otlp_decoder *d, struct slice message, const struct scope **ret);
 /* The metrics message, otlp_metrics_protobuf.c. */
 int otlp_pb_resource_metrics(struct otlp_decoder *d, struct slice message);
+/* The profiles message, otlp_profiles.c. */
+int otlp_pb_profiles(struct otlp_decoder *d, struct slice body);
 
 /* ---- JSON, shared by its files ---- */
 struct json_t;

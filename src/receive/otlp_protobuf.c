@@ -485,6 +485,8 @@ int otlp_decode_protobuf(struct otlp_decoder *d, enum otlp_signal signal, struct
     struct pb_field f;
     int more;
 
+    if (signal == OTLP_PROFILES)
+        return otlp_pb_profiles(d, body);
     while ((more = pb_next(&r, &f)) > 0) {
         if (f.number != 1)
             continue;

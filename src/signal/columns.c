@@ -164,3 +164,38 @@ const struct native_column_def metric_metadata_columns[METRIC_METADATA_COLUMNS] 
         [METRIC_METADATA_HELP] = {"help", NATIVE_STRING, NULL},
         [METRIC_METADATA_LAST_SEEN] = {"last_seen", NATIVE_DATETIME, NULL},
 };
+
+const struct native_column_def stacks_columns[STACKS_COLUMNS] = {
+        [STACKS_DAY] = {"day", NATIVE_DATE, NULL},
+        [STACKS_ID] = {"id", NATIVE_U64, NULL},
+        [STACKS_FUNCTIONS] = {"functions", NATIVE_ARRAY_LC_STRING, NULL},
+        [STACKS_FILES] = {"files", NATIVE_ARRAY_LC_STRING, NULL},
+        [STACKS_LINES] = {"lines", NATIVE_ARRAY_U32, NULL},
+};
+
+const struct native_column_def profile_samples_columns[PROFILE_SAMPLES_COLUMNS] = {
+        [PROFILE_SAMPLES_TS] = {"ts", NATIVE_DATETIME, NULL},
+        [PROFILE_SAMPLES_SERVICE] = {"service", NATIVE_LC_STRING, NULL},
+        [PROFILE_SAMPLES_VERSION] = {"version", NATIVE_LC_STRING, NULL},
+        [PROFILE_SAMPLES_RESOURCE_ID] = {"resource_id", NATIVE_U64, NULL},
+        [PROFILE_SAMPLES_TYPE] = {"type", NATIVE_LC_STRING, NULL},
+        [PROFILE_SAMPLES_UNIT] = {"unit", NATIVE_LC_STRING, NULL},
+        [PROFILE_SAMPLES_THREAD] = {"thread", NATIVE_LC_STRING, NULL},
+        [PROFILE_SAMPLES_ENDPOINT] = {"endpoint", NATIVE_LC_STRING, NULL},
+        [PROFILE_SAMPLES_TRACE_ID] = {"trace_id", NATIVE_FIXED16, NULL},
+        [PROFILE_SAMPLES_SPAN_ID] = {"span_id", NATIVE_FIXED8, NULL},
+        [PROFILE_SAMPLES_STACK_ID] = {"stack_id", NATIVE_U64, NULL},
+        [PROFILE_SAMPLES_VALUE] = {"value", NATIVE_U64, NULL},
+};
+
+const struct native_column_def profile_steps_columns[PROFILE_STEPS_COLUMNS] = {
+        [PROFILE_STEPS_TS] = {"ts", NATIVE_DATETIME, NULL},
+        [PROFILE_STEPS_SERVICE] = {"service", NATIVE_LC_STRING, NULL},
+        [PROFILE_STEPS_VERSION] = {"version", NATIVE_LC_STRING, NULL},
+        [PROFILE_STEPS_TYPE] = {"type", NATIVE_LC_STRING, NULL},
+        [PROFILE_STEPS_UNIT] = {"unit", NATIVE_LC_STRING, NULL},
+        [PROFILE_STEPS_THREAD] = {"thread", NATIVE_LC_STRING, NULL},
+        [PROFILE_STEPS_ENDPOINT] = {"endpoint", NATIVE_LC_STRING, NULL},
+        [PROFILE_STEPS_STACK_ID] = {"stack_id", NATIVE_U64, NULL},
+        [PROFILE_STEPS_VALUE] = {"value", NATIVE_U64, NULL},
+};

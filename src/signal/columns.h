@@ -182,6 +182,44 @@ enum metric_metadata_column {
     METRIC_METADATA_COLUMNS,
 };
 
+enum stacks_column {
+    STACKS_DAY,
+    STACKS_ID,
+    STACKS_FUNCTIONS,
+    STACKS_FILES,
+    STACKS_LINES,
+    STACKS_COLUMNS,
+};
+
+enum profile_samples_column {
+    PROFILE_SAMPLES_TS,
+    PROFILE_SAMPLES_SERVICE,
+    PROFILE_SAMPLES_VERSION,
+    PROFILE_SAMPLES_RESOURCE_ID,
+    PROFILE_SAMPLES_TYPE,
+    PROFILE_SAMPLES_UNIT,
+    PROFILE_SAMPLES_THREAD,
+    PROFILE_SAMPLES_ENDPOINT,
+    PROFILE_SAMPLES_TRACE_ID,
+    PROFILE_SAMPLES_SPAN_ID,
+    PROFILE_SAMPLES_STACK_ID,
+    PROFILE_SAMPLES_VALUE,
+    PROFILE_SAMPLES_COLUMNS,
+};
+
+enum profile_steps_column {
+    PROFILE_STEPS_TS,
+    PROFILE_STEPS_SERVICE,
+    PROFILE_STEPS_VERSION,
+    PROFILE_STEPS_TYPE,
+    PROFILE_STEPS_UNIT,
+    PROFILE_STEPS_THREAD,
+    PROFILE_STEPS_ENDPOINT,
+    PROFILE_STEPS_STACK_ID,
+    PROFILE_STEPS_VALUE,
+    PROFILE_STEPS_COLUMNS,
+};
+
 extern const struct native_column_def spans_columns[SPANS_COLUMNS];
 extern const struct native_column_def logs_columns[LOGS_COLUMNS];
 extern const struct native_column_def resources_columns[RESOURCES_COLUMNS];
@@ -195,5 +233,8 @@ extern const struct native_column_def sample_starts_columns[SAMPLE_STARTS_COLUMN
 extern const struct native_column_def histograms_columns[HISTOGRAMS_COLUMNS];
 extern const struct native_column_def exemplars_columns[EXEMPLARS_COLUMNS];
 extern const struct native_column_def metric_metadata_columns[METRIC_METADATA_COLUMNS];
+extern const struct native_column_def stacks_columns[STACKS_COLUMNS];
+extern const struct native_column_def profile_samples_columns[PROFILE_SAMPLES_COLUMNS];
+extern const struct native_column_def profile_steps_columns[PROFILE_STEPS_COLUMNS];
 
 #endif

@@ -22,6 +22,9 @@ const struct table tables[TABLE_COUNT] = {
         [TABLE_HISTOGRAMS] = TABLE(histograms, "toDate(ts)"),
         [TABLE_EXEMPLARS] = TABLE(exemplars, "toDate(ts)"),
         [TABLE_METRIC_METADATA] = TABLE(metric_metadata, "toDate(last_seen)"),
+        [TABLE_STACKS] = TABLE(stacks, "day"),
+        [TABLE_PROFILE_SAMPLES] = TABLE(profile_samples, "toDate(ts)"),
+        [TABLE_PROFILE_STEPS] = TABLE(profile_steps, "toDate(ts)"),
 };
 
 int table_insert_sql(enum store_table t, struct buffer *ret) {

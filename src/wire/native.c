@@ -55,6 +55,7 @@ static const struct {
         [NATIVE_LC_STRING] = {"LowCardinality(String)", 0},
         [NATIVE_MAP_LC_STRING] = {"Map(LowCardinality(String), String)", 0},
         [NATIVE_ARRAY_U8] = {"Array(UInt8)", 1},
+        [NATIVE_ARRAY_U32] = {"Array(UInt32)", 4},
         [NATIVE_ARRAY_LC_STRING] = {"Array(LowCardinality(String))", 0},
         [NATIVE_MAP_I16_U64] = {"Map(Int16, UInt64)", 2},
 };
@@ -64,8 +65,8 @@ static bool has_dictionary(enum native_type t) {
 }
 
 static bool has_offsets(enum native_type t) {
-    return t == NATIVE_MAP_LC_STRING || t == NATIVE_ARRAY_U8 || t == NATIVE_ARRAY_LC_STRING ||
-           t == NATIVE_MAP_I16_U64;
+    return t == NATIVE_MAP_LC_STRING || t == NATIVE_ARRAY_U8 || t == NATIVE_ARRAY_U32 ||
+           t == NATIVE_ARRAY_LC_STRING || t == NATIVE_MAP_I16_U64;
 }
 
 static bool has_texts(enum native_type t) {
@@ -241,13 +242,14 @@ int native_map_entry(struct native_block *b, unsigned c, struct slice key, struc
     return r < 0 ? r : put_index(b, col, key);
 }
 
-int native_array_item(struct native_block *b, unsigned c, uint8_t v) {
+int native_array_item(struct native_block *b, unsigned c, uint32_t v) {
     int r = 0;
 
-    assert(c < b->n && b->columns[c].type == NATIVE_ARRAY_U8);
-    uint8_t *p = take(b, &b->columns[c].data, 1, &r);
+    assert(c < b->n &&
+           (b->columns[c].type == NATIVE_ARRAY_U8 || b->columns[c].type == NATIVE_ARRAY_U32));
+    uint8_t *p = take(b, &b->columns[c].data, b->columns[c].width, &r);
     if (p)
-        *p = v;
+        memcpy(p, &v, b->columns[c].width); /* little-endian */
     return r;
 }
 

@@ -29,6 +29,7 @@ enum native_type {
     NATIVE_LC_STRING,     /* LowCardinality(String) */
     NATIVE_MAP_LC_STRING, /* Map(LowCardinality(String), String) */
     NATIVE_ARRAY_U8,
+    NATIVE_ARRAY_U32,
     NATIVE_ARRAY_LC_STRING, /* Array(LowCardinality(String)) */
     NATIVE_MAP_I16_U64,     /* Map(Int16, UInt64): sketches */
 };
@@ -61,7 +62,7 @@ int native_put_fixed(struct native_block *b, unsigned c, const uint8_t *bytes);
 int native_put_string(struct native_block *b, unsigned c, struct slice s); /* STRING, LC_STRING */
 /* Maps and arrays: n × entry or item (none for an empty one), then native_close(). */
 int native_map_entry(struct native_block *b, unsigned c, struct slice key, struct slice value);
-int native_array_item(struct native_block *b, unsigned c, uint8_t v);
+int native_array_item(struct native_block *b, unsigned c, uint32_t v);     /* ARRAY_U8, ARRAY_U32 */
 int native_array_text(struct native_block *b, unsigned c, struct slice s); /* ARRAY_LC_STRING */
 int native_sketch_entry(struct native_block *b, unsigned c, int16_t bucket, uint64_t count);
 /* Ends the row's map or array of column `c`. */

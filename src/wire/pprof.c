@@ -56,6 +56,7 @@ struct pprof {
     size_t n_strings, n_functions, n_locations, n_mappings, n_lines;
     struct map function_ids, location_ids, mapping_ids; /* id → position, where they differ */
     struct pb_reader samples;
+    size_t frames_read; /* of all samples */
     struct pprof_frame frames[PPROF_FRAMES_MAX];
     int64_t values[PPROF_VALUES_MAX];
     struct pprof_label labels[PPROF_LABELS_MAX];
@@ -405,6 +406,7 @@ const struct pprof_head *pprof_head(const struct pprof *p) {
 
 void pprof_rewind(struct pprof *p) {
     p->samples = pb_reader(p->message);
+    p->frames_read = 0;
 }
 
 /* ---- Samples ---- */
@@ -493,9 +495,14 @@ int pprof_next(struct pprof *p, struct pprof_sample *ret, struct error *e) {
     int more;
 
     while ((more = pb_next(&p->samples, &f)) > 0)
-        if (f.number == P_SAMPLE)
-            return read_sample(p, f.bytes, ret) < 0
-                           ? bad(e, "a sample without a value per type, or of unknown locations")
-                           : 1;
+        if (f.number == P_SAMPLE) {
+            if (read_sample(p, f.bytes, ret) < 0)
+                return bad(e, "a sample without a value per type, or of unknown locations");
+            p->frames_read += ret->n_frames;
+            if (p->frames_read > PPROF_FRAMES_TOTAL_MAX)
+                return error_set(e, -E2BIG, "the pprof profile's stacks hold more than %u frames",
+                                 PPROF_FRAMES_TOTAL_MAX);
+            return 1;
+        }
     return more < 0 ? bad(e, "it is cut off") : 0;
 }

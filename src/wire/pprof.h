@@ -21,9 +21,10 @@
 #define PPROF_LOCATIONS_MAX 1000000u
 #define PPROF_LINES_MAX 2000000u /* of all locations */
 #define PPROF_MAPPINGS_MAX 100000u
-#define PPROF_VALUES_MAX 32u   /* of a sample */
-#define PPROF_FRAMES_MAX 2048u /* of a stack; what lies below is left out */
-#define PPROF_LABELS_MAX 128u  /* of a sample; more are left out */
+#define PPROF_VALUES_MAX 32u             /* of a sample */
+#define PPROF_FRAMES_MAX 2048u           /* of a stack; what lies below is left out */
+#define PPROF_FRAMES_TOTAL_MAX 33554432u /* of all samples */
+#define PPROF_LABELS_MAX 128u            /* of a sample; more are left out */
 
 struct pprof_value_type {
     struct slice type, unit; /* "cpu", "nanoseconds" */
@@ -66,7 +67,7 @@ struct pprof_head {
 int pprof_read(struct slice bytes, struct pprof **ret, struct error *e);
 void pprof_free(struct pprof *p);
 const struct pprof_head *pprof_head(const struct pprof *p);
-/* The next sample, valid until the next call: 1, 0 after the last one, -EBADMSG, -ENOMEM. */
+/* The next sample, valid until the next call: 1, 0 after the last one, -EBADMSG, -E2BIG. */
 int pprof_next(struct pprof *p, struct pprof_sample *ret, struct error *e);
 /* Goes back to the first sample. */
 void pprof_rewind(struct pprof *p);

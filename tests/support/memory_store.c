@@ -48,6 +48,9 @@ static const struct {
         [TABLE_HISTOGRAMS] = {histograms_columns, HISTOGRAMS_COLUMNS},
         [TABLE_EXEMPLARS] = {exemplars_columns, EXEMPLARS_COLUMNS},
         [TABLE_METRIC_METADATA] = {metric_metadata_columns, METRIC_METADATA_COLUMNS},
+        [TABLE_STACKS] = {stacks_columns, STACKS_COLUMNS},
+        [TABLE_PROFILE_SAMPLES] = {profile_samples_columns, PROFILE_SAMPLES_COLUMNS},
+        [TABLE_PROFILE_STEPS] = {profile_steps_columns, PROFILE_STEPS_COLUMNS},
 };
 
 struct store *memory_store_new(void) {
