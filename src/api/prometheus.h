@@ -25,9 +25,6 @@ struct prometheus_options {
     uint64_t samples_max;    /* of one query; 0: 50 million */
     int64_t lookback_ns;     /* 0: 5 min */
     unsigned retention_days; /* 0: not known */
-    /* The scrape configuration as it was read, without secrets; may be NULL. The text is valid
-     * until the arena is freed. */
-    struct slice (*config)(void *ctx, struct arena *arena);
     /* Calls `each` for every setting, for status/flags; may be NULL. */
     void (*flags)(void *ctx, void (*each)(void *to, const char *name, const char *value), void *to);
     void *ctx;

@@ -21,7 +21,9 @@ struct serve {
     struct metrics *_Atomic metrics; /* reading metrics: query/metrics.h */
     struct otlp *otlp;
     struct profiles_receiver *profiles;
+    struct remote_write *remote_write;
     struct api *api;
+    struct prometheus *prometheus;
     char page_url[300], otlp_http_url[300], otlp_grpc_url[300]; /* empty: switched off */
     _Atomic int state;                                          /* enum serve_state */
     int64_t started_ns;                                         /* clock_monotonic_ns() */

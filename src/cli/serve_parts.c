@@ -4,6 +4,7 @@
  */
 #include "api/api.h"
 #include "api/page.h"
+#include "api/prometheus.h"
 #include "base/log.h"
 #include "base/vector.h"
 #include "cli/serve.h"
@@ -11,9 +12,12 @@
 #include "query/metrics.h"
 #include "receive/otlp.h"
 #include "receive/profiles.h"
+#include "receive/remote_write.h"
 #include "store/store.h"
 
-#define ROUTE_TABLES_MAX 8
+#include <stdio.h>
+
+#define ROUTE_TABLES_MAX 12
 #define SCRUB_KEYS_MAX 1000
 
 static int open_store(struct serve *s, struct error *e) {
@@ -81,7 +85,8 @@ static int open_receivers(struct serve *s, struct error *e) {
 
     if (r == 0)
         r = profiles_receiver_new(atomic_load(&s->ingest), &s->profiles);
-
+    if (r == 0)
+        r = remote_write_new(atomic_load(&s->ingest), &s->remote_write);
     return r < 0 ? error_set(e, r, "out of memory") : 0;
 }
 
@@ -102,6 +107,29 @@ static int open_api(struct serve *s, struct error *e) {
     return r < 0 ? error_set(e, r, "cannot start the API: %s", error_name(r)) : 0;
 }
 
+/* Under the names that Prometheus has for them. */
+static void print_flags(void *ctx, void (*each)(void *to, const char *name, const char *value),
+                        void *to) {
+    const struct serve *s = ctx;
+    char days[32];
+
+    snprintf(days, sizeof(days), "%llud", (unsigned long long) s->settings->retention_days);
+    each(to, "storage.tsdb.path", s->settings->data_dir);
+    each(to, "storage.tsdb.retention.time", days);
+    each(to, "web.external-url", s->page_url);
+}
+
+static int open_prometheus(struct serve *s, struct error *e) {
+    struct prometheus_options o = {.metrics = atomic_load(&s->metrics),
+                                   .version = VARAN_VERSION,
+                                   .retention_days = (unsigned) s->settings->retention_days,
+                                   .flags = print_flags,
+                                   .ctx = s};
+    int r = prometheus_new(&o, &s->prometheus);
+
+    return r < 0 ? error_set(e, r, "cannot start Prometheus' API: %s", error_name(r)) : 0;
+}
+
 static int set_routes(struct serve *s, struct error *e) {
     struct http_routes tables[ROUTE_TABLES_MAX];
     struct http_routes otlp_http = otlp_http_routes(s->otlp), otlp_grpc = otlp_grpc_routes(s->otlp);
@@ -111,6 +139,8 @@ static int set_routes(struct serve *s, struct error *e) {
     tables[n++] = serve_operation_routes(s);
     tables[n++] = otlp_http;
     tables[n++] = profiles_receiver_routes(s->profiles);
+    tables[n++] = remote_write_routes(s->remote_write);
+    tables[n++] = prometheus_routes(s->prometheus);
     tables[n++] = api_routes(s->api);
     tables[n++] = page_routes();
     if (s->otlp_http)
@@ -133,6 +163,8 @@ int serve_open_parts(struct serve *s, struct error *e) {
         r = open_receivers(s, e);
     if (r == 0)
         r = open_api(s, e);
+    if (r == 0)
+        r = open_prometheus(s, e);
     return r < 0 ? r : set_routes(s, e);
 }
 
@@ -144,6 +176,7 @@ void serve_close_parts(struct serve *s) {
 
     if (s->api)
         api_free(s->api);
+    prometheus_free(s->prometheus);
     metrics_free(atomic_load(&s->metrics));
     if (ingest)
         ingest_stop(ingest);
@@ -152,6 +185,7 @@ void serve_close_parts(struct serve *s) {
     if (s->otlp)
         otlp_free(s->otlp);
     profiles_receiver_free(s->profiles);
+    remote_write_free(s->remote_write);
     if (ingest)
         ingest_free(ingest);
 }

@@ -31,12 +31,12 @@ static int parse_name(struct parser *p, struct slice *ret) {
         if (!ret->data)
             return -ENOMEM;
         if (!scan_is_plain_key(*ret))
-            r = parser_fail(p, "filter_key", start, size,
+            r = filter_fail(p, "filter_key", start, size,
                             size ? "write an odd key as @\"odd key\"" : NULL,
                             size ? "this is not a key" : "a key is missing here");
     }
     if (r == 0 && (ret->size == 0 || ret->size > FILTER_KEY_BYTES_MAX))
-        r = parser_fail(p, "filter_key", start, p->at - start, NULL, "a key has 1 to %u bytes",
+        r = filter_fail(p, "filter_key", start, p->at - start, NULL, "a key has 1 to %u bytes",
                         FILTER_KEY_BYTES_MAX);
     return r;
 }
@@ -69,7 +69,7 @@ int parse_key(struct parser *p, struct filter_key *ret) {
     if (ret->kind == KEY_ATTRIBUTE && near) {
         snprintf(hint, sizeof(hint), "did you mean %s? An attribute of this name is @%.*s",
                  near->name, SLICE_ARG(slice_take(name, 60)));
-        return parser_fail(p, "filter_key", start, p->at - start, hint, "there is no field %.*s",
+        return filter_fail(p, "filter_key", start, p->at - start, hint, "there is no field %.*s",
                            SLICE_ARG(slice_take(name, 60)));
     }
     return 0;
@@ -117,7 +117,7 @@ bool value_flag(struct slice text, bool *ret) {
 
 static int wrong_value(struct parser *p, const struct filter_value *v, const char *hint,
                        const char *what) {
-    return parser_fail(p, "filter_syntax", v->offset, v->size, hint, "%s", what);
+    return filter_fail(p, "filter_syntax", v->offset, v->size, hint, "%s", what);
 }
 
 static int check_names(struct parser *p, const struct filter_field *field,
@@ -131,7 +131,7 @@ static int check_names(struct parser *p, const struct filter_field *field,
     for (const struct filter_name *name = names; name->name && n < sizeof(hint); name++)
         n += (size_t) snprintf(hint + n, sizeof(hint) - n, "%s %s", name == names ? "" : ",",
                                name->name);
-    return parser_fail(p, "filter_syntax", v->offset, v->size, hint, "%s has no value %.*s",
+    return filter_fail(p, "filter_syntax", v->offset, v->size, hint, "%s has no value %.*s",
                        field->name, SLICE_ARG(slice_take(v->text, 60)));
 }
 
@@ -140,7 +140,7 @@ static int check_id(struct parser *p, const struct filter_value *v, size_t size)
 
     if (slice_from_hex(v->text, id, size) == 0)
         return 0;
-    return parser_fail(p, "filter_syntax", v->offset, v->size, NULL,
+    return filter_fail(p, "filter_syntax", v->offset, v->size, NULL,
                        "an id of %zu hexadecimal digits is expected", size * 2);
 }
 
@@ -189,7 +189,7 @@ static int check_regex(struct parser *p, struct filter *f) {
 
     if (f->key.field && f->key.field->type != FIELD_TEXT && f->key.field->type != FIELD_RESOURCE &&
         f->key.field->type != FIELD_RESOURCE_ATTR && f->key.field->type != FIELD_NUMBER)
-        return parser_fail(p, "filter_syntax", f->offset, f->size, NULL,
+        return filter_fail(p, "filter_syntax", f->offset, f->size, NULL,
                            "%s cannot be matched with a regular expression", f->key.field->name);
     if (++p->regexes > FILTER_REGEX_MAX)
         return wrong_value(p, v, NULL, "too many regular expressions in one filter");
@@ -201,7 +201,7 @@ static int check_regex(struct parser *p, struct filter *f) {
     size_t offset = v->offset + (v->quoted ? 1 : 0) + at;
     if (offset >= v->offset + v->size)
         offset = v->offset + v->size - 1;
-    return parser_fail(p, "filter_syntax", offset, 1, "RE2 syntax, for example \"^/api/v[0-9]+\"",
+    return filter_fail(p, "filter_syntax", offset, 1, "RE2 syntax, for example \"^/api/v[0-9]+\"",
                        "regular expression: %s", reason);
 }
 
@@ -220,7 +220,7 @@ static int check_value(struct parser *p, const struct filter *f, const struct fi
     case FIELD_RESOURCE:
     case FIELD_RESOURCE_ATTR:
         if (order)
-            return parser_fail(p, "filter_syntax", f->offset, f->size, "use =, !=, ~ or IN",
+            return filter_fail(p, "filter_syntax", f->offset, f->size, "use =, !=, ~ or IN",
                                "%s is text and has no order", field->name);
         return 0;
     case FIELD_NUMBER: return value_is_pattern(v) && !order ? 0 : check_number(p, f, v);
@@ -228,7 +228,7 @@ static int check_value(struct parser *p, const struct filter *f, const struct fi
     case FIELD_KIND:
     case FIELD_STATUS:
         if (order)
-            return parser_fail(p, "filter_syntax", f->offset, f->size, "use =, != or IN",
+            return filter_fail(p, "filter_syntax", f->offset, f->size, "use =, != or IN",
                                "%s has no order", field->name);
         return check_names(p, field, v);
     case FIELD_LEVEL: return check_names(p, field, v);
@@ -236,7 +236,7 @@ static int check_value(struct parser *p, const struct filter *f, const struct fi
     case FIELD_SPAN_ID:
     case FIELD_FLAG:
         if (order)
-            return parser_fail(p, "filter_syntax", f->offset, f->size,
+            return filter_fail(p, "filter_syntax", f->offset, f->size,
                                "use = or !=", "%s has no order", field->name);
         if (field->type == FIELD_FLAG)
             return value_flag(v->text, &flag) ? 0 : wrong_value(p, v, NULL, "true or false");

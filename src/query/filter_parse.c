@@ -38,7 +38,7 @@ static void end_filter(struct parser *p, struct filter *f) {
 /* Keeps `f` (which is full) as the parser's result, counting terms. */
 static int add_term(struct parser *p, struct filter *f) {
     if (++p->terms > FILTER_TERMS_MAX)
-        return parser_fail(p, "filter_syntax", f->offset, 1, "use IN (…) for many values",
+        return filter_fail(p, "filter_syntax", f->offset, 1, "use IN (…) for many values",
                            "more than %u conditions", FILTER_TERMS_MAX);
     end_filter(p, f);
     return 0;
@@ -57,7 +57,7 @@ static int parse_value(struct parser *p, struct filter_value *ret) {
     } else {
         size_t size = scan_value_size(p);
         if (size == 0)
-            return parser_fail(
+            return filter_fail(
                     p, "filter_syntax", p->at, 1,
                     p->at < p->text.size ? "put a value with special characters in quotes" : NULL,
                     "a value is missing here");
@@ -68,7 +68,7 @@ static int parse_value(struct parser *p, struct filter_value *ret) {
         ret->quoted = false;
     }
     if (text.size > FILTER_VALUE_BYTES_MAX)
-        return parser_fail(p, "filter_syntax", start, p->at - start, NULL,
+        return filter_fail(p, "filter_syntax", start, p->at - start, NULL,
                            "a value may have at most %u bytes", FILTER_VALUE_BYTES_MAX);
     ret->text = text;
     ret->offset = (unsigned) start;
@@ -82,7 +82,7 @@ static int parse_list(struct parser *p, struct filter *f) {
 
     scan_space(p);
     if (p->at == p->text.size || p->text.data[p->at] != '(')
-        return parser_fail(p, "filter_syntax", p->at, 1, "write IN (a, b, \"c d\")",
+        return filter_fail(p, "filter_syntax", p->at, 1, "write IN (a, b, \"c d\")",
                            "a list in parentheses is expected after IN");
     size_t open = p->at++;
     for (;;) {
@@ -91,7 +91,7 @@ static int parse_list(struct parser *p, struct filter *f) {
         if (r == 0)
             r = vector_push(&values, v, FILTER_LIST_MAX);
         if (r == -ENOBUFS)
-            r = parser_fail(p, "filter_syntax", open, p->at - open, NULL,
+            r = filter_fail(p, "filter_syntax", open, p->at - open, NULL,
                             "a list may have at most %u values", FILTER_LIST_MAX);
         scan_space(p);
         if (r < 0 || p->at == p->text.size || p->text.data[p->at] != ',')
@@ -99,7 +99,7 @@ static int parse_list(struct parser *p, struct filter *f) {
         p->at++;
     }
     if (r == 0 && (p->at == p->text.size || p->text.data[p->at] != ')'))
-        r = parser_fail(p, "filter_syntax", p->at, 1, NULL,
+        r = filter_fail(p, "filter_syntax", p->at, 1, NULL,
                         p->at == p->text.size ? "the list is not closed with )"
                                               : "a comma or ) is expected in the list");
     if (r == 0) {
@@ -152,7 +152,7 @@ static int parse_condition(struct parser *p, struct filter *f, bool *ret_none) {
 
 static int parse_text(struct parser *p, struct filter *f, struct slice text, bool quoted) {
     if (text.size == 0 || text.size > FILTER_VALUE_BYTES_MAX)
-        return parser_fail(p, "filter_syntax", f->offset, p->at - f->offset, NULL,
+        return filter_fail(p, "filter_syntax", f->offset, p->at - f->offset, NULL,
                            text.size ? "a text may have at most %u bytes"
                                      : "an empty text finds nothing (most bytes: %u)",
                            FILTER_VALUE_BYTES_MAX);
@@ -176,7 +176,7 @@ static int parse_quoted_text(struct parser *p, struct filter *f) {
     scan_space(p);
     size_t at = p->at;
     if (scan_operator(p, &op))
-        return parser_fail(p, "filter_syntax", at, p->at - at,
+        return filter_fail(p, "filter_syntax", at, p->at - at,
                            "a key with special characters is written @\"odd key\"",
                            "a text in quotes cannot be compared");
     p->at = end;
@@ -191,20 +191,20 @@ static int parse_bare_text(struct parser *p, struct filter *f, size_t start, siz
     char hint[200];
 
     if (scan_is_keyword(word))
-        return parser_fail(p, "filter_syntax", start, size,
+        return filter_fail(p, "filter_syntax", start, size,
                            "to search for the word, put it in quotes",
                            "a condition is expected before %.*s", SLICE_ARG(word));
     if (colon > 0 && filter_field_find(p->signal, slice_take(word, (size_t) colon))) {
         snprintf(hint, sizeof(hint), "write %.*s=%.*s", (int) colon, (const char *) word.data,
                  (int) (size - (size_t) colon - 1 > 100 ? 100 : size - (size_t) colon - 1),
                  (const char *) word.data + colon + 1);
-        return parser_fail(p, "filter_syntax", start + (size_t) colon, 1, hint,
+        return filter_fail(p, "filter_syntax", start + (size_t) colon, 1, hint,
                            "a field is compared with =, not with :");
     }
     if (field) {
         snprintf(hint, sizeof(hint), "for example %s; to search for the word, put it in quotes",
                  field->example);
-        return parser_fail(p, "filter_syntax", start, size, hint,
+        return filter_fail(p, "filter_syntax", start, size, hint,
                            "an operator is expected after the field %s", field->name);
     }
     p->at = start + size;
@@ -218,7 +218,7 @@ static int parse_word(struct parser *p, struct filter *f) {
     int r;
 
     if (size == 0 && p->text.data[start] != '@')
-        return parser_fail(p, "filter_syntax", start, 1, NULL,
+        return filter_fail(p, "filter_syntax", start, 1, NULL,
                            "a condition is expected here, not \"%.*s\"", 1,
                            (const char *) p->text.data + start);
     /* Is it a key? Only what follows tells. */
@@ -246,7 +246,7 @@ static int parse_word(struct parser *p, struct filter *f) {
     if (r == 0)
         r = parse_condition(p, f, &none);
     if (r == 0 && none)
-        r = parser_fail(p, "filter_syntax", start, p->at - start,
+        r = filter_fail(p, "filter_syntax", start, p->at - start,
                         "compare it (=, !=, >, ~, IN …) or write EXISTS before it",
                         "an operator is expected after this key");
     return r;
@@ -258,7 +258,7 @@ static int parse_primary(struct parser *p, struct filter **ret) {
     int r;
 
     if (p->at == p->text.size)
-        return parser_fail(p, "filter_syntax", p->at, 1, NULL, "a condition is missing at the end");
+        return filter_fail(p, "filter_syntax", p->at, 1, NULL, "a condition is missing at the end");
     uint8_t c = p->text.data[p->at];
     if (c == '(') {
         p->at++;
@@ -267,13 +267,13 @@ static int parse_primary(struct parser *p, struct filter **ret) {
             return r;
         scan_space(p);
         if (p->at == p->text.size || p->text.data[p->at] != ')')
-            return parser_fail(p, "filter_syntax", start, 1, NULL,
+            return filter_fail(p, "filter_syntax", start, 1, NULL,
                                "this parenthesis is not closed");
         p->at++;
         return 0;
     }
     if (c == ')')
-        return parser_fail(p, "filter_syntax", p->at, 1, NULL,
+        return filter_fail(p, "filter_syntax", p->at, 1, NULL,
                            "a condition is expected before this parenthesis");
     f = new_filter(p, FILTER_EXISTS, start);
     if (!f)
@@ -293,7 +293,7 @@ static int parse_primary(struct parser *p, struct filter **ret) {
 
 static int enter(struct parser *p) {
     if (++p->depth > FILTER_DEPTH_MAX)
-        return parser_fail(p, "filter_syntax", p->at, 1, NULL,
+        return filter_fail(p, "filter_syntax", p->at, 1, NULL,
                            "parentheses and NOTs may be nested %u deep at most", FILTER_DEPTH_MAX);
     return 0;
 }
@@ -425,10 +425,10 @@ int filter_parse(struct arena *a, enum filter_signal signal, struct slice text, 
     struct filter *f = NULL;
 
     if (text.size > FILTER_BYTES_MAX)
-        return parser_fail(&p, "filter_syntax", 0, 1, NULL, "a filter may have at most %u bytes",
+        return filter_fail(&p, "filter_syntax", 0, 1, NULL, "a filter may have at most %u bytes",
                            FILTER_BYTES_MAX);
     if (!slice_is_utf8(text) || slice_find_byte(text, 0) >= 0)
-        return parser_fail(&p, "filter_syntax", 0, 1, NULL, "the filter is not UTF-8 text");
+        return filter_fail(&p, "filter_syntax", 0, 1, NULL, "the filter is not UTF-8 text");
     scan_space(&p);
     if (p.at == text.size) {
         *ret = NULL;
@@ -439,7 +439,7 @@ int filter_parse(struct arena *a, enum filter_signal signal, struct slice text, 
         return r;
     scan_space(&p);
     if (p.at < text.size)
-        return parser_fail(&p, "filter_syntax", p.at, 1, NULL, "this parenthesis was never opened");
+        return filter_fail(&p, "filter_syntax", p.at, 1, NULL, "this parenthesis was never opened");
     *ret = f;
     return 0;
 }
@@ -451,10 +451,10 @@ int filter_parse_key(struct arena *a, enum filter_signal signal, struct slice te
 
     if (text.size > FILTER_KEY_BYTES_MAX * 2 || !slice_is_utf8(text) ||
         slice_find_byte(text, 0) >= 0)
-        return parser_fail(&p, "filter_key", 0, 1, NULL, "this is not a key");
+        return filter_fail(&p, "filter_key", 0, 1, NULL, "this is not a key");
     int r = parse_key(&p, &key);
     if (r == 0 && p.at < text.size)
-        r = parser_fail(&p, "filter_key", p.at, 1, "write an odd key as @\"odd key\"",
+        r = filter_fail(&p, "filter_key", p.at, 1, "write an odd key as @\"odd key\"",
                         "this is not a key");
     if (r == 0)
         *ret = key;

@@ -15,7 +15,7 @@ struct parser {
 };
 
 /* Fills the error (position in bytes of the text) and returns -EINVAL. `hint` may be NULL. */
-int parser_fail(struct parser *p, const char *code, size_t offset, size_t size, const char *hint,
+int filter_fail(struct parser *p, const char *code, size_t offset, size_t size, const char *hint,
                 const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /* ---- Scanner: all of it works at p->at ---- */

@@ -14,7 +14,7 @@ static unsigned characters(struct slice text, size_t end) {
     return n;
 }
 
-int parser_fail(struct parser *p, const char *code, size_t offset, size_t size, const char *hint,
+int filter_fail(struct parser *p, const char *code, size_t offset, size_t size, const char *hint,
                 const char *format, ...) {
     struct filter_error *e = p->error;
     va_list args;
@@ -132,7 +132,7 @@ int scan_quoted(struct parser *p, struct slice *ret) {
         to[n++] = c;
     }
     if (p->at == p->text.size)
-        return parser_fail(p, "filter_syntax", start, p->text.size - start, "put a \" at its end",
+        return filter_fail(p, "filter_syntax", start, p->text.size - start, "put a \" at its end",
                            "this text has no closing quote");
     p->at++;
     *ret = slice_new(to, n);

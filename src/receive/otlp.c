@@ -4,6 +4,7 @@
  */
 #include "receive/otlp.h"
 #include "receive/otlp_decode.h"
+#include "receive/otlp_delta.h"
 #include "wire/compress.h"
 #include "wire/json.h"
 #include "wire/protobuf.h"
@@ -21,7 +22,8 @@ enum code { CODE_INVALID_ARGUMENT = 3, CODE_RESOURCE_EXHAUSTED = 8, CODE_UNAVAIL
 
 struct otlp {
     struct ingest *ingest;
-    _Atomic uint64_t requests, malformed, repaired_texts, unsupported_points;
+    struct otlp_deltas *deltas;
+    _Atomic uint64_t requests, malformed, repaired_texts;
 };
 
 /* One request from decoding to its answer. Freed when it is answered. */
@@ -170,13 +172,13 @@ static int decode(struct call *c, struct ingest_txn *txn, struct slice body, str
     struct otlp_decoder d;
 
     otlp_decoder_init(&d, txn);
+    d.deltas = c->otlp->deltas;
     int r = c->format == FORMAT_JSON ? otlp_decode_json(&d, c->signal, body)
                                      : otlp_decode_protobuf(&d, c->signal, body);
     c->rejected = d.rejected;
     if (d.rejected)
         snprintf(c->reason, sizeof(c->reason), "%.*s", MESSAGE_BYTES_MAX - 1, d.first.text);
     atomic_fetch_add(&c->otlp->repaired_texts, d.repaired);
-    atomic_fetch_add(&c->otlp->unsupported_points, d.unsupported);
     if (r == -E2BIG)
         error_set(e, r, "the message needs more memory than one may");
     else if (r == -EBADMSG)
@@ -318,11 +320,19 @@ int otlp_new(struct ingest *g, struct otlp **ret) {
     if (!o)
         return -ENOMEM;
     *o = (struct otlp){.ingest = g};
+    int r = otlp_deltas_new(g, &o->deltas);
+    if (r < 0) {
+        free(o);
+        return r;
+    }
     *ret = o;
     return 0;
 }
 
 void otlp_free(struct otlp *o) {
+    if (!o)
+        return;
+    otlp_deltas_free(o->deltas);
     free(o);
 }
 
@@ -335,10 +345,15 @@ struct http_routes otlp_grpc_routes(struct otlp *o) {
 }
 
 void otlp_read_stats(struct otlp *o, struct otlp_stats *ret) {
+    struct otlp_deltas_stats deltas;
+
+    otlp_deltas_read_stats(o->deltas, &deltas);
     *ret = (struct otlp_stats){
             .requests = atomic_load(&o->requests),
             .malformed = atomic_load(&o->malformed),
             .repaired_texts = atomic_load(&o->repaired_texts),
-            .unsupported_points = atomic_load(&o->unsupported_points),
+            .delta_series = deltas.series,
+            .delta_repeated = deltas.repeated,
+            .delta_out_of_order = deltas.out_of_order,
     };
 }

@@ -25,7 +25,9 @@ struct http_routes otlp_http_routes(struct otlp *o);
 struct http_routes otlp_grpc_routes(struct otlp *o);
 
 struct otlp_stats {
-    uint64_t requests, malformed, repaired_texts, unsupported_points;
+    uint64_t requests, malformed, repaired_texts;
+    /* Series of delta temporality that are added up; points that came again, or too late. */
+    uint64_t delta_series, delta_repeated, delta_out_of_order;
 };
 void otlp_read_stats(struct otlp *o, struct otlp_stats *ret);
 

@@ -1,5 +1,6 @@
 /* What both encodings of OTLP share. See otlp_decode.h. */
 #include "receive/otlp_decode.h"
+#include "receive/otlp_metrics.h"
 #include "wire/utf8.h"
 
 void otlp_decoder_init(struct otlp_decoder *d, struct ingest_txn *txn) {
@@ -17,6 +18,7 @@ void otlp_decoder_done(struct otlp_decoder *d) {
     vector_done(&d->attributes);
     vector_done(&d->events);
     vector_done(&d->links);
+    vector_done(&d->deltas_noted);
 }
 
 struct slice otlp_text(struct otlp_decoder *d, struct arena *a, struct slice s) {

@@ -13,6 +13,9 @@
 #define OTLP_MESSAGE_BYTES_MAX (64u << 20)
 #define OTLP_RECORD_BYTES_MAX (256u << 20)
 
+struct otlp_deltas;
+struct otlp_delta_sample;
+
 enum otlp_signal { OTLP_TRACES, OTLP_LOGS, OTLP_METRICS, OTLP_PROFILES };
 
 struct otlp_decoder {
@@ -23,11 +26,14 @@ struct otlp_decoder {
     VECTOR(struct attribute) attributes; /* of the record at work */
     VECTOR(struct span_event) events;
     VECTOR(struct span_link) links;
-    uint64_t repaired;    /* texts that were not UTF-8 */
-    uint64_t rejected;    /* records */
-    uint64_t unsupported; /* metric points that are kept in part only */
-    struct error first;   /* why the first one was rejected */
-    struct error error;   /* why the whole message is malformed */
+    uint64_t repaired;          /* texts that were not UTF-8 */
+    uint64_t rejected;          /* records */
+    uint64_t points;            /* of metrics, so far */
+    struct otlp_deltas *deltas; /* the sums of delta series; NULL: those are rejected */
+    VECTOR(struct otlp_delta_sample) deltas_noted;
+    uint64_t last_rejected; /* the delta point that was rejected last */
+    struct error first;     /* why the first one was rejected */
+    struct error error;     /* why the whole message is malformed */
 };
 
 void otlp_decoder_init(struct otlp_decoder *d, struct ingest_txn *txn);

@@ -5,7 +5,7 @@
  *
  * Texts point into jansson's tree, which lives until the message is decoded. One thread at a time.
  */
-#include "receive/otlp_decode.h"
+#include "receive/otlp_metrics.h"
 #include "wire/json.h"
 
 #include <jansson.h>
@@ -447,6 +447,8 @@ int otlp_decode_json(struct otlp_decoder *d, enum otlp_signal signal, struct sli
                              : otlp_json_malformed(d, "the request is not an object");
     for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
         r = resource_records(d, signal, json_array_get(list, i));
+    if (r == 0 && signal == OTLP_METRICS)
+        r = otlp_deltas_apply(d);
     json_decref(root);
     return r;
 }

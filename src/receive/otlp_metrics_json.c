@@ -81,6 +81,94 @@ static int distribution_of(struct otlp_decoder *d, json_t *v, struct otlp_point 
     return r;
 }
 
+/* One sign of an exponential histogram. */
+static int exponential_of(struct otlp_decoder *d, json_t *v, struct otlp_buckets *ret) {
+    json_t *offset = json_object_get(v, "offset"), *list;
+    double number = 0;
+    int r = 0;
+
+    if (!v || json_is_null(v))
+        return 0;
+    if (!json_is_object(v))
+        return otlp_json_malformed(d, "positive, negative");
+    if (offset)
+        r = otlp_json_double(d, offset, &number);
+    if (r == 0 && !(number >= INT32_MIN && number <= INT32_MAX))
+        return otlp_json_malformed(d, "offset");
+    ret->offset = (int32_t) number;
+    if (r == 0)
+        r = otlp_json_list(d, v, "bucketCounts", &list);
+    if (r == 0)
+        r = counts_of(d, list, &ret->counts, &ret->n);
+    if (r == 0 && ret->n > OTLP_BUCKETS_MAX)
+        return otlp_json_malformed(d, "too many buckets");
+    return r;
+}
+
+static int scale_of(struct otlp_decoder *d, json_t *v, struct otlp_point *p) {
+    json_t *scale = json_object_get(v, "scale"), *zero = json_object_get(v, "zeroThreshold");
+    double number = 0;
+    int r = scale ? otlp_json_double(d, scale, &number) : 0;
+
+    if (r == 0 && !(number >= INT32_MIN && number <= INT32_MAX))
+        return otlp_json_malformed(d, "scale");
+    p->scale = (int32_t) number;
+    if (r == 0)
+        r = otlp_json_u64(d, v, "zeroCount", &p->zero_count);
+    if (r == 0 && zero)
+        r = otlp_json_double(d, zero, &p->zero_threshold);
+    if (r == 0)
+        r = exponential_of(d, json_object_get(v, "positive"), &p->positive);
+    if (r == 0)
+        r = exponential_of(d, json_object_get(v, "negative"), &p->negative);
+    return r;
+}
+
+static bool id_of(json_t *v, const char *key, uint8_t *ret, size_t size) {
+    struct slice text = otlp_json_text(v, key);
+
+    return text.size && slice_from_hex(text, ret, size) == 0;
+}
+
+static int exemplar_of(struct otlp_decoder *d, json_t *v, struct otlp_exemplar *x) {
+    json_t *value = json_object_get(v, "asDouble"), *list;
+    uint64_t time_ns;
+
+    if (!value)
+        value = json_object_get(v, "asInt");
+    int r = value ? otlp_json_double(d, value, &x->value) : 0;
+    if (r == 0)
+        r = otlp_json_u64(d, v, "timeUnixNano", &time_ns);
+    if (r == 0)
+        r = otlp_json_list(d, v, "filteredAttributes", &list);
+    if (r == 0)
+        r = otlp_json_attributes(d, &d->record, list, &x->attributes);
+    if (r < 0)
+        return r;
+    x->time_ns = (int64_t) time_ns;
+    x->has_trace = id_of(v, "traceId", x->trace_id, sizeof(x->trace_id));
+    x->has_span = id_of(v, "spanId", x->span_id, sizeof(x->span_id));
+    return 0;
+}
+
+static int exemplars_of(struct otlp_decoder *d, json_t *v, struct otlp_point *p) {
+    json_t *list;
+    int r = otlp_json_list(d, v, "exemplars", &list);
+    size_t n = json_array_size(list);
+
+    if (r < 0)
+        return r;
+    n = n > OTLP_EXEMPLARS_MAX ? OTLP_EXEMPLARS_MAX : n;
+    struct otlp_exemplar *items = arena_array(&d->record, struct otlp_exemplar, n);
+    if (!items)
+        return -E2BIG;
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = exemplar_of(d, json_array_get(list, i), &items[i]);
+    p->exemplars = items;
+    p->n_exemplars = n;
+    return r;
+}
+
 static int number_of(struct otlp_decoder *d, json_t *v, struct otlp_point *p) {
     json_t *x = json_object_get(v, "asDouble");
 
@@ -93,16 +181,18 @@ static int number_of(struct otlp_decoder *d, json_t *v, struct otlp_point *p) {
     return x ? otlp_json_double(d, x, &p->value) : 0;
 }
 
-static int point_of(struct otlp_decoder *d, struct otlp_target *t, const struct otlp_metric *m,
+static int point_of(struct otlp_decoder *d, struct otlp_target *t, struct otlp_metric *m,
                     json_t *v) {
     struct otlp_point p = {.count = 0};
-    uint64_t time_ns, flags;
+    uint64_t start_ns, time_ns, flags;
     json_t *list;
 
     if (!json_is_object(v))
         return otlp_json_malformed(d, "a data point is not an object");
     arena_clear(&d->record);
     int r = otlp_json_u64(d, v, "timeUnixNano", &time_ns);
+    if (r == 0)
+        r = otlp_json_u64(d, v, "startTimeUnixNano", &start_ns);
     if (r == 0)
         r = otlp_json_u64(d, v, "flags", &flags);
     if (r == 0)
@@ -112,8 +202,13 @@ static int point_of(struct otlp_decoder *d, struct otlp_target *t, const struct 
     if (r == 0)
         r = m->kind == OTLP_GAUGE || m->kind == OTLP_SUM ? number_of(d, v, &p)
                                                          : distribution_of(d, v, &p);
+    if (r == 0 && m->kind == OTLP_EXPONENTIAL)
+        r = scale_of(d, v, &p);
+    if (r == 0)
+        r = exemplars_of(d, v, &p);
     if (r < 0)
         return r;
+    p.start_ns = (int64_t) start_ns;
     p.time_ns = (int64_t) time_ns;
     p.flags = (uint32_t) flags;
     return otlp_add_point(d, t, m, &p);
@@ -128,7 +223,9 @@ static int metric_of(struct otlp_decoder *d, struct otlp_target *t, json_t *v) {
                  {"histogram", OTLP_HISTOGRAM},
                  {"exponentialHistogram", OTLP_EXPONENTIAL},
                  {"summary", OTLP_SUMMARY}};
-    struct otlp_metric m = {.name = otlp_json_text(v, "name"), .unit = otlp_json_text(v, "unit")};
+    struct otlp_metric m = {.name = otlp_json_text(v, "name"),
+                            .unit = otlp_json_text(v, "unit"),
+                            .description = otlp_json_text(v, "description")};
     json_t *data = NULL, *list;
     uint64_t temporality;
 

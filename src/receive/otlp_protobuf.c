@@ -4,7 +4,7 @@
  *
  * Slices point into the body; the rest lives in the decoder's arenas. One thread at a time.
  */
-#include "receive/otlp_decode.h"
+#include "receive/otlp_metrics.h"
 #include "wire/protobuf.h"
 #include "wire/utf8.h"
 
@@ -497,5 +497,7 @@ int otlp_decode_protobuf(struct otlp_decoder *d, enum otlp_signal signal, struct
         if (error < 0)
             return error;
     }
-    return more < 0 ? otlp_pb_malformed(d, "the request") : 0;
+    if (more < 0)
+        return otlp_pb_malformed(d, "the request");
+    return signal == OTLP_METRICS ? otlp_deltas_apply(d) : 0;
 }
