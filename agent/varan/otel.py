@@ -16,8 +16,13 @@ TWINS = {
         ("sqlite3", "sqlite3"), ("sqlalchemy", "sqlalchemy"), ("requests", "requests"), ("urllib3", "urllib3"),
         ("httpx", "httpx"), ("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("asyncpg", "asyncpg"),
         ("pymysql", "pymysql"), ("mysqlclient", "mysqlclient"), ("pymongo", "pymongo"), ("redis", "redis"),
+        ("django", "django_handlers"), ("aiohttp_client", "aiohttp_client"),
+        ("aiohttp_server", "aiohttp_server"), ("tornado", "tornado"), ("urllib", "http_client"), ("celery", "celery"),
+        ("kafka", "kafka_python"), ("aiokafka", "aiokafka"), ("confluent_kafka", "confluent_kafka"), ("pika", "pika"),
+        ("botocore", "botocore"), ("grpc", "grpc"), ("openai_v2", "model_clients"), ("anthropic", "model_clients"),
     )
 }  # fmt: skip
+TWINS["com.anthropic.sdk.python"] = "model_clients"  # the package's own spans
 
 _provider: Any = None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import sys
 from typing import Any
 
 from .. import _core
+from ._routes import plain_route
 from .django_wsgi import TRACER
 
 set_route = _core.set_route
@@ -19,31 +19,10 @@ ROUTES_MAX = 5000
 _routes: dict[str, str] = {}  # Django's text of a route → ours
 
 
-def _plain(pattern: str) -> str:
-    """A regular expression of re_path() as people would write the route: named groups as <name>."""
-    out: list[str] = []
-    at = 0
-    while at < len(pattern):
-        group = re.compile(r"\((?:\?P<(\w+)>|\?:)?").match(pattern, at)
-        if group:
-            depth, at = 1, group.end()
-            while at < len(pattern) and depth:
-                depth += (pattern[at] == "(") - (pattern[at] == ")")
-                at += 2 if pattern[at] == "\\" else 1
-            out.append(f"<{group[1] or 'var'}>")
-        elif pattern[at] == "\\" and at + 1 < len(pattern):
-            out.append("" if pattern[at + 1] in "AZbB" else pattern[at + 1])
-            at += 2
-        else:
-            out.append("" if pattern[at] in "^$?" else pattern[at])
-            at += 1
-    return "".join(out)
-
-
 def _route_of(route: str) -> str:
     known = _routes.get(route)
     if known is None:
-        known = "/" + (_plain(route) if "^" in route or "(?P" in route else route).lstrip("/")
+        known = "/" + (plain_route(route) if "^" in route or "(?P" in route else route).lstrip("/")
         if len(_routes) < ROUTES_MAX:
             _routes[route] = known
     return known
