@@ -49,7 +49,7 @@ static bool decide(PyObject *file) {
     return ours;
 }
 
-static bool is_application(PyObject *file) {
+bool caller_is_application(PyObject *file) {
     PyObject *known = PyDict_GetItemWithError(files, file);
     bool ours;
 
@@ -85,7 +85,7 @@ void caller_put(Span *s) {
         PyCodeObject *code = PyFrame_GetCode(frame);
         PyFrameObject *back;
 
-        if (is_application(code->co_filename)) {
+        if (caller_is_application(code->co_filename)) {
             put_frame(s, frame, code);
             Py_DECREF(code);
             break;

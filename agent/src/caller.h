@@ -9,6 +9,8 @@
 
 /* Sets code.file.path, code.line.number and code.function.name. */
 void caller_put(Span *s);
+/* Whether code of that file is the application's own. */
+bool caller_is_application(PyObject *file);
 /* Folders whose files are not the application's. */
 int caller_set_library_folders(PyObject *folders);
 

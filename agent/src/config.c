@@ -2,6 +2,7 @@
 #include "args.h"
 #include "caller.h"
 #include "encode.h"
+#include "exception_detail.h"
 #include "exporter.h"
 #include "module.h"
 #include "resource.h"
@@ -126,6 +127,12 @@ static PyObject *set_library_folders(PyObject *module, PyObject *folders) {
     Py_RETURN_NONE;
 }
 
+static PyObject *set_exception_locals(PyObject *module, PyObject *on) {
+    exception_locals = PyObject_IsTrue(on) == 1;
+    PyErr_Clear();
+    Py_RETURN_NONE;
+}
+
 static PyObject *enable(PyObject *module, PyObject *on) {
     span_enabled = PyObject_IsTrue(on) == 1;
     PyErr_Clear();
@@ -177,6 +184,7 @@ PyMethodDef config_functions[] = {
         {"set_sampler", set_sampler, METH_VARARGS, "set_sampler(parent_based, ratio)"},
         {"set_resource", set_resource, METH_O, "set_resource(attributes)"},
         {"set_library_folders", set_library_folders, METH_O, "set_library_folders(folders)"},
+        {"set_exception_locals", set_exception_locals, METH_O, "set_exception_locals(on)"},
         {"enable", enable, METH_O, "enable(on)"},
         {"flush", flush, METH_VARARGS, "flush(timeout_ms): 0, or a negative errno"},
         {"stats", stats, METH_NOARGS, "Counters, by what happened to records."},

@@ -1,5 +1,7 @@
-/* Exceptions as attributes: exception.type, exception.message, exception.stacktrace. The trace is
+/* Exceptions as attributes: exception.type, exception.message, exception.stacktrace, and the detail
+ * of exception_detail.c. The trace is
  * written here in the interpreter's usual form; the traceback module takes ten times as long. */
+#include "exception_detail.h"
 #include "span.h"
 
 #include <frameobject.h>
@@ -294,6 +296,8 @@ int exception_put(struct buf *b, unsigned tag, PyObject *exception, PyObject *re
         return r;
     *n += 2;
     if (put_trace(b, tag, exception, ready_trace) == 0)
+        ++*n;
+    if (exception_detail_put(b, tag, exception))
         ++*n;
     return 0;
 }

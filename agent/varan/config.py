@@ -18,6 +18,7 @@ class Settings:
     def __init__(self) -> None:
         self.disabled = False
         self.debug = False
+        self.exception_locals = True
         self.traces: tuple[str | None, str, str, str] | None = None  # host, port, socket path, path
         self.logs: tuple[str | None, str, str, str] | None = None
         self.metrics: tuple[str | None, str, str, str] | None = None
@@ -219,6 +220,7 @@ def read(
     flags = (env.get("VARAN_DISABLED", ""), env.get("OTEL_SDK_DISABLED", ""))
     s.disabled = any(flag.strip().lower() in TRUE for flag in flags)
     s.debug = env.get("VARAN_DEBUG", "").strip().lower() in TRUE
+    s.exception_locals = env.get("VARAN_EXCEPTION_LOCALS", "").strip().lower() not in FALSE
     s.traces = _endpoint(env, endpoint, "traces")
     s.logs = _endpoint(env, endpoint, "logs")
     s.metrics = _endpoint(env, endpoint, "metrics")
@@ -244,6 +246,7 @@ def read(
 def apply(core: Any, s: Settings) -> None:
     """Hands the settings to the extension."""
     core.set_resource(s.resource)
+    core.set_exception_locals(s.exception_locals)
     for signal, target in ((0, s.traces), (1, s.logs), (2, s.metrics)):
         host, port, socket, path = target or (None, "", "", "")
         core.set_target(signal, host, port, socket, path, s.headers)

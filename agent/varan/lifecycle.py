@@ -52,6 +52,24 @@ def _wrap_excepthooks() -> None:
     sys.excepthook = excepthook
 
 
+def _wrap_unraisablehook() -> None:
+    """Exceptions in destructors and callbacks, which Python can only print."""
+    before = sys.unraisablehook
+
+    def unraisablehook(args: Any) -> Any:
+        try:
+            if isinstance(args.exc_value, Exception):
+                place = getattr(args.object, "__qualname__", type(args.object).__name__)
+                _core.emit_exception(
+                    f"Unraisable {args.exc_type.__name__} in {place}", args.exc_value
+                )
+        except Exception:
+            pass
+        return before(args)
+
+    sys.unraisablehook = unraisablehook
+
+
 def wrap_thread_excepthook(threading: Any) -> None:
     before = threading.excepthook
 
@@ -84,3 +102,4 @@ def install(settings: Any) -> None:
     atexit.register(flush_at_exit)
     _wrap_os_exit()
     _wrap_excepthooks()
+    _wrap_unraisablehook()
