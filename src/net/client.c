@@ -90,6 +90,15 @@ static struct curl_slist *make_headers(const struct http_client_request *q, bool
     return list;
 }
 
+static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
+    struct transfer *t = ctx;
+
+    if (!atomic_load(t->request->cancel))
+        return 0;
+    t->stopped = -ECANCELED;
+    return 1;
+}
+
 static void set_options(CURL *h, struct transfer *t, struct curl_slist *headers, char *why) {
     const struct http_client_request *q = t->request;
     int64_t timeout_ns = q->timeout_ns ? q->timeout_ns : TIMEOUT_NS_DEFAULT;
@@ -105,6 +114,11 @@ static void set_options(CURL *h, struct transfer *t, struct curl_slist *headers,
     curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_write);
     curl_easy_setopt(h, CURLOPT_WRITEDATA, t);
+    if (q->cancel) {
+        curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(h, CURLOPT_XFERINFODATA, t);
+    }
     if (q->ca_file)
         curl_easy_setopt(h, CURLOPT_CAINFO, q->ca_file);
     if (q->insecure) {

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <stdatomic.h>
+
 struct http_client;
 
 struct http_client_request {
@@ -25,6 +27,7 @@ struct http_client_request {
     size_t answer_bytes_max;        /* 0: 64 MiB */
     const char *ca_file;            /* NULL: the system's */
     bool insecure;                  /* no verification of certificates */
+    const atomic_bool *cancel;      /* ends the exchange with -ECANCELED within a second; may be NULL */
 };
 
 struct http_client_answer {

@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "store/engine.h"
+#include "store/engine_cancel.h"
 #include "store/engine_library.h"
 #include "store/guard.h"
 
@@ -32,6 +33,8 @@ struct embedded {
     pthread_mutex_t insert_lock;
     struct connection inserts;
     struct buffer gathered;
+    struct cancel_watch cancels;
+    struct connection kills; /* of the watcher's thread */
 };
 
 /*
@@ -230,6 +233,23 @@ static int check_reads_only(struct embedded *g, struct connection *c, const char
     return 0;
 }
 
+/* Appends `mark` and the statement, NUL-terminated. */
+static const char *marked_sql(struct buffer *to, const char *mark, const char *sql) {
+    buffer_append_text(to, mark);
+    buffer_append_text(to, sql);
+    return buffer_append_u8(to, 0) == 0 ? (const char *) to->data : NULL;
+}
+
+static void kill_marked(void *ctx, const char *mark) {
+    struct embedded *g = ctx;
+    char sql[160];
+
+    if (!g->kills.handle && connection_open(g, &g->kills, NULL) < 0)
+        return;
+    snprintf(sql, sizeof(sql), "KILL QUERY WHERE startsWith(query, '%s') ASYNC", mark);
+    run(g, &g->kills, sql, NULL);
+}
+
 static int query_on(struct embedded *g, struct connection *c, const struct engine_query *q,
                     struct buffer *ret, struct error *e) {
     const char *names[ENGINE_PARAMS_MAX], *values[ENGINE_PARAMS_MAX];
@@ -254,13 +274,26 @@ static int query_on(struct embedded *g, struct connection *c, const struct engin
         buffer_done(&text);
         return error_set(e, r, "The query's parameters are too long.");
     }
+    if (q->limits->cancel && atomic_load(q->limits->cancel)) {
+        buffer_done(&text);
+        return error_set(e, -ECANCELED, "The query was canceled.");
+    }
+    char mark[CANCEL_MARK_BYTES];
+    struct buffer marked;
+    buffer_init(&marked, ENGINE_EXECUTE_BYTES_MAX);
+    uint64_t watched = cancel_watch_begin(&g->cancels, q->limits->cancel, mark);
+    const char *sql = watched ? marked_sql(&marked, mark, q->sql) : q->sql;
+    if (!sql)
+        sql = q->sql; /* without memory it is not watched */
     for (size_t i = 0; i < q->n_params; i++)
         values[i] = text.data ? (const char *) text.data + at[i] : "";
     struct chdb_answer *a =
-            q->n_params ? g->lib->query_with_params_n(*c->handle, q->sql, strlen(q->sql), q->format,
+            q->n_params ? g->lib->query_with_params_n(*c->handle, sql, strlen(sql), q->format,
                                                       strlen(q->format), names, name_sizes, values,
                                                       value_sizes, q->n_params)
-                        : ask(g, c, q->sql, q->format);
+                        : ask(g, c, sql, q->format);
+    cancel_watch_end(&g->cancels, watched);
+    buffer_done(&marked);
     r = answer_take(g, a, q->limits->result_bytes_max, ret, e);
     buffer_done(&text);
     return r;
@@ -387,6 +420,8 @@ static int users_write(const char *path, struct error *e) {
 static void embedded_close(struct engine *engine) {
     struct embedded *g = (struct embedded *) engine;
 
+    cancel_watch_done(&g->cancels);
+    connection_close(g, &g->kills);
     for (size_t i = 0; i < QUERY_CONNECTIONS_MAX; i++)
         connection_close(g, &g->queries[i]);
     connection_close(g, &g->inserts);
@@ -453,6 +488,7 @@ int engine_embedded_open(const char *lib, const char *path, struct engine **ret,
     pthread_mutex_init(&g->statement_lock, NULL);
     pthread_mutex_init(&g->insert_lock, NULL);
     buffer_init(&g->gathered, APPEND_BYTES);
+    cancel_watch_init(&g->cancels, kill_marked, g);
     if (asprintf(&g->path_arg, "%s%s", PATH_ARG, path) < 0 ||
         asprintf(&g->users_arg, "%s%s.xml", USERS_ARG, path) < 0)
         r = error_set(e, -ENOMEM, "No memory for the engine.");

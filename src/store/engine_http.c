@@ -85,13 +85,15 @@ static void url_begin(struct http_engine *g, struct buffer *url) {
 
 /* One exchange; the answer's body goes to `ret` (may be NULL). Consumes `url`. */
 static int exchange(struct http_engine *g, struct buffer *url, struct slice body,
-                    int64_t timeout_ns, size_t bytes_max, struct buffer *ret, struct error *e) {
+                    int64_t timeout_ns, size_t bytes_max, const atomic_bool *cancel,
+                    struct buffer *ret, struct error *e) {
     const char *headers[2];
     struct http_client_request q = {.method = "POST",
                                     .body = body,
                                     .headers = headers,
                                     .timeout_ns = timeout_ns,
-                                    .answer_bytes_max = bytes_max};
+                                    .answer_bytes_max = bytes_max,
+                                    .cancel = cancel};
     struct http_client_answer a = {0};
     struct http_client *c = NULL;
 
@@ -155,8 +157,10 @@ static int http_query(struct engine *engine, const struct engine_query *q, struc
         url_add(&url, name, buffer_slice(&value));
     }
     buffer_done(&value);
-    return exchange(g, &url, slice_from(q->sql), l->timeout_ns + NS_PER_S, l->result_bytes_max, ret,
-                    e);
+    /* Closing the connection then ends the query there too. */
+    buffer_append_text(&url, "&cancel_http_readonly_queries_on_client_close=1");
+    return exchange(g, &url, slice_from(q->sql), l->timeout_ns + NS_PER_S, l->result_bytes_max,
+                    l->cancel, ret, e);
 }
 
 static int http_execute(struct engine *engine, const char *sql, struct buffer *ret,
@@ -166,8 +170,8 @@ static int http_execute(struct engine *engine, const char *sql, struct buffer *r
 
     url_begin(g, &url);
     url_add(&url, "default_format", SLICE("TSV"));
-    return exchange(g, &url, slice_from(sql), STATEMENT_TIMEOUT_NS, ENGINE_EXECUTE_BYTES_MAX, ret,
-                    e);
+    return exchange(g, &url, slice_from(sql), STATEMENT_TIMEOUT_NS, ENGINE_EXECUTE_BYTES_MAX, NULL,
+                    ret, e);
 }
 
 static int http_insert(struct engine *engine, const char *sql,
@@ -192,7 +196,7 @@ static int http_insert(struct engine *engine, const char *sql,
                              /* a Distributed table answers when its shards have the rows */
                              "&distributed_foreground_insert=1");
     buffer_done(&query);
-    r = exchange(g, &url, buffer_slice(&body), INSERT_TIMEOUT_NS, 0, NULL, e);
+    r = exchange(g, &url, buffer_slice(&body), INSERT_TIMEOUT_NS, 0, NULL, NULL, e);
     buffer_done(&body);
     return r;
 }

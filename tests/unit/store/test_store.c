@@ -5,6 +5,9 @@
 #include "base/clock.h"
 #include "signal/columns.h"
 
+#include <pthread.h>
+#include <time.h>
+
 static struct store *opened;
 
 static int setup(void **state) {
@@ -131,6 +134,37 @@ static void test_queries_cannot_write_or_read_files(void **state) {
     expect_error("SYSTEM STOP MERGES", NULL, -EINVAL);
 }
 
+static void *cancel_soon(void *arg) {
+    nanosleep(&(struct timespec){0, 200000000},
+              NULL); /* so that the query runs; any time is right */
+    atomic_store((atomic_bool *) arg, true);
+    return NULL;
+}
+
+static void test_cancel(void **state) {
+    atomic_bool cancel = false;
+    struct store_limits limits = {.timeout_ns = 60 * NS_PER_S, .cancel = &cancel};
+    struct error e = ERROR_NONE;
+    struct buffer b;
+    pthread_t thread;
+    int64_t begin = clock_monotonic_ns();
+
+    buffer_init(&b, 1 << 20);
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &cancel), 0);
+    int r = store_query(
+            opened,
+            "SELECT sum(sleepEachRow(0.001) + number) FROM numbers(60000) SETTINGS "
+            "max_block_size = 100, function_sleep_max_microseconds_per_block = 100000000",
+            NULL, 0, "TSV", &limits, &b, &e);
+    pthread_join(thread, NULL);
+    assert_int_equal(r, -ECANCELED);
+    assert_true(clock_monotonic_ns() - begin < 50 * NS_PER_S);
+    buffer_clear(&b);
+    limits.cancel = NULL;
+    assert_int_equal(store_query(opened, "SELECT 1", NULL, 0, "TSV", &limits, &b, &e), 0);
+    buffer_done(&b);
+}
+
 static void test_second_process_is_told(void **state) {
     struct store_options o = fixture_options();
     struct error e = ERROR_NONE;
@@ -158,6 +192,7 @@ int main(void) {
             cmocka_unit_test(test_logs_by_word),
             cmocka_unit_test(test_parameters_are_data),
             cmocka_unit_test(test_limits_and_errors),
+            cmocka_unit_test(test_cancel),
             cmocka_unit_test(test_queries_cannot_write_or_read_files),
             cmocka_unit_test(test_second_process_is_told),
             cmocka_unit_test(test_open_again),
