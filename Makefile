@@ -22,10 +22,13 @@ test: setup-test ## install, build, and run all tests
 	@tools/build
 	@tools/test
 
-bench: bench-ingest bench-agent ## measure, against peers in the same run; tables, and build/bench/*.json
+bench: bench-ingest bench-metrics bench-agent ## measure, against peers in the same run; tables, and build/bench/*.json
 bench-ingest: setup-test
 	@tools/build
 	@.venv/bin/python tests/bench/bench_ingest.py
+bench-metrics: setup-test
+	@tools/build
+	@.venv/bin/python tests/bench/bench_metrics.py
 bench-agent: setup-test
 	@tools/build
 	@.venv/bin/python tests/bench/bench_agent.py

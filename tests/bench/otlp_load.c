@@ -7,17 +7,15 @@
  *
  * One thread per connection; each owns its requests.
  */
+#include "load_http.h"
 #include "realistic.h"
 
 #include "base/clock.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define BODIES 4
@@ -47,56 +45,6 @@ struct body {
     uint64_t mask;
 };
 
-static int connect_to_server(void) {
-    struct addrinfo *a = NULL, hints = {.ai_socktype = SOCK_STREAM};
-
-    if (getaddrinfo(options.host, options.port, &hints, &a) != 0)
-        return -EHOSTUNREACH;
-    int fd = socket(a->ai_family, SOCK_STREAM, 0), one = 1;
-    if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) < 0) {
-        close(fd);
-        fd = -errno;
-    }
-    freeaddrinfo(a);
-    if (fd >= 0)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    return fd;
-}
-
-static int send_all(int fd, const void *data, size_t size) {
-    for (const char *p = data; size;) {
-        ssize_t n = send(fd, p, size, MSG_NOSIGNAL);
-        if (n <= 0)
-            return -EIO;
-        p += n;
-        size -= (size_t) n;
-    }
-    return 0;
-}
-
-/* Reads one answer; its status, or negative. Answers are small and have a Content-Length. */
-static int read_answer(int fd) {
-    char text[4096];
-    size_t n = 0;
-
-    for (;;) {
-        ssize_t got = recv(fd, text + n, sizeof(text) - 1 - n, 0);
-        if (got <= 0)
-            return -EIO;
-        n += (size_t) got;
-        text[n] = 0;
-        char *end = strstr(text, "\r\n\r\n");
-        if (!end)
-            continue;
-        char *length = strcasestr(text, "content-length:");
-        size_t body = length && length < end ? strtoul(length + 15, NULL, 10) : 0;
-        if (n >= (size_t) (end + 4 - text) + body)
-            return (int) strtol(text + 9, NULL, 10);
-        if (n == sizeof(text) - 1)
-            return -ENOBUFS;
-    }
-}
-
 static void build(struct body *b, unsigned seed) {
     buffer_init(&b->bytes, 1u << 30);
     b->rows = options.rows;
@@ -122,14 +70,14 @@ static int send_one(int fd, struct body *b) {
                      "POST /v1/%s HTTP/1.1\r\nHost: localhost\r\n"
                      "Content-Type: application/x-protobuf\r\nContent-Length: %zu\r\n\r\n",
                      options.logs ? "logs" : "traces", b->bytes.size);
-    int r = send_all(fd, head, (size_t) n);
-    return r < 0 ? r : send_all(fd, b->bytes.data, b->bytes.size);
+    int r = load_send(fd, head, (size_t) n);
+    return r < 0 ? r : load_send(fd, b->bytes.data, b->bytes.size);
 }
 
 static void *connection(void *arg) {
     unsigned seed = (unsigned) (uintptr_t) arg;
     struct body bodies[BODIES] = {0};
-    int fd = connect_to_server();
+    int fd = load_connect(options.host, options.port);
 
     for (unsigned i = 0; i < BODIES; i++)
         build(&bodies[i], seed * 100 + i);
@@ -143,7 +91,7 @@ static void *connection(void *arg) {
         int64_t begin = clock_monotonic_ns();
         if (options.rows_max && atomic_load(&rows_acknowledged) >= options.rows_max)
             break;
-        int status = send_one(fd, b) < 0 ? -EIO : read_answer(fd);
+        int status = send_one(fd, b) < 0 ? -EIO : load_read_answer(fd);
         if (status == 200) {
             atomic_fetch_add(&rows_acknowledged, b->rows);
             atomic_fetch_add(&bytes_sent, b->bytes.size);
@@ -170,23 +118,15 @@ static void *connection(void *arg) {
     return NULL;
 }
 
-static int by_value(const void *a, const void *b) {
-    int64_t x = *(const int64_t *) a, y = *(const int64_t *) b;
-    return x < y ? -1 : x > y;
-}
-
 int main(int argc, char **argv) {
     pthread_t threads[64];
-    struct slice address = slice_from(argc > 1 ? argv[1] : NULL);
-    struct slice host = slice_cut(&address, ':');
 
-    if (argc < 6 || host.size >= sizeof(options.host) || address.size >= sizeof(options.port)) {
+    if (argc < 6 || !load_split_address(argv[1], options.host, sizeof(options.host), options.port,
+                                        sizeof(options.port))) {
         fprintf(stderr,
                 "usage: otlp_load HOST:PORT traces|logs ROWS CONNECTIONS SECONDS [ROWS_MAX]\n");
         return 2;
     }
-    memcpy(options.host, host.data, host.size);
-    memcpy(options.port, address.data, address.size);
     options.logs = strcmp(argv[2], "logs") == 0;
     options.rows = strtoul(argv[3], NULL, 10);
     unsigned long n = strtoul(argv[4], NULL, 10);
@@ -202,7 +142,7 @@ int main(int argc, char **argv) {
     for (unsigned long i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
     double seconds = (double) (clock_monotonic_ns() - atomic_load(&begin_ns)) / 1e9;
-    qsort(latencies, n_latencies, sizeof(latencies[0]), by_value);
+    qsort(latencies, n_latencies, sizeof(latencies[0]), load_by_value);
     printf("{\"rows\": %lu, \"bytes\": %lu, \"refused\": %lu, \"failed\": %lu, \"seconds\": %.3f, "
            "\"ack_p50_ms\": %.2f, \"ack_p99_ms\": %.2f}\n",
            (unsigned long) rows_acknowledged, (unsigned long) bytes_sent, (unsigned long) refused,
