@@ -230,8 +230,8 @@ static void put_described(struct buf *b, PyObject *value) {
     else if (PyByteArray_CheckExact(value))
         snprintf(text, sizeof(text), "<bytearray of %zd bytes>", PyByteArray_GET_SIZE(value));
     else
-        snprintf(text, sizeof(text), "<%s of %zd>", PySet_CheckExact(value) ? "set" : "frozenset",
-                 PySet_GET_SIZE(value));
+        snprintf(text, sizeof(text), "<%s of %zd>",
+                 Py_IS_TYPE(value, &PySet_Type) ? "set" : "frozenset", PySet_GET_SIZE(value));
     put(b, text);
 }
 
