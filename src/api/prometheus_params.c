@@ -37,12 +37,6 @@ int prom_parse_time(struct slice text, int64_t *ret_ms) {
     return 0;
 }
 
-static int fail_time(struct prom_call *c, const char *name, struct slice text) {
-    return prom_fail(c, PROM_BAD_DATA,
-                     "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid timestamp", name,
-                     SLICE_ARG(slice_take(text, 200)));
-}
-
 int prom_time(struct prom_call *c, const char *name, int64_t fallback_ms, int64_t *ret_ms) {
     struct slice text = prom_param(c, name);
 
@@ -50,13 +44,22 @@ int prom_time(struct prom_call *c, const char *name, int64_t fallback_ms, int64_
         *ret_ms = fallback_ms;
         return 0;
     }
-    return prom_parse_time(text, ret_ms) < 0 ? fail_time(c, name, text) : 0;
+    if (prom_parse_time(text, ret_ms) < 0)
+        return prom_fail(c, PROM_BAD_DATA,
+                         "invalid parameter \"%s\": Invalid time value for '%s': cannot parse "
+                         "\"%.*s\" to a valid timestamp",
+                         name, name, SLICE_ARG(slice_take(text, 200)));
+    return 0;
 }
 
 int prom_time_needed(struct prom_call *c, const char *name, int64_t *ret_ms) {
     struct slice text = prom_param(c, name);
 
-    return prom_parse_time(text, ret_ms) < 0 ? fail_time(c, name, text) : 0;
+    if (prom_parse_time(text, ret_ms) < 0)
+        return prom_fail(c, PROM_BAD_DATA,
+                         "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid timestamp",
+                         name, SLICE_ARG(slice_take(text, 200)));
+    return 0;
 }
 
 /* "1d12h", "90s", "100ms": units descending, each once. */

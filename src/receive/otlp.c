@@ -320,7 +320,7 @@ int otlp_new(struct ingest *g, struct otlp **ret) {
     if (!o)
         return -ENOMEM;
     *o = (struct otlp){.ingest = g};
-    int r = otlp_deltas_new(g, &o->deltas);
+    int r = otlp_deltas_new(g, OTLP_DELTA_LOOKBACK_S, &o->deltas);
     if (r < 0) {
         free(o);
         return r;

@@ -20,18 +20,19 @@ struct sum {
 
 struct otlp_deltas {
     struct ingest *ingest;
+    int64_t lookback_s;
     pthread_mutex_t lock;
     struct sum *slots;
     size_t n, n_slots; /* n_slots: a power of two, or 0 */
     struct otlp_deltas_stats stats;
 };
 
-int otlp_deltas_new(struct ingest *g, struct otlp_deltas **ret) {
+int otlp_deltas_new(struct ingest *g, int64_t lookback_s, struct otlp_deltas **ret) {
     struct otlp_deltas *x = memory_alloc(sizeof(*x));
 
     if (!x)
         return -ENOMEM;
-    *x = (struct otlp_deltas){.ingest = g};
+    *x = (struct otlp_deltas){.ingest = g, .lookback_s = lookback_s};
     pthread_mutex_init(&x->lock, NULL);
     *ret = x;
     return 0;
@@ -258,4 +259,8 @@ void otlp_deltas_read_stats(struct otlp_deltas *x, struct otlp_deltas_stats *ret
 
 struct ingest *otlp_deltas_ingest(struct otlp_deltas *x) {
     return x->ingest;
+}
+
+int64_t otlp_deltas_lookback_s(struct otlp_deltas *x) {
+    return x->lookback_s;
 }

@@ -13,11 +13,12 @@
 #define OTLP_DELTA_SERIES_MAX 1000000u
 #define OTLP_DELTA_HISTOGRAM_BYTES_MAX ((size_t) 256 << 20) /* of all histograms together */
 #define OTLP_DELTA_IDLE_S 3600 /* what was idle for so long is forgotten when there is no room */
-#define OTLP_DELTA_LOOKBACK_S 86400 /* how old a sample in storage may be to go on from it */
+#define OTLP_DELTA_LOOKBACK_S 86400 /* what otlp_new() asks for */
 
 struct otlp_deltas;
 
-int otlp_deltas_new(struct ingest *g, struct otlp_deltas **ret);
+/* `lookback_s`: how old a sample in storage may be to go on from it; 0: storage is not asked. */
+int otlp_deltas_new(struct ingest *g, int64_t lookback_s, struct otlp_deltas **ret);
 void otlp_deltas_free(struct otlp_deltas *x);
 
 /* A point of a series: its own value goes in, the sum comes out. */
@@ -37,6 +38,7 @@ int otlp_delta_add(struct otlp_deltas *x, struct otlp_delta *p, struct arena *a)
 
 /* Where it adds to. */
 struct ingest *otlp_deltas_ingest(struct otlp_deltas *x);
+int64_t otlp_deltas_lookback_s(struct otlp_deltas *x);
 
 struct otlp_deltas_stats {
     uint64_t series, added, repeated, out_of_order, evicted;

@@ -80,18 +80,35 @@ struct unknown {
     size_t n;
 };
 
-static int ask_storage(struct otlp_decoder *d, struct unknown *u) {
-    int64_t since_ms = clock_now_ns() / NS_PER_MS - OTLP_DELTA_LOOKBACK_S * INT64_C(1000);
-    struct error e;
+/* Begins the sums that storage knows (`known`), or those that it does not know. */
+static int begin_some(struct otlp_decoder *d, struct unknown *u, bool known) {
+    int r = 0;
 
-    int r = u->n ? ingest_last_values(otlp_deltas_ingest(d->deltas), u->labels, u->n, since_ms,
-                                      &d->record, u->last, &e)
-                 : 0;
     for (size_t i = 0; i < u->n && r == 0; i++) {
+        if ((u->last[i].time_ms != 0) != known)
+            continue;
         r = otlp_delta_begin(d->deltas, u->ids[i], &u->last[i]);
         if (r == -ENOSPC)
             r = 0; /* its points are rejected one by one */
     }
+    return r;
+}
+
+/* A series may stand in the list twice, and storage's answer at one of the two places. */
+static int ask_storage(struct otlp_decoder *d, struct unknown *u) {
+    int64_t lookback_s = otlp_deltas_lookback_s(d->deltas),
+            since_ms = clock_now_ns() / NS_PER_MS - lookback_s * 1000;
+    struct error e;
+    int r = 0;
+
+    memset(u->last, 0, u->n * sizeof(*u->last));
+    if (u->n && lookback_s)
+        r = ingest_last_values(otlp_deltas_ingest(d->deltas), u->labels, u->n, since_ms, &d->record,
+                               u->last, &e);
+    if (r == 0)
+        r = begin_some(d, u, true);
+    if (r == 0)
+        r = begin_some(d, u, false);
     u->n = 0;
     return r;
 }
