@@ -172,6 +172,8 @@ static void reload(struct serve *s, int argc, char **argv) {
     else
         log_info("serve", "configuration read");
     settings_done(&fresh);
+    struct error e = ERROR_NONE;
+    serve_reload_scrape(s, &e);
 }
 
 static void wait_for_end(struct serve *s, int argc, char **argv) {

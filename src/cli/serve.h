@@ -22,6 +22,7 @@ struct serve {
     struct otlp *otlp;
     struct profiles_receiver *profiles;
     struct remote_write *remote_write;
+    struct scrape *_Atomic scrape;
     struct api *api;
     struct prometheus *prometheus;
     char page_url[300], otlp_http_url[300], otlp_grpc_url[300]; /* empty: switched off */
@@ -41,6 +42,15 @@ void serve_close_parts(struct serve *s);
 struct http_routes serve_operation_routes(struct serve *s);
 /* Answers 503 to everything, while starting. */
 struct http_routes serve_starting_routes(struct serve *s);
+
+/* ---- serve_scrape.c ---- */
+int serve_open_scrape(struct serve *s, struct error *e);
+/* Reads the scrape configuration again, and logs how that went. 0 or negative. */
+int serve_reload_scrape(struct serve *s, struct error *e);
+/* The scrape configuration without secrets, in the arena; ctx: the server. */
+struct slice serve_print_scrape_config(void *ctx, struct arena *arena);
+/* POST /-/reload, GET /-/healthy and /-/ready, as Prometheus has them. */
+struct http_routes serve_scrape_routes(struct serve *s);
 
 /* ---- serve_metrics.c ---- */
 void serve_format_metrics(struct serve *s, struct buffer *to);

@@ -100,14 +100,21 @@ static void format_ingest(struct ingest *g, struct buffer *b) {
 }
 
 static const char *const table_names[TABLE_COUNT] = {
-        [TABLE_SPANS] = "spans",           [TABLE_LOGS] = "logs",
-        [TABLE_RESOURCES] = "resources",   [TABLE_RED] = "red",
-        [TABLE_EDGES] = "edges",           [TABLE_TRACES] = "traces",
-        [TABLE_ATTRIBUTES] = "attributes", [TABLE_SERIES] = "series",
-        [TABLE_SAMPLES] = "samples",       [TABLE_SAMPLE_STARTS] = "sample_starts",
-        [TABLE_HISTOGRAMS] = "histograms", [TABLE_EXEMPLARS] = "exemplars",
+        [TABLE_SPANS] = "spans",
+        [TABLE_LOGS] = "logs",
+        [TABLE_RESOURCES] = "resources",
+        [TABLE_RED] = "red",
+        [TABLE_EDGES] = "edges",
+        [TABLE_TRACES] = "traces",
+        [TABLE_ATTRIBUTES] = "attributes",
+        [TABLE_SERIES] = "series",
+        [TABLE_SAMPLES] = "samples",
+        [TABLE_SAMPLE_STARTS] = "sample_starts",
+        [TABLE_HISTOGRAMS] = "histograms",
+        [TABLE_EXEMPLARS] = "exemplars",
         [TABLE_METRIC_METADATA] = "metric_metadata",
-        [TABLE_STACKS] = "stacks",         [TABLE_PROFILE_SAMPLES] = "profile_samples",
+        [TABLE_STACKS] = "stacks",
+        [TABLE_PROFILE_SAMPLES] = "profile_samples",
         [TABLE_PROFILE_STEPS] = "profile_steps",
 };
 

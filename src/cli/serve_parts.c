@@ -13,6 +13,7 @@
 #include "receive/otlp.h"
 #include "receive/profiles.h"
 #include "receive/remote_write.h"
+#include "receive/scrape.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -121,6 +122,8 @@ static void print_flags(void *ctx, void (*each)(void *to, const char *name, cons
 
 static int open_prometheus(struct serve *s, struct error *e) {
     struct prometheus_options o = {.metrics = atomic_load(&s->metrics),
+                                   .scrape = atomic_load(&s->scrape),
+                                   .config = serve_print_scrape_config,
                                    .version = VARAN_VERSION,
                                    .retention_days = (unsigned) s->settings->retention_days,
                                    .flags = print_flags,
@@ -137,6 +140,7 @@ static int set_routes(struct serve *s, struct error *e) {
     int r = 0;
 
     tables[n++] = serve_operation_routes(s);
+    tables[n++] = serve_scrape_routes(s);
     tables[n++] = otlp_http;
     tables[n++] = profiles_receiver_routes(s->profiles);
     tables[n++] = remote_write_routes(s->remote_write);
@@ -162,6 +166,8 @@ int serve_open_parts(struct serve *s, struct error *e) {
     if (r == 0)
         r = open_receivers(s, e);
     if (r == 0)
+        r = serve_open_scrape(s, e);
+    if (r == 0)
         r = open_api(s, e);
     if (r == 0)
         r = open_prometheus(s, e);
@@ -178,10 +184,12 @@ void serve_close_parts(struct serve *s) {
         api_free(s->api);
     prometheus_free(s->prometheus);
     metrics_free(atomic_load(&s->metrics));
+    scrape_stop(atomic_load(&s->scrape));
     if (ingest)
         ingest_stop(ingest);
     if (store)
         store_close(store);
+    scrape_free(atomic_load(&s->scrape));
     if (s->otlp)
         otlp_free(s->otlp);
     profiles_receiver_free(s->profiles);

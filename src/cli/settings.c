@@ -63,6 +63,12 @@ static const struct option_def rows[] = {
          "logs."},
         {"scrub-keys", "VARAN_SCRUB_KEYS", "scrub_keys", OPTION_TEXT, AT(scrub_keys), NULL, "A,B",
          "More attribute keys whose values are secrets; a list in the file."},
+        {"prometheus-config", "VARAN_PROMETHEUS_CONFIG", "prometheus_config", OPTION_TEXT,
+         AT(prometheus_config), NULL, "FILE",
+         "Scrape what this prometheus.yml says (scrape_configs); read again at SIGHUP and POST "
+         "/-/reload."},
+        {"self-metrics", "VARAN_SELF_METRICS", "self_metrics", OPTION_FLAG, AT(self_metrics),
+         "true", NULL, "Store the server's own metrics, as job \"varan\"."},
         {"port-file", "VARAN_PORT_FILE", "port_file", OPTION_TEXT, AT(port_file), NULL, "FILE",
          "Write the ports listened on to this file, as JSON."},
         {"log-level", "VARAN_LOG_LEVEL", "log_level", OPTION_TEXT, AT(log_level), "info", "LEVEL",

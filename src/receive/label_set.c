@@ -75,7 +75,7 @@ void label_set_put(struct label_set *s, struct slice name, struct slice value) {
     s->n++;
 }
 
-void labels_print(const struct label *items, size_t n, struct buffer *to) {
+void label_items_print(const struct label *items, size_t n, struct buffer *to) {
     bool first = true;
 
     for (size_t i = 0; i < n; i++)
@@ -92,7 +92,7 @@ void labels_print(const struct label *items, size_t n, struct buffer *to) {
     buffer_append_u8(to, '}');
 }
 
-uint64_t labels_hash(const struct label *items, size_t n) {
+uint64_t label_items_hash(const struct label *items, size_t n) {
     uint64_t h = 0x9e3779b97f4a7c15;
 
     for (size_t i = 0; i < n; i++) {
@@ -103,7 +103,7 @@ uint64_t labels_hash(const struct label *items, size_t n) {
     return h;
 }
 
-struct label *labels_copy(const struct label *items, size_t n, struct arena *a) {
+struct label *label_items_copy(const struct label *items, size_t n, struct arena *a) {
     struct label *copy = arena_alloc(a, n * sizeof(*copy));
 
     for (size_t i = 0; copy && i < n; i++) {
@@ -115,7 +115,7 @@ struct label *labels_copy(const struct label *items, size_t n, struct arena *a) 
     return copy;
 }
 
-bool labels_equal(const struct label *a, size_t n_a, const struct label *b, size_t n_b) {
+bool label_items_equal(const struct label *a, size_t n_a, const struct label *b, size_t n_b) {
     if (n_a != n_b)
         return false;
     for (size_t i = 0; i < n_a; i++)

@@ -25,12 +25,12 @@ struct slice label_set_get(const struct label_set *s, struct slice name);
 void label_set_put(struct label_set *s, struct slice name, struct slice value);
 void label_set_remove(struct label_set *s, struct slice name);
 /* The set's text, {a="b"}, for messages. */
-void labels_print(const struct label *items, size_t n, struct buffer *to);
+void label_items_print(const struct label *items, size_t n, struct buffer *to);
 /* The same for equal sets, within one build. */
-uint64_t labels_hash(const struct label *items, size_t n);
+uint64_t label_items_hash(const struct label *items, size_t n);
 /* A copy with all texts in `a`; NULL without memory (n 0 gives a valid pointer). */
-struct label *labels_copy(const struct label *items, size_t n, struct arena *a);
-bool labels_equal(const struct label *a, size_t n_a, const struct label *b, size_t n_b);
+struct label *label_items_copy(const struct label *items, size_t n, struct arena *a);
+bool label_items_equal(const struct label *a, size_t n_a, const struct label *b, size_t n_b);
 /* [a-zA-Z_][a-zA-Z0-9_]* */
 bool label_name_is_legacy(struct slice name);
 bool metric_name_is_legacy(struct slice name); /* with colons */

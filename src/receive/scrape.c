@@ -65,8 +65,9 @@ static void retire(struct scrape *s, struct scrape_pool *old, const struct scrap
         bool goes_on = false;
         if (successor)
             vector_each(&successor->targets, n) goes_on |=
-                    (*n)->hash == (*t)->hash || labels_equal((*n)->labels.items, (*n)->labels.n,
-                                                             (*t)->labels.items, (*t)->labels.n);
+                    (*n)->hash == (*t)->hash ||
+                    label_items_equal((*n)->labels.items, (*n)->labels.n, (*t)->labels.items,
+                                      (*t)->labels.n);
         atomic_store(&(*t)->quiet, goes_on);
         atomic_store(&(*t)->removed, true);
     }

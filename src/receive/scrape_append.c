@@ -16,8 +16,9 @@ struct append {
     struct ingest_txn *txn;
     struct scrape_result *result;
     struct prometheus_text text;
-    struct arena arena; /* cleared for each new series */
-    uint32_t last;      /* index of the series before, UINT32_MAX: none */
+    struct arena arena;  /* cleared for each new series */
+    struct slice family; /* whose metadata changed and waits to be told; in the target's map */
+    uint32_t last;       /* index of the series before, UINT32_MAX: none */
     bool sample_limit_hit;
 };
 
@@ -177,47 +178,64 @@ static int fail_at(struct append *a, struct slice series, const char *why) {
     return fail(a, "%s", e.text);
 }
 
-static int store(struct append *a, const struct prometheus_entry *x, const struct label *labels,
-                 size_t n) {
+static int store_exemplar(struct append *a, const struct prometheus_entry *x,
+                          const struct scrape_series *series, int64_t time_ms) {
+    struct prometheus_label *own;
+    struct label_set set;
+    struct error e;
+    const char *why;
+    size_t n, at;
+
+    arena_clear(&a->arena);
+    label_set_init(&set, &a->arena);
+    if (prometheus_text_labels(x->exemplar, &a->arena, &own, &n, &why, &at) < 0)
+        return fail_at(a, slice_skip(x->exemplar, at), why);
+    for (size_t i = 0; i < n; i++)
+        label_set_put(&set, own[i].name, own[i].value);
+    struct exemplar exemplar = {.labels = series->labels,
+                                .n_labels = series->n_labels,
+                                .own = set.items,
+                                .n_own = set.n,
+                                .value = x->exemplar_value,
+                                .time_ms = x->exemplar_has_time ? x->exemplar_time_ms : time_ms};
+    /* One that is refused is only not there. */
+    int r = set.n ? ingest_exemplar(a->txn, &exemplar, &e) : 0;
+    return r == -EINVAL ? 0 : r;
+}
+
+/* By the handle that storage gave; a new one when it has none, or no longer. */
+static int store_value(struct append *a, struct scrape_series *series, const struct sample *s,
+                       struct error *e) {
+    for (int tries = 0;; tries++) {
+        int r = 0;
+        if (!series->has_handle)
+            r = ingest_series_lookup(a->txn, series->labels, series->n_labels, &series->handle, e);
+        if (r < 0)
+            return r;
+        series->has_handle = true;
+        r = ingest_sample_by_id(a->txn, &series->handle, s, e);
+        if (r != -ESTALE || tries)
+            return r;
+        series->has_handle = false;
+    }
+}
+
+static int store(struct append *a, const struct prometheus_entry *x, struct scrape_series *series) {
     bool timed = x->has_time && a->job->honor_timestamps;
-    struct sample s = {.labels = labels,
-                       .n_labels = n,
+    struct sample s = {.labels = series->labels,
+                       .n_labels = series->n_labels,
                        .time_ms = timed ? x->time_ms : a->target->time_ms,
                        .value = x->value};
     struct error e = ERROR_NONE;
 
-    int r = ingest_sample(a->txn, &s, &e);
-    if (r == -EINVAL &&
-        timed) { /* a clock that is wrong over there is no reason to lose the rest */
+    int r = store_value(a, series, &s, &e);
+    if (r == -EINVAL && timed) { /* a clock that is wrong there is no reason to lose the rest */
         atomic_fetch_add(&a->target->scrape->out_of_bounds_samples, 1);
         return 0;
     }
     if (r < 0)
         return fail_at(a, x->series, e.text[0] ? e.text : error_name(r));
-    if (!x->has_exemplar)
-        return 0;
-    struct prometheus_label *own;
-    const char *why;
-    size_t n_own, at;
-    struct arena arena;
-    arena_init(&arena, 1 << 20);
-    if (prometheus_text_labels(x->exemplar, &arena, &own, &n_own, &why, &at) == 0) {
-        struct label_set set;
-        label_set_init(&set, &arena);
-        for (size_t i = 0; i < n_own; i++)
-            label_set_put(&set, own[i].name, own[i].value);
-        struct exemplar exemplar = {.labels = labels,
-                                    .n_labels = n,
-                                    .own = set.items,
-                                    .n_own = set.n,
-                                    .value = x->exemplar_value,
-                                    .time_ms =
-                                            x->exemplar_has_time ? x->exemplar_time_ms : s.time_ms};
-        if (set.n)
-            ingest_exemplar(a->txn, &exemplar, &e); /* one that is refused is only not there */
-    }
-    arena_done(&arena);
-    return 0;
+    return x->has_exemplar ? store_exemplar(a, x, series, s.time_ms) : 0;
 }
 
 static struct scrape_series *find(struct append *a, struct slice text, uint64_t *ret_hash) {
@@ -289,7 +307,7 @@ static int add_sample(struct append *a, const struct prometheus_entry *x) {
         return 0;
     }
     s->tracked = !timed || a->job->track_staleness;
-    return store(a, x, s->labels, s->n_labels);
+    return store(a, x, s);
 }
 
 /* ---- Metadata ---- */
@@ -332,9 +350,22 @@ static bool change_metadata(struct scrape_metadata *m, const struct prometheus_e
     return to->data != NULL;
 }
 
+/* Once per family, when its TYPE, HELP and UNIT are all read. The worker alone changes them. */
+static void tell_metadata(struct append *a) {
+    const struct map_entry *entry = map_get(&a->target->metadata, a->family);
+    const struct scrape_metadata *m = entry ? entry->pointer : NULL;
+    struct error e;
+
+    if (m) {
+        const struct metric_metadata out = {
+                .metric = a->family, .type = m->type, .help = m->help, .unit = m->unit};
+        ingest_metadata(a->txn, &out, &e);
+    }
+    a->family = SLICE_EMPTY;
+}
+
 static void add_metadata(struct append *a, const struct prometheus_entry *x) {
     struct slice name = x->metric, text = x->text;
-    struct error e;
 
     if (x->quoted || x->escaped)
         arena_clear(&a->arena);
@@ -350,15 +381,13 @@ static void add_metadata(struct append *a, const struct prometheus_entry *x) {
         entry->pointer = calloc(1, sizeof(struct scrape_metadata));
     struct scrape_metadata *m = entry ? entry->pointer : NULL;
     bool changed = m && change_metadata(m, x, text);
-    struct metric_metadata out = {.metric = name};
-    if (changed) {
-        out.type = m->type;
-        out.help = m->help;
-        out.unit = m->unit;
-    }
+    struct slice family = entry ? entry->key : SLICE_EMPTY;
     pthread_mutex_unlock(&a->target->lock);
-    if (changed) /* the worker alone changes it: the texts stay until the next one */
-        ingest_metadata(a->txn, &out, &e);
+    if (changed) {
+        if (a->family.size && !slice_equal(a->family, family))
+            tell_metadata(a);
+        a->family = family;
+    }
 }
 
 /* ---- The whole ---- */
@@ -418,10 +447,14 @@ static int walk(struct append *a) {
             add_metadata(a, &x);
             continue;
         }
+        if (a->family.size)
+            tell_metadata(a);
         r = add_sample(a, &x);
         if (r < 0)
             return r;
     }
+    if (a->family.size)
+        tell_metadata(a);
     if (r < 0) {
         prometheus_text_error(&a->text, &e);
         return fail(a, "%s", e.text);

@@ -158,7 +158,7 @@ static void start_scrape(struct loop *l, struct scrape_target *t, int64_t now_ns
     if (r == 0 && curl_multi_add_handle(l->s->multi, t->curl) != CURLM_OK)
         forget_fetching(l, t), r = error_set(&e, -ENOMEM, "out of memory");
     if (r < 0) {
-        snprintf(t->error, sizeof(t->error), "%s", e.text);
+        snprintf(t->error, sizeof(t->error), "%.*s", (int) sizeof(t->error) - 1, e.text);
         end_scrape(l, t);
         return;
     }

@@ -21,7 +21,7 @@ static int compare(const void *a, const void *b) {
 
 static bool same(const struct scrape_target *a, const struct scrape_target *b) {
     return a->hash == b->hash && strcmp(a->url, b->url) == 0 &&
-           labels_equal(a->labels.items, a->labels.n, b->labels.items, b->labels.n);
+           label_items_equal(a->labels.items, a->labels.n, b->labels.items, b->labels.n);
 }
 
 static void add_list(struct fresh *f, const scrape_discovered_list *list) {

@@ -28,10 +28,12 @@ struct scrape_series {
     uint64_t hash;
     const struct label *labels; /* what is stored; NULL: dropped by relabelling */
     uint32_t n_labels;
-    uint32_t next; /* which one followed it last time */
-    uint32_t seen; /* in which scrape */
-    bool live;     /* its newest stored sample is no stale marker */
-    bool tracked;  /* a stale marker is due when it goes away */
+    uint32_t next;               /* which one followed it last time */
+    uint32_t seen;               /* in which scrape */
+    struct ingest_series handle; /* when `has_handle` */
+    bool has_handle;
+    bool live;    /* its newest stored sample is no stale marker */
+    bool tracked; /* a stale marker is due when it goes away */
 };
 
 struct scrape_cache {

@@ -141,7 +141,7 @@ int scrape_find_dns(const struct scrape_provider *p, struct scrape_found *found,
     free(answer);
     uint64_t now = 1;
     for (size_t i = 0; i < found->list.n; i++)
-        now += labels_hash(found->list.items[i].labels, found->list.items[i].n_labels);
+        now += label_items_hash(found->list.items[i].labels, found->list.items[i].n_labels);
     if (r == 0 && now == *stamp)
         return 1;
     if (r == 0)

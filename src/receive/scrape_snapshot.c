@@ -3,7 +3,7 @@
 
 static bool copy_labels(const struct scrape_labels *from, struct arena *a,
                         struct scrape_labels *ret) {
-    ret->items = labels_copy(from->items, from->n, a);
+    ret->items = label_items_copy(from->items, from->n, a);
     ret->n = from->n;
     return ret->items != NULL;
 }

@@ -28,7 +28,7 @@ static void put_default(struct label_set *set, const char *name, const char *val
 static int put_discovered(struct scrape_target *t, const struct scrape_discovered *d,
                           struct label_set *set) {
     const struct scrape_job *job = t->job;
-    struct label *own = labels_copy(d->labels, d->n_labels, &t->arena);
+    struct label *own = label_items_copy(d->labels, d->n_labels, &t->arena);
     char *interval = arena_alloc(&t->arena, 64), *timeout = arena_alloc(&t->arena, 64);
 
     if (!own || !interval || !timeout)
@@ -174,7 +174,7 @@ static int keep_labels(struct scrape_target *t, const struct label_set *set) {
             return report.failed;
         t->report[k] = (struct scrape_labels){report.items, report.n};
     }
-    t->hash = labels_hash(kept, n) ^ slice_hash(slice_from(t->url)) ^
+    t->hash = label_items_hash(kept, n) ^ slice_hash(slice_from(t->url)) ^
               (uint64_t) (t->interval_ns * 3 + t->timeout_ns);
     return 0;
 }
@@ -210,7 +210,7 @@ int scrape_target_new(struct scrape *s, struct scrape_config *c, const struct sc
     label_set_init(&set, &t->arena);
     int r = put_discovered(t, d, &set), kept = 1;
     if (r == 0) {
-        struct label *items = labels_copy(set.items, set.n, &t->arena);
+        struct label *items = label_items_copy(set.items, set.n, &t->arena);
         t->discovered = (struct scrape_labels){items, items ? set.n : 0};
         kept = r = relabel_apply(&job->relabel, true, &set);
     }
