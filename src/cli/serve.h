@@ -47,8 +47,6 @@ struct http_routes serve_starting_routes(struct serve *s);
 int serve_open_scrape(struct serve *s, struct error *e);
 /* Reads the scrape configuration again, and logs how that went. 0 or negative. */
 int serve_reload_scrape(struct serve *s, struct error *e);
-/* The scrape configuration without secrets, in the arena; ctx: the server. */
-struct slice serve_print_scrape_config(void *ctx, struct arena *arena);
 /* POST /-/reload, GET /-/healthy and /-/ready, as Prometheus has them. */
 struct http_routes serve_scrape_routes(struct serve *s);
 

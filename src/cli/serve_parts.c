@@ -123,7 +123,6 @@ static void print_flags(void *ctx, void (*each)(void *to, const char *name, cons
 static int open_prometheus(struct serve *s, struct error *e) {
     struct prometheus_options o = {.metrics = atomic_load(&s->metrics),
                                    .scrape = atomic_load(&s->scrape),
-                                   .config = serve_print_scrape_config,
                                    .version = VARAN_VERSION,
                                    .retention_days = (unsigned) s->settings->retention_days,
                                    .flags = print_flags,

@@ -3,8 +3,6 @@
 #include "cli/serve.h"
 #include "receive/scrape.h"
 
-#define CONFIG_PRINTED_MAX ((size_t) 64 << 20)
-
 static void self_metrics(void *ctx, struct buffer *to) {
     serve_format_metrics(ctx, to);
 }
@@ -52,18 +50,6 @@ int serve_reload_scrape(struct serve *s, struct error *e) {
         log_info("scrape", "%s is read", s->settings->prometheus_config);
     log_notes(scrape);
     return 0;
-}
-
-struct slice serve_print_scrape_config(void *ctx, struct arena *arena) {
-    const struct serve *s = ctx;
-    struct slice text = SLICE_EMPTY;
-    struct buffer out;
-
-    buffer_init(&out, CONFIG_PRINTED_MAX);
-    if (scrape_print_config(atomic_load(&s->scrape), &out) == 0)
-        text = arena_dup(arena, buffer_slice(&out));
-    buffer_done(&out);
-    return text;
 }
 
 /* ---- Resources ---- */
