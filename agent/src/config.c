@@ -4,7 +4,9 @@
 #include "encode.h"
 #include "exception_detail.h"
 #include "exporter.h"
+#include "keep.h"
 #include "module.h"
+#include "red.h"
 #include "resource.h"
 #include "sampler.h"
 
@@ -98,6 +100,18 @@ static PyObject *set_sampler(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* set_choice(red, keep, share): count before sampling; choose among local traces */
+static PyObject *set_choice(PyObject *module, PyObject *args) {
+    int red, keep;
+    double share;
+
+    if (!PyArg_ParseTuple(args, "ppd", &red, &keep, &share))
+        return NULL;
+    red_enabled = red;
+    keep_set(keep, share);
+    Py_RETURN_NONE;
+}
+
 static PyObject *set_resource(PyObject *module, PyObject *attributes) {
     char storage[2048];
     PyObject *key, *value, *copy;
@@ -182,6 +196,7 @@ PyMethodDef config_functions[] = {
         {"set_limits", set_limits, METH_VARARGS,
          "set_limits(attributes, events, links, event_attributes, value_bytes)"},
         {"set_sampler", set_sampler, METH_VARARGS, "set_sampler(parent_based, ratio)"},
+        {"set_choice", set_choice, METH_VARARGS, "set_choice(red, keep, share)"},
         {"set_resource", set_resource, METH_O, "set_resource(attributes)"},
         {"set_library_folders", set_library_folders, METH_O, "set_library_folders(folders)"},
         {"set_exception_locals", set_exception_locals, METH_O, "set_exception_locals(on)"},

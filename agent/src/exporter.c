@@ -10,6 +10,7 @@
 #include "batch.h"
 #include "loss.h"
 #include "metrics.h"
+#include "red.h"
 #include "runtime.h"
 
 #define THREAD_STACK_BYTES (256u << 10)
@@ -36,7 +37,8 @@ static uint64_t retry_after_ns; /* what the server asked for last */
 static unsigned backoff_ms;
 static uint64_t metrics_due_ns; /* when to collect next; 0: not set yet */
 static uint64_t observation;    /* ticket of the callbacks' run that is waited for; 0: none */
-static bool metrics_wanted;     /* collect now */
+static bool red_wanted;
+static bool metrics_wanted; /* collect now */
 
 static void make_conditions(void) {
     pthread_condattr_t a;
@@ -112,6 +114,10 @@ static void take_metric(void *unused, uint16_t scope, uint32_t points, const cha
 /* The values of all instruments, when it is time. While requests wait for the server, nothing is
  * lost by letting the values grow on. */
 static void collect_metrics(void) {
+    if (red_wanted) {
+        red_wanted = false;
+        red_collect(take_metric, NULL);
+    }
     if (!metrics_wanted ||
         atomic_load_explicit(&pending_bytes, memory_order_relaxed) > EXPORT_PENDING_BYTES_MAX / 2)
         return;
@@ -251,6 +257,7 @@ static uint64_t next_metrics_ns(uint64_t now) {
 
 /* Is it time to collect? The callbacks run first; who does not answer in time is not waited for. */
 static void check_metrics(uint64_t now) {
+    red_wanted |= now >= red_due_ns();
     if (now < next_metrics_ns(now) && !(observation && observe_done(observation)))
         return;
     if (!observation && (observation = observe_request())) {
@@ -266,6 +273,7 @@ static void check_metrics(uint64_t now) {
 static void observe_for_flush(uint64_t until_ns) {
     uint64_t ticket, now = clock_monotonic_ns();
 
+    red_wanted = true;
     if (!metrics_config.enabled)
         return;
     ticket = observe_request();
@@ -282,6 +290,8 @@ static uint64_t wait_for_work(void) {
 
     while (!exporter_awake() && !urgent && flush_wanted == flush_done && !pending) {
         until = next_metrics_ns(clock_monotonic_ns());
+        if (red_due_ns() < until)
+            until = red_due_ns();
         t = to_timespec(until);
         if (until == UINT64_MAX)
             pthread_cond_wait(&wake_up, &control);
@@ -419,9 +429,11 @@ void exporter_fork_prepare(void) {
     pthread_mutex_lock(&control);
     ring_fork_prepare();
     observe_fork_prepare();
+    red_fork_prepare();
 }
 
 void exporter_fork_parent(void) {
+    red_fork_parent();
     observe_fork_parent();
     ring_fork_parent();
     pthread_mutex_unlock(&control);
@@ -433,6 +445,7 @@ void exporter_fork_parent(void) {
 void exporter_fork_child(void) {
     ring_fork_child();
     observe_fork_child();
+    red_fork_child();
     metrics_due_ns = observation = 0;
     metrics_wanted = false;
     pthread_mutex_init(&control, NULL);

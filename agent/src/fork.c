@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "exporter.h"
+#include "keep.h"
 #include "metrics.h"
 #include "resource.h"
 #include "ring.h"
@@ -33,6 +34,7 @@ void fork_child_reset(void) {
     ring_drop_all();
     for (int i = 0; i < COUNTER_N; i++)
         atomic_store(&counters[i], 0);
+    keep_fork_reset();
     metrics_fork_reset();
     resource_renew();
 }

@@ -92,6 +92,7 @@ enum counter {
     METRICS_DROPPED_MEMORY,
     METRICS_DROPPED_FORK,
     SPANS_NOT_SAMPLED,
+    SPANS_NOT_KEPT, /* by choice: see keep.h */
     ATTRIBUTES_DROPPED,
     EXPORTS,
     EXPORT_FAILURES,

@@ -309,8 +309,13 @@ Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope) {
 void http_set_status(Span *s, long code) {
     PyObject *number, *text;
 
-    if (!span_recording(s) || code < 100 || code > 999)
+    if (code < 100 || code > 999)
         return;
+    if (!span_recording(s)) {
+        if (code >= (s->kind == KIND_CLIENT ? 400 : 500))
+            span_set_status(s, STATUS_ERROR, NULL);
+        return;
+    }
     number = PyLong_FromLong(code);
     if (number)
         span_set(s, str_status_code, number);
@@ -443,7 +448,7 @@ static PyObject *set_route(PyObject *module, PyObject *const *args, Py_ssize_t n
 
     if (!args_count("set_route", n, 2, 2))
         return NULL;
-    if (!span_check(args[0]) || !PyUnicode_Check(args[1]) || !span_recording((Span *) args[0]))
+    if (!span_check(args[0]) || !PyUnicode_Check(args[1]) || !span_matters((Span *) args[0]))
         Py_RETURN_NONE;
     s = (Span *) args[0];
     for (size_t i = 0; i < sizeof(known_methods) / sizeof(known_methods[0]); i++)

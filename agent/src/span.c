@@ -5,7 +5,9 @@
 #include <stddef.h>
 
 #include "context.h"
+#include "keep.h"
 #include "module.h"
+#include "red.h"
 #include "ring.h"
 #include "sampler.h"
 
@@ -89,6 +91,12 @@ void span_start_below(Span *s, const struct trace_context *parent, PyObject *tra
         count_locked(SPANS_NOT_SAMPLED);
     }
     begin(s);
+    if (red_enabled && span_enabled)
+        s->flags |= SPAN_COUNTED;
+    if (keep_enabled && span_recording(s) && span_is_local_root(s)) {
+        s->flags |= SPAN_WAITS;
+        keep_begin(s);
+    }
 }
 
 void span_start(Span *s) {
@@ -172,7 +180,7 @@ void span_put(Span *s, const char *key, size_t key_n, PyObject *value) {
 
 void span_set_status(Span *s, enum span_status status, PyObject *message) {
     /* OTel: "ok" is final, and nothing goes back to "unset". */
-    if (!span_recording(s) || s->status == STATUS_OK || status == STATUS_UNSET)
+    if (!span_matters(s) || s->status == STATUS_OK || status == STATUS_UNSET)
         return;
     s->status = (uint8_t) status;
     if (status != STATUS_ERROR || !message || !PyUnicode_Check(message))
@@ -242,12 +250,35 @@ static void view(PyObject *o, const char **text, size_t *n, PyObject **hold, siz
         *n = text_cut(*text, *n, max);
 }
 
+/* Into the ring, or to the others of its trace that wait. */
+static void deliver(Span *s, const char *span, size_t n) {
+    char stack[2048], *record, *p;
+
+    if (keep_enabled && !(s->flags & SPAN_WAITS)) {
+        record = pb_bytes_size(n) <= sizeof(stack) ? stack : malloc(pb_bytes_size(n));
+        if (!record)
+            return;
+        pb_bytes(record, 0x12, span, n);
+        if (!keep_offer(s, record, pb_bytes_size(n)))
+            n = 0;
+        if (record != stack)
+            free(record);
+        if (!n)
+            return;
+    }
+    p = ring_reserve(SIGNAL_SPAN, s->scope, pb_bytes_size(n));
+    if (p) {
+        pb_bytes(p, 0x12, span, n);
+        ring_commit();
+    }
+}
+
 /* The record in the ring is field 2 of ScopeSpans, with its tag. Its length comes first and is
  * known only after writing, so the span is put together beside the ring. */
 static void hand_over(Span *s) {
     struct texts t;
     PyObject *hold_name, *hold_state, *hold_message;
-    char stack[2048], *whole = stack, *end, *p;
+    char stack[2048], *whole = stack, *end;
     size_t max, n;
 
     view(s->name, &t.name, &t.name_n, &hold_name, 1024);
@@ -259,11 +290,7 @@ static void hand_over(Span *s) {
     if (whole) {
         end = put_span(whole, s, &t);
         n = (size_t) (end - whole);
-        p = ring_reserve(SIGNAL_SPAN, s->scope, pb_bytes_size(n));
-        if (p) {
-            pb_bytes(p, 0x12, whole, n);
-            ring_commit();
-        }
+        deliver(s, whole, n);
         if (whole != stack)
             free(whole);
     } else {
@@ -274,22 +301,58 @@ static void hand_over(Span *s) {
     Py_XDECREF(hold_message);
 }
 
+static void count_span(const Span *s) {
+    bool entry = s->kind == KIND_SERVER || s->kind == KIND_CONSUMER || span_is_local_root(s);
+    const char *text;
+    size_t n;
+    PyObject *hold;
+
+    if (text_view(s->name, &text, &n, &hold) < 0)
+        return;
+    red_count(text, text_cut(text, n, 255), s->kind, s->status, entry,
+              s->start_ns + (uint64_t) s->offset_ns, s->end_ns - s->start_ns);
+    Py_XDECREF(hold);
+}
+
+/* Is the span to be sent? */
+static bool is_kept(Span *s) {
+    const char *why;
+
+    if (!(s->flags & SPAN_WAITS))
+        return true;
+    why = keep_decide(s);
+    if (!why) {
+        count_locked(SPANS_NOT_KEPT);
+        return false;
+    }
+    if (*why)
+        SPAN_PUT_STRING(s, "varan.kept", why, strlen(why));
+    else
+        s->flags &= (uint16_t) ~SPAN_WAITS;
+    return true;
+}
+
 void span_end(Span *s, uint64_t end_ns) {
     if ((s->flags & (SPAN_ENDED | SPAN_STARTED)) != SPAN_STARTED)
         return;
     s->flags |= SPAN_ENDED;
-    if (!span_recording(s))
+    if (!span_matters(s))
         return;
     if (!s->end_ns)
         s->end_ns = end_ns ? end_ns : clock_monotonic_ns();
     if (s->end_ns < s->start_ns)
         s->end_ns = s->start_ns;
     thread_state(); /* in a forked child: before anything is counted */
+    if ((s->flags & SPAN_COUNTED) && s->generation == process_generation)
+        count_span(s);
+    s->flags &= (uint16_t) ~SPAN_COUNTED;
+    if (!span_recording(s))
+        return;
     count_locked(SPANS_FINISHED);
-    if (s->generation == process_generation)
-        hand_over(s);
-    else
+    if (s->generation != process_generation)
         count(SPANS_DROPPED_FORK, 1); /* the parent process sends it */
+    else if (is_kept(s))
+        hand_over(s);
     s->flags &= (uint16_t) ~SPAN_RECORDING;
     buf_done(&s->data);
     s->data.used = 0;

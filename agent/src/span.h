@@ -31,6 +31,8 @@ enum span_flag {
     SPAN_NO_END = 1 << 9,       /* __exit__ does not end the span */
     SPAN_HTTP_CLIENT = 1 << 10, /* an outgoing call; calls below it are parts of it */
     SPAN_REMOTE = 1 << 11,      /* not ours: stands for the caller's span */
+    SPAN_COUNTED = 1 << 12,     /* is to be counted at its end, recording or not; see red.h */
+    SPAN_WAITS = 1 << 13,       /* a local root whose trace waits for it; see keep.h */
     SPAN_LEFT = 1 << 12,        /* deactivated where it was not the current one */
 };
 
@@ -83,6 +85,15 @@ void span_end(Span *s, uint64_t end_ns);
 
 static inline bool span_recording(const Span *s) {
     return (s->flags & SPAN_RECORDING) != 0;
+}
+
+/* Does its outcome matter? Also spans that are not sampled are counted. */
+static inline bool span_matters(const Span *s) {
+    return (s->flags & (SPAN_RECORDING | SPAN_COUNTED)) != 0;
+}
+/* The first span of a trace, or of this process's part of one. */
+static inline bool span_is_local_root(const Span *s) {
+    return (s->flags & (SPAN_HAS_PARENT | SPAN_PARENT_REMOTE)) != SPAN_HAS_PARENT;
 }
 
 /* The attribute replaces one of the same key. */

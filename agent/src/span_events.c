@@ -107,8 +107,12 @@ void span_fail(Span *s, PyObject *exception) {
     const char *p;
     size_t n;
 
-    if (!span_recording(s) || !PyExceptionInstance_Check(exception))
+    if (!PyExceptionInstance_Check(exception))
         return;
+    if (!span_recording(s)) {
+        span_set_status(s, STATUS_ERROR, NULL);
+        return;
+    }
     span_record_exception(s, exception, NULL, 0);
     name = exception_type_name(exception);
     key = PyUnicode_InternFromString("error.type");

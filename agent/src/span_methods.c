@@ -147,7 +147,7 @@ static PyObject *method_set_status(PyObject *self, PyObject *const *args, Py_ssi
 static PyObject *method_update_name(PyObject *self, PyObject *name) {
     Span *s = (Span *) self;
 
-    if (span_recording(s) && PyUnicode_Check(name)) {
+    if (span_matters(s) && PyUnicode_Check(name)) {
         Py_INCREF(name);
         Py_SETREF(s->name, name);
     }
@@ -217,7 +217,7 @@ static PyObject *method_exit(PyObject *self, PyObject *const *args, Py_ssize_t n
     if (!args_count("__exit__", n, 3, 3))
         return NULL;
     context_deactivate(s);
-    if (args[1] != Py_None && span_recording(s) &&
+    if (args[1] != Py_None && span_matters(s) &&
         PyObject_TypeCheck(args[1], (PyTypeObject *) PyExc_Exception)) {
         if (!(s->flags & (SPAN_NO_EXCEPTION | SPAN_NO_STATUS))) {
             span_fail(s, args[1]);

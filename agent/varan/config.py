@@ -28,6 +28,8 @@ class Settings:
         self.timeout_ms = 10000
         self.buffer_bytes = 4 << 20
         self.sampler: tuple[bool, float] = (True, 1.0)
+        self.keep: float | None = None  # choose at the end of local traces; the share of the rest
+        self.red = False  # count spans before sampling
         self.limits = [128, 128, 128, 128, 16384]
         self.resource: dict[str, object] = {}
         self.exponential = False
@@ -164,6 +166,31 @@ def _sampler(env: Mapping[str, str]) -> tuple[bool, float]:
     return True, 1.0
 
 
+def _keep(env: Mapping[str, str]) -> float | None:
+    """VARAN_TRACES: `all` (default), or `tail`, `tail:0.05`: errors, slow, rare ones, and that share of the rest."""
+    text = env.get("VARAN_TRACES", "all").strip().lower()
+    if text in ("", "all"):
+        return None
+    kind, colon, ratio = text.partition(":")
+    try:
+        share = float(ratio) if colon else 0.01
+        if kind == "tail" and 0 <= share <= 1:
+            return share
+    except ValueError:
+        pass
+    _bad("VARAN_TRACES", text, "all, tail, or tail:RATIO")
+    return None
+
+
+def _read_red(env: Mapping[str, str], s: Settings) -> None:
+    s.keep = _keep(env)
+    text = env.get("VARAN_RED", "").strip().lower()
+    partial = s.keep is not None or s.sampler[1] < 1
+    s.red = s.metrics is not None and (partial or text in TRUE) and text not in FALSE
+    if s.red:
+        s.resource["varan.red"] = "process"
+
+
 def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> int:
     """The index of the variable's value among the choices; the first one is the default."""
     text = env.get(name, "").strip().lower()
@@ -234,6 +261,7 @@ def read(
     s.limits = _limits(env)
     s.resource = resource.detect(env, service, _pairs(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
     s.resource.update(attributes or {})
+    _read_red(env, s)
     names = (
         env.get("VARAN_DISABLED_HOOKS", "")
         + ","
@@ -252,6 +280,7 @@ def apply(core: Any, s: Settings) -> None:
         core.set_target(signal, host, port, socket, path, s.headers)
     core.set_export(s.interval_ms, s.timeout_ms, s.buffer_bytes, s.gzip)
     core.set_sampler(*s.sampler)
+    core.set_choice(s.red, s.keep is not None, s.keep or 0.0)
     core.set_limits(*s.limits)
     core.set_metrics(
         s.metrics is not None,

@@ -166,7 +166,7 @@ def _bound_text(bound: float) -> str:
 
 def _after_fork() -> None:
     """In the child: what is there now was counted by the parent, which sends it."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR") or os.environ.get("prometheus_multiproc_dir"):
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         _inherited.clear()  # prometheus_client itself begins anew, with files for this process
         return
     try:

@@ -281,6 +281,7 @@ int txn_resource(struct ingest_txn *t, const struct resource *r, struct error *e
     struct map_entry *m = map_put(&s->resources, slice_new(&r->id, sizeof(r->id)), NULL);
     if (emission_due(t, m, &error))
         error = resource_row(t, r, e);
+    t->red_counted = slice_is(attributes_text(&r->attributes, RED_ATTRIBUTE), RED_BY_PROCESS);
     if (error == 0)
         t->resource = r;
     return error;

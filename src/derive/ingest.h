@@ -72,6 +72,24 @@ int ingest_metadata(struct ingest_txn *t, const struct metric_metadata *m, struc
 /* -EINVAL: without a stack or type, a time out of bounds. A value of 0 is left out. */
 int ingest_profile(struct ingest_txn *t, const struct profile_sample *s, struct error *e);
 
+/* RED statistics by the process itself, which sends only a part of its spans. Resources that do so
+ * say it by this attribute; their spans are then not counted here. */
+#define RED_ATTRIBUTE "varan.red"
+#define RED_BY_PROCESS "process"
+struct red_report {
+    const struct resource *resource;
+    struct slice operation;
+    enum span_kind kind;
+    enum span_status status;
+    bool entry;
+    int64_t time_ns; /* in the window that they began in */
+    uint64_t count, sum_ns;
+    const double *durations_ns; /* with how many of each; ascending */
+    const uint64_t *counts;
+    size_t n;
+};
+int ingest_red(struct ingest_txn *t, const struct red_report *r, struct error *e);
+
 /* `result`: 0 durable; -EAGAIN try later; other negative: storage failed (503, retryable). Called
  * on a writer thread, or within ingest_commit() when nothing had to be written; must not block.
  * What was given to ingest_span() and the others need not live longer than that call. */

@@ -93,6 +93,7 @@ struct ingest_txn {
     struct native_block *spans_block, *logs_block, *samples_block;
     const struct resource *resource; /* the last one seen, its row is there */
     struct text *service;            /* of that resource */
+    bool red_counted;                /* that resource counts its spans itself */
     uint32_t token;
     VECTOR(struct series_ref) series; /* whose row is in this transaction */
     VECTOR(struct series_ref) starts; /* whose start is */

@@ -14,6 +14,12 @@ struct sketch_chunk {
     uint16_t buckets[CHUNK_BUCKETS];
 };
 
+struct sketch_tally {
+    struct sketch_tally *older;
+    uint32_t count;
+    uint16_t bucket;
+};
+
 static uint64_t bounds[SKETCH_BUCKETS]; /* the largest duration of each bucket */
 static uint16_t guesses[64 << STEPS_LOG2];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -69,6 +75,24 @@ int sketch_add(struct sketch *s, uint64_t ns, struct arena *a) {
     return 0;
 }
 
+int sketch_add_many(struct sketch *s, uint64_t ns, uint32_t n, struct arena *a) {
+    uint16_t bucket = (uint16_t) sketch_bucket(ns);
+    struct sketch_tally *t = s->tallies;
+
+    while (t && (t->bucket != bucket || t->count > UINT32_MAX - n))
+        t = t->older;
+    if (!t) {
+        t = arena_new(a, struct sketch_tally);
+        if (!t)
+            return -ENOMEM;
+        t->older = s->tallies;
+        t->bucket = bucket;
+        s->tallies = t;
+    }
+    t->count += n;
+    return 0;
+}
+
 int sketch_write(const struct sketch *s, struct native_block *b, unsigned column) {
     uint32_t counts[SKETCH_BUCKETS] = {0};
     unsigned least = SKETCH_BUCKETS, most = 0;
@@ -80,6 +104,11 @@ int sketch_write(const struct sketch *s, struct native_block *b, unsigned column
             least = bucket < least ? bucket : least;
             most = bucket > most ? bucket : most;
         }
+    for (const struct sketch_tally *t = s->tallies; t; t = t->older) {
+        counts[t->bucket] += t->count;
+        least = t->bucket < least ? t->bucket : least;
+        most = t->bucket > most ? t->bucket : most;
+    }
     for (unsigned i = least; i <= most; i++)
         if (counts[i]) {
             int r = native_sketch_entry(b, column, (int16_t) i, counts[i]);

@@ -15,14 +15,18 @@
 #define SKETCH_BUCKETS 2242 /* of all 64-bit durations */
 
 struct sketch_chunk;
+struct sketch_tally;
 
 struct sketch {
     struct sketch_chunk *newest;
+    struct sketch_tally *tallies; /* buckets that came counted */
 };
 
 unsigned sketch_bucket(uint64_t ns);
 /* 0 or -ENOMEM. */
 int sketch_add(struct sketch *s, uint64_t ns, struct arena *a);
+/* The same for `n` durations of the bucket that `ns` falls into. */
+int sketch_add_many(struct sketch *s, uint64_t ns, uint32_t n, struct arena *a);
 /* The row's map in column `c`, closed. 0 or the block's error. */
 int sketch_write(const struct sketch *s, struct native_block *b, unsigned c);
 

@@ -176,6 +176,7 @@ static int note(struct ingest_txn *t, const struct span *s, const struct span_ro
             .entry = row->entry,
             .call = (uint8_t) call,
             .root = is_zero(s->parent_span_id, 8),
+            .counted = t->red_counted,
     };
     memcpy(n.trace_id, s->trace_id, 16);
     memcpy(n.span_id, s->span_id, 8);

@@ -55,6 +55,7 @@ void state_free(struct state *s) {
     free(s->attributes);
     vector_done(&s->counted);
     vector_done(&s->notes);
+    vector_done(&s->red_notes);
     vector_done(&s->emitted);
     free(s);
 }
@@ -298,7 +299,7 @@ void state_uncount(struct state *s, size_t n) {
 }
 
 static void forget_transaction(struct state *s) {
-    s->counted.n = s->notes.n = s->emitted.n = 0;
+    s->counted.n = s->notes.n = s->red_notes.n = s->emitted.n = 0;
     arena_clear(&s->scratch);
 }
 
@@ -315,6 +316,10 @@ int state_apply(struct state *s) {
     vector_each(&s->notes, n) {
         if (r == 0)
             r = window_add_span(s, n);
+    }
+    vector_each(&s->red_notes, n) {
+        if (r == 0)
+            r = window_add_red(s, n);
     }
     if (r == 0)
         r = edges_apply(s);

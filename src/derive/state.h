@@ -115,6 +115,17 @@ struct span_note {
     struct text *service, *name, *peer, *system; /* peer, system: NULL when none */
     uint8_t kind, status, entry, call;
     bool root;
+    bool counted; /* by its process: see struct red_note */
+};
+
+/* Spans that their process has counted itself, whether or not it sent them: rows of RED. */
+struct red_note {
+    int64_t time_ns;
+    struct text *service, *operation;
+    uint8_t kind, status, entry;
+    uint64_t count, sum_ns, max_ns;
+    const uint64_t *durations_ns, *counts; /* the window's memory */
+    size_t n;
 };
 
 /* A resource whose row was written in this transaction. */
@@ -159,6 +170,7 @@ struct state {
     struct attribute_text *attributes; /* ATTRIBUTES_MAX */
     VECTOR(struct counted *) counted;
     VECTOR(struct span_note) notes;
+    VECTOR(struct red_note) red_notes;
     VECTOR(struct emitted) emitted; /* resources whose row is in this transaction */
 };
 
@@ -195,6 +207,7 @@ void state_undo(struct state *s);
 
 /* ---- window.c: derived rows ---- */
 int window_add_span(struct state *s, const struct span_note *n);
+int window_add_red(struct state *s, const struct red_note *n);
 int window_add_edge(struct state *s, struct slice client, struct slice server,
                     const char *server_type, struct slice system, int64_t start_ns,
                     uint64_t duration_ns, bool error);

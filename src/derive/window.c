@@ -107,8 +107,33 @@ static int add_trace(struct state *s, const struct span_note *n) {
     return 0;
 }
 
+int window_add_red(struct state *s, const struct red_note *n) {
+    struct span_note key = {.service = n->service,
+                            .name = n->operation,
+                            .start_ns = n->time_ns,
+                            .kind = n->kind,
+                            .status = n->status,
+                            .entry = n->entry};
+    struct red *r = red_of(s, &key, s->red.n < RED_ROWS_MAX - RED_ROWS_OTHER);
+
+    if (!r) {
+        key.name = s->other;
+        r = red_of(s, &key, true);
+    }
+    if (!r)
+        return 0;
+    r->count += n->count;
+    r->sum_ns += n->sum_ns;
+    r->max_ns = n->max_ns > r->max_ns ? n->max_ns : r->max_ns;
+    for (size_t i = 0; i < n->n; i++)
+        if (sketch_add_many(&r->sketch, n->durations_ns[i], (uint32_t) n->counts[i], &s->window) <
+            0)
+            return -ENOMEM;
+    return 0;
+}
+
 int window_add_span(struct state *s, const struct span_note *n) {
-    int r = add_red(s, n);
+    int r = n->counted ? 0 : add_red(s, n);
 
     return r < 0 ? r : add_trace(s, n);
 }

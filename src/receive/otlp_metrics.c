@@ -33,7 +33,7 @@ int otlp_metric_finish(struct otlp_decoder *d, struct otlp_metric *m) {
                                        m->kind == OTLP_SUM && m->monotonic, m->kind == OTLP_GAUGE);
     if (!m->series.data)
         return -E2BIG;
-    if (m->series.size == 0)
+    if (m->series.size == 0 || otlp_is_red(m))
         return 0;
     struct metric_metadata metadata = {
             .metric = m->series, .type = type_of(m), .help = m->description, .unit = m->unit};
@@ -223,9 +223,9 @@ static void name_place(struct otlp_decoder *d, const struct otlp_target *t,
 int otlp_add_point(struct otlp_decoder *d, struct otlp_target *t, struct otlp_metric *m,
                    const struct otlp_point *p) {
     m->points++;
-    int r = add_point(d, t, m, p);
+    int r = otlp_is_red(m) ? otlp_add_red(d, t, m, p) : add_point(d, t, m, p);
 
-    if (r == 0 && p->time_ns > t->newest_ns)
+    if (r == 0 && !otlp_is_red(m) && p->time_ns > t->newest_ns)
         t->newest_ns = p->time_ns;
     if (r == -EINVAL && !d->error.code)
         error_set(&d->error, r, "an attribute is nested too deeply");

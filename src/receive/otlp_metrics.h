@@ -131,6 +131,14 @@ int otlp_delta_note(struct otlp_decoder *d, const struct otlp_labels *set,
  * well-formed message. */
 int otlp_deltas_apply(struct otlp_decoder *d);
 
+/* ---- otlp_red.c ---- */
+
+/* Is this the RED statistics that a process counts of its own spans? */
+bool otlp_is_red(const struct otlp_metric *m);
+/* 0, -EINVAL with the decoder's error, or what ends the message. */
+int otlp_add_red(struct otlp_decoder *d, struct otlp_target *t, const struct otlp_metric *m,
+                 const struct otlp_point *p);
+
 /* ---- prometheus_name.c; the results are in the arena, data NULL: no room ---- */
 struct slice prometheus_metric_name(struct arena *a, struct slice name, struct slice unit,
                                     bool counter, bool gauge);

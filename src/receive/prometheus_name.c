@@ -121,11 +121,29 @@ static void add_unit(struct tokens *t, struct slice unit) {
     }
 }
 
+/* A name that Prometheus' own libraries could have given: it stays as it is, so that what an
+ * application exports by Prometheus' names is found by them. */
+static bool is_prometheus_name(struct slice name, bool counter) {
+    static const struct slice total = SLICE("_total");
+
+    if (name.size == 0 || is_digit(name.data[0]) ||
+        (counter && (name.size < total.size ||
+                     memcmp(name.data + name.size - total.size, total.data, total.size) != 0)))
+        return false;
+    for (size_t i = 0; i < name.size; i++)
+        if (!is_name(name.data[i]) && name.data[i] != '_' && name.data[i] != ':')
+            return false;
+    return true;
+}
+
 struct slice prometheus_metric_name(struct arena *a, struct slice name, struct slice unit,
                                     bool counter, bool gauge) {
     struct tokens t = {.n = 0};
     size_t size = 1, n = 0;
 
+    name = slice_take(name, NAME_BYTES_MAX);
+    if (unit.size == 0 && is_prometheus_name(name, counter))
+        return arena_dup(a, name);
     split(&t, slice_take(name, NAME_BYTES_MAX));
     add_unit(&t, slice_take(unit, 64));
     if (counter)

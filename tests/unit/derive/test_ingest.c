@@ -420,6 +420,48 @@ static void many_operations(void **state) {
     native_reader_free(x);
 }
 
+/* What a process has counted itself is added; its spans are not counted again. */
+static void red_by_the_process(void **state) {
+    struct attribute attributes[2] = {text("service.name", "orders"), text("varan.red", "process")};
+    struct resource r = {.attributes = {attributes, 2, 0}};
+    const double durations[] = {1e6, 2e6, 5e9};
+    const uint64_t counts[] = {90, 0, 10};
+    struct red_report report = {
+            .resource = &r,
+            .operation = SLICE("work"),
+            .kind = SPAN_SERVER,
+            .entry = true,
+            .time_ns = clock_now_ns() - 60 * NS_PER_S,
+            .count = 100,
+            .sum_ns = 50090000000,
+            .durations_ns = durations,
+            .counts = counts,
+            .n = 3,
+    };
+    struct error e = ERROR_NONE;
+
+    assert_int_equal(resource_finish(&r, &build), 0);
+    struct span s = span_of(&r, 1, 1, 0, SPAN_SERVER);
+    struct ingest_txn *t = begin();
+    add(t, &s);
+    assert_int_equal(ingest_red(t, &report, &e), 0);
+    report.count = 99;
+    assert_int_equal(ingest_red(t, &report, &e), -EINVAL);
+    assert_string_equal(e.text, "varan.red: the buckets hold 100 of 99");
+    ingest_commit(t, done, NULL);
+
+    struct native_reader *x = memory_store_read(store, TABLE_RED);
+    assert_int_equal(native_reader_rows(x), 1);
+    assert_int_equal(cell_number(x, 0, RED_COUNT), 100);
+    assert_int_equal(cell_number(x, 0, RED_SUM_NS), 50090000000);
+    assert_int_equal(cell_number(x, 0, RED_MAX_NS), 5000000000);
+    assert_int_equal(cell_number(x, 0, RED_ENTRY), 1);
+    assert_int_equal(native_reader_length(x, 0, RED_SKETCH), 2);
+    assert_int_equal(native_reader_item(x, 0, RED_SKETCH, 0).u64, 90);
+    native_reader_free(x);
+    assert_int_equal(memory_store_rows(store, TABLE_SPANS), 1);
+}
+
 static struct log_record tailed;
 static unsigned tailed_n;
 
@@ -492,9 +534,10 @@ static int all_done(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-            TEST(a_span),         TEST(statements), TEST(service_edges),   TEST(aborts),
-            TEST(failed_commit),  TEST(rejects),    TEST(pressure),        TEST(caps),
-            TEST(logs_and_tails), TEST(samples),    TEST(many_operations),
+            TEST(a_span),         TEST(statements),    TEST(service_edges),
+            TEST(aborts),         TEST(failed_commit), TEST(rejects),
+            TEST(pressure),       TEST(caps),          TEST(red_by_the_process),
+            TEST(logs_and_tails), TEST(samples),       TEST(many_operations),
     };
     buffer_init(&build, 1 << 20);
     return cmocka_run_group_tests(tests, NULL, all_done);
