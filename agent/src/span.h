@@ -33,7 +33,7 @@ enum span_flag {
     SPAN_REMOTE = 1 << 11,      /* not ours: stands for the caller's span */
     SPAN_COUNTED = 1 << 12,     /* is to be counted at its end, recording or not; see red.h */
     SPAN_WAITS = 1 << 13,       /* a local root whose trace waits for it; see keep.h */
-    SPAN_LEFT = 1 << 12,        /* deactivated where it was not the current one */
+    SPAN_LEFT = 1 << 14,        /* deactivated where it was not the current one */
 };
 
 typedef struct {
