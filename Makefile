@@ -22,7 +22,7 @@ test: setup-test ## install, build, and run all tests
 	@tools/build
 	@tools/test
 
-bench: bench-ingest bench-metrics bench-agent ## measure, against peers in the same run; tables, and build/bench/*.json
+bench: bench-ingest bench-metrics bench-agent bench-profile ## measure, against peers in the same run; tables, and build/bench/*.json
 bench-ingest: setup-test
 	@tools/build
 	@.venv/bin/python tests/bench/bench_ingest.py
@@ -32,6 +32,10 @@ bench-metrics: setup-test
 bench-agent: setup-test
 	@tools/build
 	@.venv/bin/python tests/bench/bench_agent.py
+
+bench-profile: setup-test
+	@tools/build
+	@.venv/bin/python tests/bench/bench_profile.py
 
 fuzz: setup-test ## run each fuzz target for FUZZ_SECONDS (default 60)
 	@tools/fuzz $(or $(FUZZ_SECONDS),60)

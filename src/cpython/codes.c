@@ -24,6 +24,8 @@ void codes_done(struct codes *c) {
     arena_done(&c->texts);
 }
 
+static _Atomic uint64_t serials;
+
 /* Reads a code object's texts and tables. NULL when it is none (any more). */
 static struct entry *load(struct codes *c, uint64_t address, const uint8_t *raw) {
     const struct cpython_offsets *o = c->offsets;
@@ -35,6 +37,7 @@ static struct entry *load(struct codes *c, uint64_t address, const uint8_t *raw)
         return NULL;
     struct cpython_code *code = &e->code;
     code->address = address;
+    code->serial = ++serials;
     code->check[0] = field_u64(raw, o->code.size, o->code.name);
     code->check[1] = field_u64(raw, o->code.size, o->code.line_table);
     code->first_line = (int) field_u32(raw, o->code.size, o->code.first_line);

@@ -9,7 +9,7 @@
 #define CODES_AT_ONCE 32u
 /* A code object that was verified is believed for this long: memory is reused for another code
  * object only after the first one is gone, and what a sample could get wrong is bounded by it. */
-#define CODE_TRUST_NS INT64_C(10000000)
+#define CODE_TRUST_NS INT64_C(100000000)
 
 struct codes {
     struct memory_reader *memory;

@@ -22,6 +22,7 @@
 /* A code object as it was found: kept once for all samples. */
 struct cpython_code {
     uint64_t address;
+    uint64_t serial;         /* of no other code object that this process has met */
     const char *file, *name; /* UTF-8; name is qualified from 3.11 on */
     int first_line;
     uint64_t check[2]; /* name and line table pointers, against reuse of the address */
@@ -50,6 +51,7 @@ struct cpython_thread {
     const char *python_name;            /* threading.Thread.name; NULL: none, or not asked for */
     const struct cpython_frame *frames; /* innermost first */
     size_t n_frames;
+    uint64_t version; /* of the stack: while it is the same, so are functions and lines */
 };
 
 struct cpython_stats {

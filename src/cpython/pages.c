@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FIRST_MAX 8u
-
 int pages_init(struct pages *p, struct memory_reader *memory) {
     *p = (struct pages){.memory = memory, .data = malloc((size_t) PAGES_KEPT * PAGE_BYTES)};
     return p->data ? 0 : -ENOMEM;
@@ -32,14 +30,10 @@ static void note(struct page_hints *hints, uint64_t page) {
         hints->addresses[hints->n++] = page;
 }
 
-bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_first,
-                 struct page_hints *hints) {
-    struct memory_part parts[FIRST_MAX + PAGES_HINTED] = {0};
+size_t pages_plan(struct pages *p, struct page_hints *hints, struct memory_part *parts) {
     size_t n = 0;
 
     pages_clear(p);
-    for (; n < n_first && n < FIRST_MAX; n++)
-        parts[n] = first[n];
     for (unsigned i = 0; i < hints->n; i++) {
         unsigned slot = slot_of(hints->addresses[i]);
         if (!p->addresses[slot]) {
@@ -47,10 +41,25 @@ bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_firs
             parts[n++] = (struct memory_part){hints->addresses[i], p->data[slot], PAGE_BYTES};
         }
     }
-    size_t done = memory_read_many(p->memory, parts, n);
-    for (size_t i = done < n_first ? n_first : done; i < n; i++)
-        p->addresses[slot_of(parts[i].address)] = 0;
     hints->n = 0; /* filled anew by what this walk really wants */
+    return n;
+}
+
+void pages_unread(struct pages *p, const struct memory_part *parts, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        p->addresses[slot_of(parts[i].address)] = 0;
+}
+
+bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_first,
+                 struct page_hints *hints) {
+    struct memory_part parts[PAGES_FIRST_MAX + PAGES_HINTED];
+    size_t n = n_first < PAGES_FIRST_MAX ? n_first : PAGES_FIRST_MAX;
+
+    memcpy(parts, first, n * sizeof(*parts));
+    n_first = n;
+    n += pages_plan(p, hints, parts + n);
+    size_t done = memory_read_many(p->memory, parts, n), read = done < n_first ? n_first : done;
+    pages_unread(p, parts + read, n - read);
     return done >= n_first;
 }
 

@@ -9,7 +9,8 @@
 #include "cpython/reader.h"
 
 #define PAGE_BYTES 4096u
-#define PAGES_KEPT 64u   /* a power of two */
+#define PAGES_KEPT 64u /* a power of two */
+#define PAGES_FIRST_MAX 8u
 #define PAGES_HINTED 16u /* pages that one stack wanted, to be read ahead the next time */
 
 struct page_hints {
@@ -28,6 +29,11 @@ int pages_init(struct pages *p, struct memory_reader *memory);
 void pages_done(struct pages *p);
 /* Forgets everything that was read. */
 void pages_clear(struct pages *p);
+/* The same in two steps, for a call that reads other things too: clears and fills in the parts to
+ * be read for the hinted pages (at most PAGES_HINTED), their number; then tells of the last `n` of
+ * them that they could not be read. */
+size_t pages_plan(struct pages *p, struct page_hints *hints, struct memory_part *parts);
+void pages_unread(struct pages *p, const struct memory_part *parts, size_t n);
 /* Clears, then reads `first` parts and the hinted pages in one call; true when all `n_first` parts
  * were read (pages that are gone do not matter). */
 bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_first,

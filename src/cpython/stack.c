@@ -52,26 +52,55 @@ struct raw_frame stack_frame(const struct cpython_offsets *o, uint64_t address,
     return f;
 }
 
+/* Where the pointer to the thread's innermost frame is found, into `frame` (and `cframe`). */
+static size_t plan_pointers(const struct cpython_offsets *o, uint64_t thread, const struct stack *s,
+                            uint64_t *frame, uint64_t *cframe, struct memory_part parts[2]) {
+    if (!o->thread.cframe) {
+        parts[0] = (struct memory_part){thread + o->thread.frame, frame, 8};
+        return 1;
+    }
+    parts[0] = (struct memory_part){thread + o->thread.cframe, cframe, 8};
+    parts[1] = (struct memory_part){s->cframe + o->thread.cframe_frame, frame, 8};
+    return s->cframe ? 2 : 0;
+}
+
+size_t stack_ahead_plan(struct stack_reader *r, uint64_t thread, struct stack *s,
+                        struct memory_part parts[STACK_PARTS_MAX]) {
+    size_t n = plan_pointers(r->offsets, thread, s, &r->ahead_frame, &r->ahead_cframe, parts);
+
+    r->ahead = 0;
+    return n ? n + pages_plan(&r->pages, &s->hints, parts + n) : 0;
+}
+
+void stack_ahead_done(struct stack_reader *r, uint64_t thread, struct stack *s,
+                      const struct memory_part *parts, size_t n, size_t done) {
+    size_t pointers = r->offsets->thread.cframe ? 2 : 1;
+
+    bool good = done >= pointers && (!r->offsets->thread.cframe || r->ahead_cframe == s->cframe);
+    size_t read = !good ? pointers : done < n ? done : n;
+
+    pages_unread(&r->pages, parts + read, n - read);
+    r->ahead = good ? thread : 0;
+}
+
 /* Reads the thread's innermost frame pointer, together with the pages of the last walk. */
 static int begin(struct stack_reader *r, uint64_t thread, struct stack *s, uint64_t *ret) {
     const struct cpython_offsets *o = r->offsets;
-    uint64_t cframe = 0, frame = 0;
+    uint64_t cframe = 0, frame = 0, ahead = r->ahead;
+    struct memory_part parts[2];
 
-    if (!o->thread.cframe) {
-        const struct memory_part part = {thread + o->thread.frame, &frame, 8};
-        if (!pages_begin(&r->pages, &part, 1, &s->hints))
-            return -EIO;
+    r->ahead = 0;
+    if (ahead == thread) {
+        *ret = r->ahead_frame;
+        return 0;
+    }
+    size_t n = plan_pointers(o, thread, s, &frame, &cframe, parts);
+    if (n && pages_begin(&r->pages, parts, n, &s->hints) && cframe == (n == 2 ? s->cframe : 0)) {
         *ret = frame;
         return 0;
     }
-    const struct memory_part parts[] = {
-            {thread + o->thread.cframe, &cframe, 8},
-            {s->cframe + o->thread.cframe_frame, &frame, 8},
-    };
-    if (s->cframe && pages_begin(&r->pages, parts, 2, &s->hints) && cframe == s->cframe) {
-        *ret = frame;
-        return 0;
-    }
+    if (!o->thread.cframe)
+        return -EIO;
     pages_clear(&r->pages);
     if (memory_read_u64(r->memory, thread + o->thread.cframe, &cframe) < 0 ||
         memory_read_u64(r->memory, cframe + o->thread.cframe_frame, &frame) < 0)
@@ -167,6 +196,19 @@ int stack_line(struct stack_reader *r, const struct cpython_code *code, const st
                         offset_of(r->offsets, code, in_first_copy(r, code, f)));
 }
 
+/* Versions are never used twice in this process, whatever target they are of. */
+static _Atomic uint64_t versions;
+
+static bool same_stack(const struct resolved *a, const struct resolved *b) {
+    if (a->frames.n != b->frames.n)
+        return false;
+    for (size_t i = 0; i < a->frames.n; i++)
+        if (a->frames.items[i].code != b->frames.items[i].code ||
+            a->frames.items[i].line != b->frames.items[i].line)
+            return false;
+    return true;
+}
+
 /* Code objects and lines of the raw frames. Lines that were found by the last walk at the same
  * depth from the bottom are taken from it: most of a stack stands still. */
 static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
@@ -200,6 +242,8 @@ static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
         if (e == 0)
             e = vector_push(&s->now.frames, frame, CPYTHON_FRAMES_MAX);
     }
+    if (!same_stack(&s->now, &old))
+        s->version = ++versions;
     return e;
 }
 

@@ -26,7 +26,8 @@ struct resolved {
 struct stack {
     VECTOR(struct raw_frame) raw; /* innermost first */
     struct resolved now, before;
-    uint64_t cframe; /* 3.11, 3.12: where the C stack's frame record lies */
+    uint64_t cframe;  /* 3.11, 3.12: where the C stack's frame record lies */
+    uint64_t version; /* another one whenever `now` is another stack */
     struct page_hints hints;
     bool cut;
 };
@@ -36,13 +37,23 @@ struct stack_reader {
     const struct cpython_offsets *offsets;
     struct pages pages;
     struct codes codes;
+    uint64_t ahead; /* the thread state whose stack `pages` holds already; 0: none */
+    uint64_t ahead_frame, ahead_cframe;
 };
+
+#define STACK_PARTS_MAX (2 + PAGES_HINTED)
 
 void stack_done(struct stack *s);
 /* What a frame that was read into `raw` executes. */
 struct raw_frame stack_frame(const struct cpython_offsets *o, uint64_t address, const uint8_t *raw);
 /* The line a frame stands at; 0: none. */
 int stack_line(struct stack_reader *r, const struct cpython_code *code, const struct raw_frame *f);
+/* What a walk of that thread will read first: its parts, to be read together with other things, and
+ * then whether that succeeded (`done` of them). The walk must come next. */
+size_t stack_ahead_plan(struct stack_reader *r, uint64_t thread, struct stack *s,
+                        struct memory_part parts[STACK_PARTS_MAX]);
+void stack_ahead_done(struct stack_reader *r, uint64_t thread, struct stack *s,
+                      const struct memory_part *parts, size_t n, size_t done);
 /* Walks the stack of the thread state at `thread`, twice when it changed under the first walk. 0;
  * -EAGAIN: it changed again, what was found is torn; -EIO: the thread state cannot be read;
  * -ENOMEM. */

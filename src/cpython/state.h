@@ -45,6 +45,8 @@ struct cpython {
     size_t expected; /* index in `known` of the thread that is probably next in the list */
     struct cpython_stats stats;
     unsigned want;
+    struct pages fixed; /* of the runtime's and interpreters' states; as of the walk's begin */
+    struct page_hints fixed_hints;
     struct arena scratch;
     int64_t names_ns; /* when names were read; 0: never */
     struct asyncio_places asyncio;

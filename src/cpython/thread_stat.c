@@ -6,9 +6,25 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static atomic_uint kept_files;
+
+static unsigned files_allowed(void) {
+    static atomic_uint allowed;
+    unsigned n = atomic_load(&allowed);
+    struct rlimit limit;
+
+    if (n)
+        return n;
+    n = 128;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        n = limit.rlim_cur / 2 > THREAD_FILES_MAX ? THREAD_FILES_MAX
+                                                  : (unsigned) (limit.rlim_cur / 2) + 1;
+    atomic_store(&allowed, n);
+    return n;
+}
 
 void thread_files_init(struct thread_files *f, pid_t pid, pid_t tid) {
     *f = (struct thread_files){.pid = pid, .tid = tid, .stat = -1, .schedstat = -1, .syscall = -1};
@@ -48,7 +64,7 @@ static ssize_t read_kept(struct thread_files *f, int *fd, const char *name, char
     char path[80];
 
     snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int) f->pid, (int) f->tid, name);
-    if (*fd < 0 && atomic_load(&kept_files) >= THREAD_FILES_MAX)
+    if (*fd < 0 && atomic_load(&kept_files) >= files_allowed())
         return read_small(path, to, room);
     if (*fd < 0) {
         *fd = open(path, O_RDONLY | O_CLOEXEC);

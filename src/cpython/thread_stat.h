@@ -11,7 +11,9 @@ struct thread_files {
     int stat, schedstat, syscall; /* -1: not open */
 };
 
-#define THREAD_FILES_MAX 512u /* of this process, all targets together */
+#define THREAD_FILES_MAX                                                                           \
+    16384u /* of this process, all targets together; at most half of what                          \
+              RLIMIT_NOFILE allows */
 
 void thread_files_init(struct thread_files *f, pid_t pid, pid_t tid);
 void thread_files_done(struct thread_files *f);

@@ -30,7 +30,7 @@ int cpython_open_reader(pid_t pid, struct memory_reader memory,
     c->reader.memory = &c->memory;
     c->reader.offsets = &c->runtime.offsets;
     codes_init(&c->reader.codes, &c->memory, &c->runtime.offsets);
-    if (pages_init(&c->reader.pages, &c->memory) < 0) {
+    if (pages_init(&c->reader.pages, &c->memory) < 0 || pages_init(&c->fixed, &c->memory) < 0) {
         cpython_close(c);
         return -ENOMEM;
     }
@@ -63,6 +63,7 @@ void cpython_close(struct cpython *c) {
     vector_done(&c->known);
     codes_done(&c->reader.codes);
     pages_done(&c->reader.pages);
+    pages_done(&c->fixed);
     arena_done(&c->scratch);
     free(c);
 }
@@ -102,6 +103,11 @@ struct gil {
     uint64_t address, holder;
 };
 
+/* Reads of what lies at the same place in every walk. */
+static int read_fixed(struct cpython *c, uint64_t address, void *to, size_t size) {
+    return pages_read(&c->fixed, address, to, size, &c->fixed_hints);
+}
+
 static struct gil read_gil(struct cpython *c, uint64_t interpreter) {
     const struct cpython_offsets *o = &c->runtime.offsets;
     struct gil gil = {0};
@@ -109,14 +115,13 @@ static struct gil read_gil(struct cpython *c, uint64_t interpreter) {
 
     if (o->minor <= 11) {
         gil.address = c->runtime.address + o->runtime.gil;
-        memory_read_u64(&c->memory, c->runtime.address + o->runtime.tstate_current, &gil.holder);
+        read_fixed(c, c->runtime.address + o->runtime.tstate_current, &gil.holder, 8);
         return gil;
     }
-    if (memory_read_u64(&c->memory, interpreter + o->interpreter.gil, &gil.address) < 0)
+    if (read_fixed(c, interpreter + o->interpreter.gil, &gil.address, 8) < 0)
         return (struct gil){0};
-    if (memory_read(&c->memory, gil.address + o->interpreter.gil_locked, &locked, 4) < 0 ||
-        locked != 1 ||
-        memory_read_u64(&c->memory, gil.address + o->interpreter.gil_holder, &gil.holder) < 0)
+    if (read_fixed(c, gil.address + o->interpreter.gil_locked, &locked, 4) < 0 || locked != 1 ||
+        read_fixed(c, gil.address + o->interpreter.gil_holder, &gil.holder, 8) < 0)
         gil.holder = 0;
     return gil;
 }
@@ -130,23 +135,46 @@ struct walk {
 
 /* ---- What is known of threads ---- */
 
-/* Reads the states of all threads that the last walk met, in as few calls as can be. */
+/* The thread whose stack is probably to be walked: the first that ran when it was last looked at.
+ */
+static struct known_thread *probably_running(struct cpython *c) {
+    for (size_t i = 0; i < c->known.n; i++)
+        if (c->known.items[i]->state != CPYTHON_SLEEPING)
+            return c->known.items[i];
+    return NULL;
+}
+
+/* Reads what this walk will want, as far as the last one tells, in as few calls as can be: the
+ * runtime's and interpreters' states, all threads' states, one running thread's stack. */
 static void read_ahead(struct cpython *c) {
     struct memory_part parts[MEMORY_PARTS_MAX];
-    size_t at = 0;
+    struct known_thread *running = probably_running(c);
+    size_t at = 0, n_fixed = pages_plan(&c->fixed, &c->fixed_hints, parts), n_stack = 0;
 
-    while (at < c->known.n) {
-        size_t n = 0;
-        for (; n < MEMORY_PARTS_MAX && at + n < c->known.n; n++) {
-            struct known_thread *k = c->known.items[at + n];
+    c->reader.ahead = 0;
+    if (running)
+        n_stack = stack_ahead_plan(&c->reader, running->address, &running->stack, parts + n_fixed);
+    do {
+        size_t before = n_fixed + n_stack, n = before;
+        for (; n < MEMORY_PARTS_MAX && at + n - before < c->known.n; n++) {
+            struct known_thread *k = c->known.items[at + n - before];
             parts[n] = (struct memory_part){k->address, k->raw, c->runtime.offsets.thread.size};
             k->read_ahead = false;
         }
         size_t done = memory_read_many(&c->memory, parts, n);
-        for (size_t i = 0; i < done; i++)
-            c->known.items[at + i]->read_ahead = true;
-        at += done < n ? done + 1 : n; /* a thread that is gone: go on behind it */
-    }
+        if (n_fixed && done < n_fixed)
+            pages_unread(&c->fixed, parts + done, n_fixed - done);
+        if (n_stack)
+            stack_ahead_done(&c->reader, running->address, &running->stack, parts + n_fixed,
+                             n_stack, done < n_fixed ? 0 : done - n_fixed);
+        for (size_t i = before; i < done; i++)
+            c->known.items[at + i - before]->read_ahead = true;
+        if (done < before) /* something there is gone: the threads once more, without it */
+            done = n = before;
+        else
+            at += done < n ? done - before + 1 : n - before; /* a thread that is gone */
+        n_fixed = n_stack = 0;
+    } while (at < c->known.n);
 }
 
 static struct known_thread *new_known(struct cpython *c, uint64_t address) {
@@ -268,11 +296,12 @@ static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *re
         return 0;
     if (!k->native_id || thread_read_stat(&k->files, &k->state, k->name) < 0)
         k->state = CPYTHON_UNKNOWN;
+    bool ahead = w->c->reader.ahead == k->address; /* the stack was read before the run count */
     int r = stack_walk(&w->c->reader, k->address, w->now_ns, &k->stack);
     if (r == -EIO)
         k->stack.now.frames.n = k->stack.now.lined.n = 0; /* the thread has ended */
     *ret_torn = r == -EAGAIN;
-    k->slept = r == 0 && k->state == CPYTHON_SLEEPING;
+    k->slept = r == 0 && !ahead && k->state == CPYTHON_SLEEPING;
     k->waits_gil = w->c->want & CPYTHON_GIL_WAIT && k->state == CPYTHON_SLEEPING && gil.address &&
                    thread_waits_at(&k->files, gil.address, gil.address + GIL_BYTES);
     k->runs = runs;
@@ -313,6 +342,7 @@ static int add_thread(struct walk *w, struct known_thread *k, uint64_t interpret
     t.native_id = k->native_id;
     t.state = k->state;
     t.cut = k->stack.cut;
+    t.version = w->c->want & CPYTHON_AWAITERS ? 0 : k->stack.version;
     t.waits_gil = k->waits_gil && !t.holds_gil;
     k->place = w->threads.n;
     memcpy(t.name, k->name, sizeof(t.name));
@@ -325,7 +355,7 @@ static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
     struct gil gil = read_gil(c, interpreter);
     uint64_t thread;
 
-    if (memory_read_u64(&c->memory, interpreter + o->interpreter.threads_head, &thread) < 0)
+    if (read_fixed(c, interpreter + o->interpreter.threads_head, &thread, 8) < 0)
         return -EIO;
     for (unsigned n = 0; thread && n < CPYTHON_THREADS_MAX; n++) {
         struct known_thread *k = find_known(c, thread);
@@ -353,13 +383,12 @@ static int walk_interpreters(struct walk *w) {
     uint64_t interpreter, next;
     bool named = false;
 
-    if (memory_read_u64(&c->memory, c->runtime.address + o->runtime.interpreters_head,
-                        &interpreter) < 0)
+    if (read_fixed(c, c->runtime.address + o->runtime.interpreters_head, &interpreter, 8) < 0)
         return process_alive(c->pid) ? -EIO : -ESRCH;
     for (unsigned n = 0; interpreter && n < CPYTHON_INTERPRETERS_MAX; n++) {
         uint64_t id = 0;
-        if (memory_read_u64(&c->memory, interpreter + o->interpreter.id, &id) < 0 ||
-            memory_read_u64(&c->memory, interpreter + o->interpreter.next, &next) < 0)
+        if (read_fixed(c, interpreter + o->interpreter.id, &id, 8) < 0 ||
+            read_fixed(c, interpreter + o->interpreter.next, &next, 8) < 0)
             return -EIO;
         int r = walk_threads(w, interpreter, (int64_t) id);
         if (r < 0)

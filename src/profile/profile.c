@@ -7,6 +7,7 @@
 
 int profile_init(struct profile *p) {
     *p = (struct profile){0};
+    map_init(&p->code_ids, PROFILE_FUNCTIONS_MAX, PROFILE_BYTES_MAX);
     map_init(&p->function_ids, PROFILE_FUNCTIONS_MAX, PROFILE_BYTES_MAX);
     map_init(&p->frame_ids, PROFILE_FRAMES_MAX, PROFILE_BYTES_MAX);
     map_init(&p->node_ids, PROFILE_NODES_MAX, PROFILE_BYTES_MAX);
@@ -24,6 +25,7 @@ void profile_done(struct profile *p) {
     vector_done(&p->counts);
     vector_done(&p->spans);
     vector_done(&p->open_spans);
+    map_done(&p->code_ids);
     map_done(&p->function_ids);
     map_done(&p->frame_ids);
     map_done(&p->node_ids);
@@ -89,12 +91,29 @@ int64_t profile_add_thread(struct profile *p, pid_t pid, const struct cpython_th
             .pid = pid, .native_id = t->native_id, .thread_id = t->thread_id};
 
     if (!map_get(&p->thread_ids, key)) {
-        const char *name = t->native_id == pid ? "main" : t->name[0] ? t->name : "thread";
+        bool named = t->python_name && strcmp(t->python_name, "MainThread") != 0;
+        const char *name = named                                   ? t->python_name
+                           : t->native_id == pid || t->python_name ? "main"
+                           : t->name[0]                            ? t->name
+                                                                   : "thread";
         thread.name = (const char *) arena_dup(&p->texts, slice_from(name)).data;
         if (!thread.name)
             return -ENOMEM;
     }
     return intern(&p->threads, thread, PROFILE_THREADS_MAX, &p->thread_ids, key);
+}
+
+/* The function of a code object: looked up by its serial number before its names are compared. */
+static int64_t function_of(struct profile *p, const struct cpython_code *code) {
+    struct slice key = slice_new(&code->serial, sizeof(code->serial));
+    struct map_entry *e = code->serial ? map_get(&p->code_ids, key) : NULL;
+
+    if (e)
+        return (int64_t) e->number;
+    int64_t id = profile_add_function(p, code->name, code->file, code->first_line);
+    if (id >= 0 && code->serial && (e = map_put(&p->code_ids, key, NULL)))
+        e->number = (uint64_t) id;
+    return id;
 }
 
 /* The node of the stack, which is given innermost first. */
@@ -103,7 +122,7 @@ static int64_t node_of(struct profile *p, const struct cpython_thread *t) {
 
     for (size_t i = t->n_frames; i > 0; i--) {
         const struct cpython_frame *f = &t->frames[i - 1];
-        int64_t id = profile_add_function(p, f->code->name, f->code->file, f->code->first_line);
+        int64_t id = function_of(p, f->code);
         if (id >= 0)
             id = profile_add_frame(p, (uint32_t) id, f->line);
         if (id >= 0)
@@ -139,16 +158,33 @@ static int add_span(struct profile *p, uint32_t thread, uint32_t node) {
     return r;
 }
 
-static int add_count(struct profile *p, uint32_t node, uint32_t thread) {
+static int64_t add_count(struct profile *p, uint32_t node, uint32_t thread) {
     struct profile_count c = {.node = node, .thread = thread};
     uint32_t key[2] = {node, thread};
     int64_t id =
             intern(&p->counts, c, PROFILE_NODES_MAX, &p->count_ids, slice_new(key, sizeof(key)));
 
-    if (id < 0)
-        return (int) id;
-    p->counts.items[id].samples++;
-    return 0;
+    if (id >= 0)
+        p->counts.items[id].samples++;
+    return id;
+}
+
+/* Counts the stack for the thread; one that it had the last time is not looked up again. */
+static int64_t count_stack(struct profile *p, const struct cpython_thread *t, uint32_t thread) {
+    struct profile_thread *known = &p->threads.items[thread];
+
+    if (t->version && known->version == t->version) {
+        p->counts.items[known->count].samples++;
+        return known->node;
+    }
+    int64_t node = node_of(p, t);
+    int64_t count = node < 0 ? node : add_count(p, (uint32_t) node, thread);
+    if (count < 0)
+        return count;
+    known->version = t->version;
+    known->node = (uint32_t) node;
+    known->count = (uint32_t) count;
+    return node;
 }
 
 int profile_add_stack(struct profile *p, pid_t pid, const struct cpython_thread *t) {
@@ -157,11 +193,10 @@ int profile_add_stack(struct profile *p, pid_t pid, const struct cpython_thread 
         return 0;
     }
     int64_t thread = profile_add_thread(p, pid, t);
-    int64_t node = thread < 0 ? thread : node_of(p, t);
-    int r = node < 0 ? (int) node : add_count(p, (uint32_t) node, (uint32_t) thread);
-    if (r < 0) {
+    int64_t node = thread < 0 ? thread : count_stack(p, t, (uint32_t) thread);
+    if (node < 0) {
         p->stats.dropped++;
-        return r;
+        return (int) node;
     }
     p->stats.samples++;
     p->stats.cut += t->cut;

@@ -36,8 +36,11 @@ struct profile_node {
 struct profile_thread {
     pid_t pid, native_id;
     uint64_t thread_id;
-    const char *name; /* "main", the kernel's name, "thread" */
+    const char *name; /* its name in Python, "main", the kernel's name, "thread" */
     uint64_t samples;
+    uint64_t version; /* of the stack that was counted last; 0: none */
+    uint32_t node;    /* that stack */
+    uint32_t count;   /* its place in `counts` */
 };
 
 /* How often a thread was seen in exactly that stack. */
@@ -75,7 +78,7 @@ struct profile {
     VECTOR(struct profile_count) counts;
     VECTOR(struct profile_span) spans;
     VECTOR(uint32_t) open_spans; /* by thread: index of its last span + 1 */
-    struct map function_ids, frame_ids, node_ids, thread_ids, count_ids;
+    struct map code_ids, function_ids, frame_ids, node_ids, thread_ids, count_ids;
     struct arena texts;
 };
 

@@ -6,9 +6,9 @@ import json
 import subprocess
 
 import pytest
+from test_profile import PYTHONS, Program, dump, thread_with, varan
 
 from conftest import wait_until
-from test_profile import PYTHONS, Program, dump, thread_with, varan
 
 THREADS = """
     import threading, time
@@ -149,8 +149,7 @@ TASKS = """
         await asyncio.create_task(works())
 
     async def main():
-        for _ in range(300):
-            asyncio.ensure_future(leaf(0))
+        kept = [asyncio.ensure_future(leaf(0)) for _ in range(300)]
         tasks = [asyncio.create_task(f()) for f in (gathers, waits, shields)]
         tasks.append(asyncio.create_task(direct(), name="dïrect"))
         await asyncio.wait_for(asyncio.gather(*tasks), 1000)
