@@ -63,6 +63,8 @@ static void take(struct codes *c, uint64_t address, const uint8_t *raw, int64_t 
     struct entry *e = slot ? slot->pointer : NULL;
 
     if (!e || !same(c, &e->code, raw)) {
+        if (e)
+            e->verified_ns = INT64_MIN / 2; /* whoever still points to it must look again */
         e = load(c, address, raw);
         if (slot)
             slot->pointer = e; /* NULL when it is none: not the old one any more */
@@ -76,6 +78,8 @@ static void take(struct codes *c, uint64_t address, const uint8_t *raw, int64_t 
 static void forget(struct codes *c, uint64_t address) {
     struct map_entry *slot = map_get(&c->by_address, slice_new(&address, 8));
 
+    if (slot && slot->pointer)
+        ((struct entry *) slot->pointer)->verified_ns = INT64_MIN / 2;
     if (slot)
         slot->pointer = NULL;
 }
@@ -115,6 +119,12 @@ void codes_refresh(struct codes *c, const uint64_t *addresses, size_t n, int64_t
             n_stale = 0;
         }
     }
+}
+
+bool codes_fresh(const struct cpython_code *code, int64_t now_ns) {
+    const struct entry *e = (const struct entry *) code; /* its first member */
+
+    return now_ns - e->verified_ns < CODE_TRUST_NS;
 }
 
 const struct cpython_code *codes_find(const struct codes *c, uint64_t address) {

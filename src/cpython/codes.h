@@ -25,6 +25,8 @@ void codes_done(struct codes *c);
 /* Makes sure that the code objects at these addresses are known as they are now, as far as they can
  * be read; several are read by one call. */
 void codes_refresh(struct codes *c, const uint64_t *addresses, size_t n, int64_t now_ns);
+/* Whether what codes_find() once gave is still believed without looking. */
+bool codes_fresh(const struct cpython_code *code, int64_t now_ns);
 /* The code object as last refreshed; NULL: it could not be read, or is none. */
 const struct cpython_code *codes_find(const struct codes *c, uint64_t address);
 

@@ -209,35 +209,46 @@ static bool same_stack(const struct resolved *a, const struct resolved *b) {
     return true;
 }
 
+/* Where the last walk found that code object, as many frames from the bottom; SIZE_MAX: it did not.
+ */
+static size_t known_at(const struct resolved *old, size_t below, uint64_t code) {
+    if (below > old->frames.n || old->lined.items[old->frames.n - below].code != code)
+        return SIZE_MAX;
+    return old->frames.n - below;
+}
+
 /* Code objects and lines of the raw frames. Lines that were found by the last walk at the same
  * depth from the bottom are taken from it: most of a stack stands still. */
 static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
     struct resolved old = s->now;
     uint64_t codes[CODES_AT_ONCE];
+    size_t n = 0;
     int e = 0;
 
-    for (size_t i = 0; i < s->raw.n; i += CODES_AT_ONCE) {
-        size_t n = s->raw.n - i < CODES_AT_ONCE ? s->raw.n - i : CODES_AT_ONCE;
-        for (size_t k = 0; k < n; k++)
-            codes[k] = s->raw.items[i + k].code;
-        codes_refresh(&r->codes, codes, n, now_ns);
+    for (size_t i = 0; i < s->raw.n; i++) {
+        size_t at = known_at(&old, s->raw.n - i, s->raw.items[i].code);
+        if (at == SIZE_MAX || !codes_fresh(old.frames.items[at].code, now_ns))
+            codes[n++] = s->raw.items[i].code;
+        if (n == CODES_AT_ONCE || (n && i + 1 == s->raw.n)) {
+            codes_refresh(&r->codes, codes, n, now_ns);
+            n = 0;
+        }
     }
     s->now = s->before;
     s->before = old;
     s->now.frames.n = s->now.lined.n = 0;
     for (size_t i = 0; e == 0 && i < s->raw.n; i++) {
         const struct raw_frame *f = &s->raw.items[i];
-        const struct cpython_code *code = codes_find(&r->codes, f->code);
-        size_t below = s->raw.n - i; /* this frame and those that called it */
-        const struct cpython_frame *known =
-                below <= old.frames.n ? &old.frames.items[old.frames.n - below] : NULL;
-        const struct raw_frame *at = known ? &old.lined.items[old.frames.n - below] : NULL;
+        size_t at = known_at(&old, s->raw.n - i, f->code);
+        bool fresh = at != SIZE_MAX && codes_fresh(old.frames.items[at].code, now_ns);
+        const struct cpython_code *code =
+                fresh ? old.frames.items[at].code : codes_find(&r->codes, f->code);
         if (!code)
             continue; /* None, or gone meanwhile */
-        bool same = at && at->code == f->code && at->instruction == f->instruction &&
-                    known->code == code;
-        struct cpython_frame frame = {code, same ? known->line : stack_line(r, code, f),
-                                      f->address};
+        bool same = at != SIZE_MAX && old.lined.items[at].instruction == f->instruction &&
+                    old.frames.items[at].code == code;
+        struct cpython_frame frame = {
+                code, same ? old.frames.items[at].line : stack_line(r, code, f), f->address};
         e = vector_push(&s->now.lined, *f, CPYTHON_FRAMES_MAX);
         if (e == 0)
             e = vector_push(&s->now.frames, frame, CPYTHON_FRAMES_MAX);
@@ -245,6 +256,18 @@ static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
     if (!same_stack(&s->now, &old))
         s->version = ++versions;
     return e;
+}
+
+int stack_walk_still(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s) {
+    struct top top = {0};
+    int e = begin(r, thread, s, &top.frame);
+
+    if (e < 0)
+        return e;
+    e = walk_frames(r, s, &top);
+    if (e < 0)
+        return e == -EIO ? -EAGAIN : e;
+    return resolve(r, s, now_ns);
 }
 
 int stack_walk(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s) {

@@ -58,5 +58,7 @@ void stack_ahead_done(struct stack_reader *r, uint64_t thread, struct stack *s,
  * -EAGAIN: it changed again, what was found is torn; -EIO: the thread state cannot be read;
  * -ENOMEM. */
 int stack_walk(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s);
+/* The same once and without asking whether it changed: the caller knows. */
+int stack_walk_still(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s);
 
 #endif

@@ -61,12 +61,11 @@ static ssize_t read_small(const char *path, char *to, size_t room) {
 
 /* The same through a file that stays open, while there are not too many of them. */
 static ssize_t read_kept(struct thread_files *f, int *fd, const char *name, char *to, size_t room) {
-    char path[80];
-
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int) f->pid, (int) f->tid, name);
-    if (*fd < 0 && atomic_load(&kept_files) >= files_allowed())
-        return read_small(path, to, room);
     if (*fd < 0) {
+        char path[80];
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int) f->pid, (int) f->tid, name);
+        if (atomic_load(&kept_files) >= files_allowed())
+            return read_small(path, to, room);
         *fd = open(path, O_RDONLY | O_CLOEXEC);
         if (*fd < 0)
             return -errno;

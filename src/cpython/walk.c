@@ -286,6 +286,22 @@ static bool names_due(struct cpython *c, int64_t now_ns) {
 
 /* ---- The walk ---- */
 
+/* Reads the stack. One that sleeps, and that the kernel has not run meanwhile, cannot have changed:
+ * that is asked for by one small read. */
+static int walk_stack(struct walk *w, struct known_thread *k, uint64_t runs) {
+    struct stack_reader *reader = &w->c->reader;
+    bool ahead = reader->ahead == k->address; /* the stack was read before the run count */
+
+    k->slept = false;
+    if (runs && k->state == CPYTHON_SLEEPING && !ahead) {
+        int r = stack_walk_still(reader, k->address, w->now_ns, &k->stack);
+        k->slept = r == 0 && thread_read_runs(&k->files) == runs;
+        if (k->slept || r == -ENOMEM)
+            return r;
+    }
+    return stack_walk(reader, k->address, w->now_ns, &k->stack);
+}
+
 /* The stack as it is now: read, or known to be the last one. The run count is read first, then the
  * state, then the stack: whatever wakes the thread after the first changes the count. */
 static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *ret_torn) {
@@ -296,12 +312,10 @@ static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *re
         return 0;
     if (!k->native_id || thread_read_stat(&k->files, &k->state, k->name) < 0)
         k->state = CPYTHON_UNKNOWN;
-    bool ahead = w->c->reader.ahead == k->address; /* the stack was read before the run count */
-    int r = stack_walk(&w->c->reader, k->address, w->now_ns, &k->stack);
+    int r = walk_stack(w, k, runs);
     if (r == -EIO)
         k->stack.now.frames.n = k->stack.now.lined.n = 0; /* the thread has ended */
     *ret_torn = r == -EAGAIN;
-    k->slept = r == 0 && !ahead && k->state == CPYTHON_SLEEPING;
     k->waits_gil = w->c->want & CPYTHON_GIL_WAIT && k->state == CPYTHON_SLEEPING && gil.address &&
                    thread_waits_at(&k->files, gil.address, gil.address + GIL_BYTES);
     k->runs = runs;
