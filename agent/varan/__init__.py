@@ -51,7 +51,7 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
         return _started
     start_arguments.update(service=service, endpoint=endpoint, **attributes)
     try:
-        from . import config, decorate, imports, lifecycle, metrics
+        from . import config, contrib, decorate, imports, lifecycle, metrics
 
         settings = config.read(os.environ, service, endpoint, attributes)
         if settings.disabled:
@@ -64,6 +64,7 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
         if settings.metrics is not None:
             metrics.start(settings)
         imports.install(settings.disabled_hooks)
+        contrib.install(settings.disabled_hooks)
     except Exception as error:
         _report.failure("start", error)
     return _started

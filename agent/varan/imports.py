@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, Callable, Union
 
 from . import _report
 from .hooks import HOOKS
@@ -12,13 +12,19 @@ from .hooks import HOOKS
 # Hooks that are in place.
 installed: set[str] = set()
 
-# Module to wait for → names of hooks (modules of varan.hooks).
-_waiting: dict[str, list[str]] = {}
+# Names of hooks and libraries that are to be left alone.
+disabled: frozenset[str] = frozenset()
+
+# Module to wait for → names of hooks (modules of varan.hooks), or functions.
+_waiting: dict[str, list[Union[str, Callable[[Any], None]]]] = {}
 
 
 def _run(name: str, module: Any) -> None:
     for hook in _waiting.pop(name, ()):
         try:
+            if not isinstance(hook, str):
+                hook(module)
+                continue
             importlib.import_module(f"varan.hooks.{hook}").install(module)
             installed.add(hook)
         except Exception as error:
@@ -66,7 +72,17 @@ class _Finder:
         return None
 
 
-def install(disabled: frozenset[str]) -> None:
+def when_imported(name: str, function: Callable[[Any], None]) -> None:
+    """Calls the function with the module: now, or right after its import."""
+    _waiting.setdefault(name, []).append(function)
+    module = sys.modules.get(name)
+    if module is not None and not _importing(module):
+        _run(name, module)
+
+
+def install(left_alone: frozenset[str]) -> None:
+    global disabled
+    disabled = left_alone
     for module, hook in HOOKS:
         if hook in disabled or module.split(".")[0] in disabled or "*" in disabled:
             continue

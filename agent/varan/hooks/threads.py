@@ -19,7 +19,7 @@ POOLS = (
     "asgiref.",
     "celery.",
     "kombu.",
-    "gevent.",
+    "gevent.threadpool",
 )
 
 
