@@ -12,7 +12,7 @@ static const struct command commands[] = {
         {"serve", command_serve, "run the server"},
         {"dev", command_dev, "start a local server when none runs, and a command under the agent"},
         {"run", command_run, "run a command under the agent"},
-        {"query", cmd_query, "ask a server for services, traces, one trace, log lines"},
+        {"query", cmd_query, "ask a server for services, traces, log lines, PromQL"},
         {"sql", cmd_sql, "read-only SQL over a server's tables"},
         {"record", cmd_record, "profile a Python program: flame graph, pprof, speedscope"},
         {"top", cmd_top, "where a running Python program spends its time, live"},
