@@ -55,13 +55,6 @@ static int answer_buildinfo(struct prom_call *c) {
     return 0;
 }
 
-static int answer_config(struct prom_call *c) {
-    json_begin_object(&c->json);
-    json_field_text(&c->json, "yaml", "");
-    json_end_object(&c->json);
-    return 0;
-}
-
 static void put_flag(void *to, const char *name, const char *value) {
     json_field_text(to, name, value);
 }
@@ -122,7 +115,6 @@ static int answer_walreplay(struct prom_call *c) {
 }
 
 const struct prom_resource prom_buildinfo = {answer_buildinfo, false};
-const struct prom_resource prom_config = {answer_config, false};
 const struct prom_resource prom_flags = {answer_flags, false};
 const struct prom_resource prom_runtimeinfo = {answer_runtimeinfo, false};
 const struct prom_resource prom_walreplay = {answer_walreplay, false};
