@@ -15,6 +15,10 @@ export interface Frame {
   own: boolean;
   /** How often the frame came again right below itself. */
   repeated: number;
+  /** The lines around, when the sender knew them. */
+  around?: { first: number; lines: string[] };
+  /** Local variables, in their order in the function. */
+  variables?: [string, string][];
 }
 
 export interface PyException {

@@ -1,6 +1,7 @@
 /**
  * An exception with its stack: what was raised, the application's own frames open, frames of libraries folded.
- * Innermost call first; chained exceptions one below the other. Texts that are no Python traceback stay text.
+ * Innermost call first; chained exceptions one below the other. Texts that are no Python traceback stay text. With
+ * the agent's detail a frame opens to the source around and its variables; the innermost own one is open.
  *
  * <Stack text={stacktrace} type="ValueError" message="no lamp left" />
  */
@@ -8,6 +9,7 @@ import { useMemo, useState } from "preact/hooks";
 import { plural } from "../format";
 import { CopyButton } from "./copybutton";
 import { Icon } from "./icon";
+import { parseDetail } from "./stack.detail";
 import { type Frame, frameRuns, type PyException, parseTraceback, shortPath } from "./stack.parse";
 import "./stack.css";
 
@@ -15,10 +17,12 @@ export interface StackProps {
   text: string;
   type?: string;
   message?: string;
+  /** The attribute varan.exception.detail, or "". */
+  detail?: string;
 }
 
-export function Stack({ text, type, message }: StackProps) {
-  const list = useMemo(() => parseTraceback(text), [text]);
+export function Stack({ text, type, message, detail }: StackProps) {
+  const list = useMemo(() => (detail && parseDetail(detail)) || parseTraceback(text), [text, detail]);
   const [raw, setRaw] = useState(false);
   const exceptions = list ? [...list].reverse() : [];
   return (
@@ -31,6 +35,7 @@ export function Stack({ text, type, message }: StackProps) {
               exception={e}
               why={i > 0 ? (e.link ?? "member") : null}
               type={i === 0 ? type : undefined}
+              first={i === 0}
             />
           ))
         : text && (
@@ -74,10 +79,16 @@ const reasons = {
   member: "with",
 } as const;
 
-function Exception(props: { exception: PyException; why: keyof typeof reasons | null; type?: string }) {
+function Exception(props: {
+  exception: PyException;
+  why: keyof typeof reasons | null;
+  type?: string;
+  first: boolean;
+}) {
   const { exception, why } = props;
   const runs = frameRuns(exception.frames);
   const anyOwn = runs.some((r) => r.own);
+  const innermost = props.first ? runs.find((r) => r.own)?.frames[0] : undefined;
   // The qualified name of the event says more than the last line of the traceback.
   const type = props.type?.endsWith(exception.type) ? props.type : exception.type;
   return (
@@ -87,7 +98,9 @@ function Exception(props: { exception: PyException; why: keyof typeof reasons | 
       <ol>
         {runs.map((run, i) =>
           run.own || (!anyOwn && i === 0 && run.frames.length === 1) ? (
-            run.frames.map((frame, k) => <FrameLine key={`${i}.${k}`} frame={frame} />)
+            run.frames.map((frame, k) => (
+              <FrameLine key={`${i}.${k}`} frame={frame} open={frame === innermost} />
+            ))
           ) : (
             <LibraryRun key={i} frames={run.frames} open={false} />
           ),
@@ -114,28 +127,74 @@ function LibraryRun({ frames, open: first }: { frames: Frame[]; open: boolean })
   );
 }
 
-function FrameLine({ frame }: { frame: Frame }) {
+function FrameLine({ frame, open: first = false }: { frame: Frame; open?: boolean }) {
+  const [open, setOpen] = useState(first);
+  const more = frame.around !== undefined || frame.variables !== undefined;
+  const name = frame.name || "<module>";
   return (
     <li class={`frame ${frame.own ? "own" : ""}`}>
       <div class="frame-head">
-        <span class="frame-name">{frame.name || "<module>"}</span>
+        {more ? (
+          <button type="button" class="frame-name" onClick={() => setOpen(!open)} aria-expanded={open}>
+            <Icon name={open ? "down" : "right"} size={10} /> {name}
+          </button>
+        ) : (
+          <span class="frame-name">{name}</span>
+        )}
         <span class="frame-place" title={`${frame.file}:${frame.line}`}>
           {shortPath(frame.file)}:<b>{frame.line}</b>
         </span>
         <CopyButton text={`${frame.file}:${frame.line}`} label={`Copy ${frame.file}:${frame.line}`} />
       </div>
-      {frame.source && (
-        <pre class="frame-source">
-          <span class="frame-line">{frame.line}</span>
-          <code>
-            <Marked source={frame.source} mark={frame.mark} />
-          </code>
-        </pre>
+      {open && frame.around ? (
+        <SourceAround frame={frame} around={frame.around} />
+      ) : (
+        frame.source && (
+          <pre class="frame-source">
+            <span class="frame-line">{frame.line}</span>
+            <code>
+              <Marked source={frame.source} mark={frame.mark} />
+            </code>
+          </pre>
+        )
       )}
+      {open && frame.variables && <Variables items={frame.variables} />}
       {frame.repeated > 0 && (
         <p class="muted small">called itself {plural(frame.repeated, "more time", "more times")}</p>
       )}
     </li>
+  );
+}
+
+/** The lines without the margin that all of them have. */
+function SourceAround({ frame, around }: { frame: Frame; around: NonNullable<Frame["around"]> }) {
+  const margins = around.lines.filter((l) => l.trim()).map((l) => l.length - l.trimStart().length);
+  const margin = Math.min(...margins, 80);
+  return (
+    <pre class="frame-source around">
+      {around.lines.map((line, i) => (
+        <div key={i} class={around.first + i === frame.line ? "at" : ""}>
+          <span class="frame-line">{around.first + i}</span>
+          <code>{line.slice(margin) || " "}</code>
+        </div>
+      ))}
+    </pre>
+  );
+}
+
+function Variables({ items }: { items: [string, string][] }) {
+  return (
+    <table class="frame-variables">
+      <caption class="sr">Local variables</caption>
+      <tbody>
+        {items.map(([name, value]) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td class={value === "[redacted]" ? "muted" : ""}>{value}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }
 

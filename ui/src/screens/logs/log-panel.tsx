@@ -14,10 +14,14 @@ import { ServiceName } from "../../parts/servicename";
 import { LinkButton, PanelSection, SidePanel } from "../../parts/sidepanel";
 import { Skeleton } from "../../parts/skeleton";
 import { Stack } from "../../parts/stack";
+import { DETAIL_KEY } from "../../parts/stack.detail";
 import { parseTraceback } from "../../parts/stack.parse";
 import { href, hrefHere, segment } from "../../router";
 import { condition, filter } from "../../state";
 import { attribute } from "../trace/code";
+
+/** Attributes that the stack shows. */
+const SHOWN_AS_STACK: readonly string[] = ["exception.stacktrace", DETAIL_KEY];
 
 export interface LogPanelProps {
   /** `id_time` of the address. */
@@ -132,16 +136,17 @@ function Body({
             text={stack || text}
             type={attribute(record.attributes, "exception.type")}
             message={attribute(record.attributes, "exception.message")}
+            detail={attribute(record.attributes, DETAIL_KEY)}
           />
         </PanelSection>
       )}
       <PanelSection
         title="Fields"
-        count={fields.length + record.attributes.length}
+        count={fields.length + record.attributes.filter((a) => !SHOWN_AS_STACK.includes(a.key)).length}
         tools={<span class="muted small">a key becomes a column</span>}
       >
         <KeyValues
-          items={[...fields, ...record.attributes.filter((a) => a.key !== "exception.stacktrace")]}
+          items={[...fields, ...record.attributes.filter((a) => !SHOWN_AS_STACK.includes(a.key))]}
           label="Fields"
           filterHref={filterHref}
           onKey={onColumn}

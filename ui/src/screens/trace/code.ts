@@ -1,6 +1,7 @@
 /** What the attributes of a span say about the code that made it, under old and new semantic names. */
 import type { Attribute, Span, SpanEvent } from "../../api-types";
 import { valueText } from "../../parts/keyvalues";
+import { DETAIL_KEY } from "../../parts/stack.detail";
 
 export function attribute(items: readonly Attribute[], ...names: string[]): string {
   for (const name of names) {
@@ -34,6 +35,7 @@ export interface RaisedException {
   type: string;
   message: string;
   stack: string;
+  detail: string;
   time_ns: number;
 }
 
@@ -45,6 +47,7 @@ export function exceptionsOf(events: readonly SpanEvent[]): RaisedException[] {
       type: attribute(e.attributes, "exception.type"),
       message: attribute(e.attributes, "exception.message"),
       stack: attribute(e.attributes, "exception.stacktrace"),
+      detail: attribute(e.attributes, DETAIL_KEY),
       time_ns: e.time_ns,
     }))
     .reverse();

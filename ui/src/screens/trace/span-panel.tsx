@@ -117,7 +117,7 @@ export function SpanPanel({ trace, node, onClose }: SpanPanelProps) {
           title="Exception"
           tools={<span class="muted small">at {duration(e.time_ns)}</span>}
         >
-          <Stack text={e.stack} type={e.type} message={e.message} />
+          <Stack text={e.stack} type={e.type} message={e.message} detail={e.detail} />
         </PanelSection>
       ))}
       <SpanLogs trace={trace} node={node} />
