@@ -161,7 +161,7 @@ static void put_variables(struct buf *b, PyFrameObject *frame) {
         json_text(b, p, text_cut(p, size, 100));
         put(b, ": ");
         if (glimpse_is_secret(p, size))
-            put(b, "\"[redacted]\"");
+            put(b, "\"***\"");
         else
             glimpse_put(b, value);
         Py_XDECREF(hold);

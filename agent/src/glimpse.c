@@ -6,7 +6,7 @@
 
 #include "value.h"
 
-static const char REDACTED[] = "[redacted]";
+static const char REDACTED[] = "***";
 
 static void put(struct buf *b, const char *text) {
     buf_append(b, text, strlen(text));

@@ -72,12 +72,12 @@ def test_chain_frames_and_variables(sent: Sent) -> None:
     assert frame["file"] == __file__
     assert frame["source"][frame["line"] - frame["first"]].strip().startswith("raise ValueError(")
     variables = frame["variables"]
-    assert variables["api_key"] == variables["jwt"] == "[redacted]"
-    assert variables["order"].startswith("<Order number=5 password=[redacted] lines=[1, 2, {'a':")
+    assert variables["api_key"] == variables["jwt"] == "***"
+    assert variables["order"].startswith("<Order number=5 password=*** lines=[1, 2, {'a':")
     assert variables["many"] == "<int of 4001 bits>"
     assert variables["text"].startswith("'quote \" and \n newline xxx")
     assert variables["text"].endswith("…' (522 characters)")
-    assert variables["headers"] == "{'Authorization': [redacted], 'Accept': '*/*'}"
+    assert variables["headers"] == "{'Authorization': ***, 'Accept': '*/*'}"
     assert (variables["data"], variables["ratio"], variables["nothing"]) == (
         "<6 bytes>",
         "1.5",

@@ -190,7 +190,7 @@ function Variables({ items }: { items: [string, string][] }) {
         {items.map(([name, value]) => (
           <tr key={name}>
             <th scope="row">{name}</th>
-            <td class={value === "[redacted]" ? "muted" : ""}>{value}</td>
+            <td class={value === "***" || value === "[scrubbed]" ? "muted" : ""}>{value}</td>
           </tr>
         ))}
       </tbody>
