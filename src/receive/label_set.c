@@ -28,8 +28,6 @@ struct slice label_set_get(const struct label_set *s, struct slice name) {
 static int grow(struct label_set *s) {
     size_t room = s->room ? s->room * 2 : 32;
 
-    if (s->n >= LABEL_SET_MAX)
-        return -ENOBUFS;
     struct label *items = arena_alloc(s->arena, room * sizeof(*items));
     if (!items)
         return -ENOMEM;
@@ -63,8 +61,8 @@ void label_set_put(struct label_set *s, struct slice name, struct slice value) {
         s->items[i].value = value;
         return;
     }
-    if (s->n == s->room) {
-        int r = grow(s);
+    if (s->n == s->room || s->n >= LABEL_SET_MAX) {
+        int r = s->n >= LABEL_SET_MAX ? -ENOBUFS : grow(s);
         if (r < 0) {
             s->failed = r;
             return;

@@ -322,14 +322,14 @@ void scrape_job_done(struct scrape_job *job) {
     vector_done(&job->providers);
 }
 
-/* The lines from `from` to `to`, both counted from 0. */
+/* The lines from `from` up to, but without, `to`, both counted from 0. */
 static struct slice lines_of(struct slice text, size_t from, size_t to) {
     struct slice rest = text;
 
     for (size_t i = 0; i < from; i++)
         slice_cut(&rest, '\n');
     struct slice part = rest;
-    for (size_t i = from; i <= to; i++)
+    for (size_t i = from; i < to; i++)
         slice_cut(&rest, '\n');
     part.size -= rest.size;
     return part;
@@ -338,7 +338,9 @@ static struct slice lines_of(struct slice text, size_t from, size_t to) {
 /* Changes with everything that the job's meaning depends on. */
 static uint64_t fingerprint(const struct yaml_reader *r, const yaml_node_t *node,
                             const struct scrape_job *job) {
-    struct slice text = lines_of(r->text, node->start_mark.line, node->end_mark.line);
+    /* A block ends where the next word begins, mostly on another line. */
+    bool ends_within = node->end_mark.column > node->start_mark.column;
+    struct slice text = lines_of(r->text, node->start_mark.line, node->end_mark.line + ends_within);
     uint64_t h = slice_hash(text) ^ (uint64_t) job->interval_ns * 31 ^ (uint64_t) job->timeout_ns;
     const uint64_t limits[] = {job->body_size_limit,   job->sample_limit, job->label_limit,
                                job->label_name_limit,  job->target_limit, job->keep_dropped,
