@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "cli/serve.h"
 #include "derive/ingest.h"
+#include "receive/scrape.h"
 #include "store/store.h"
 
 #include <dirent.h>
@@ -145,6 +146,54 @@ static void format_store(struct store *store, struct buffer *b) {
         "Partitions dropped to keep within the limits.", (double) t.dropped_partitions);
 }
 
+/* ---- Scraping ---- */
+
+static void format_scrape_limits(const struct scrape_stats *t, struct buffer *b) {
+    head(b, "varan_scrape_exceeded_limit_total", "counter",
+         "Scrapes that failed because of a limit.");
+    buffer_printf(b,
+                  "varan_scrape_exceeded_limit_total{limit=\"sample_limit\"} %" PRIu64
+                  "\nvaran_scrape_exceeded_limit_total{limit=\"body_size_limit\"} %" PRIu64
+                  "\nvaran_scrape_exceeded_limit_total{limit=\"label_limits\"} %" PRIu64
+                  "\nvaran_scrape_exceeded_limit_total{limit=\"target_limit\"} %" PRIu64 "\n",
+                  t->exceeded_sample_limit, t->exceeded_body_size_limit, t->exceeded_label_limits,
+                  t->exceeded_target_limit);
+}
+
+static void format_scrape(struct scrape *scrape, struct buffer *b) {
+    struct scrape_stats t = {0};
+
+    scrape_read_stats(scrape, &t);
+    one(b, "varan_scrape_targets", "gauge", "Targets that are scraped.", (double) t.targets);
+    one(b, "varan_scrape_series", "gauge", "Series of the last scrapes.", (double) t.series);
+    one(b, "varan_scrapes_total", "counter", "Scrapes.", (double) t.scrapes);
+    one(b, "varan_scrapes_failed_total", "counter", "Scrapes that failed.",
+        (double) t.scrapes_failed);
+    one(b, "varan_scrape_seconds_total", "counter", "Time that scrapes waited for their targets.",
+        t.scrape_seconds_sum);
+    one(b, "varan_scrape_samples_total", "counter", "Samples after relabelling.",
+        (double) t.samples);
+    one(b, "varan_scrape_series_added_total", "counter", "Series that were new to their target.",
+        (double) t.series_added);
+    one(b, "varan_scrape_commit_failures_total", "counter",
+        "Scrapes whose samples storage did not take.", (double) t.commit_failures);
+    one(b, "varan_scrape_duplicate_samples_total", "counter",
+        "Samples left out because their series stood twice in a scrape.",
+        (double) t.duplicate_samples);
+    one(b, "varan_scrape_out_of_bounds_samples_total", "counter",
+        "Samples left out because of a time of their own that storage refused.",
+        (double) t.out_of_bounds_samples);
+    format_scrape_limits(&t, b);
+    one(b, "varan_discovery_failures_total", "counter", "Looks for targets that failed.",
+        (double) t.discovery_failures);
+    one(b, "varan_config_reloads_total", "counter", "Times that scrape configuration was reread.",
+        (double) t.reloads);
+    one(b, "varan_config_last_reload_successful", "gauge", "1 when the last time was good.",
+        t.last_reload_ok);
+    one(b, "varan_config_last_reload_success_timestamp_seconds", "gauge",
+        "The last good time, in Unix seconds.", (double) t.last_reload_ns / NS_PER_S);
+}
+
 /* ---- The process, under the names that all Prometheus clients use ---- */
 
 static unsigned count_fds(void) {
@@ -203,5 +252,7 @@ void serve_format_metrics(struct serve *s, struct buffer *b) {
         format_ingest(ingest, b);
     if (store)
         format_store(store, b);
+    if (atomic_load(&s->scrape))
+        format_scrape(atomic_load(&s->scrape), b);
     format_process(s, b);
 }

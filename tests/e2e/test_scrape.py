@@ -1,0 +1,415 @@
+"""Scraping: real exporters, discovery, relabelling, limits, failures, staleness, reload; Debian's promtool agrees
+with the configuration."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from conftest import Server, wait_until
+
+TEXT = "text/plain; version=0.0.4"
+OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+class Exporter:
+    """An HTTP server whose answer a test chooses; what it was asked is kept."""
+
+    def __init__(self, body: str = "", kind: str = TEXT, tls: tuple[Path, Path] | None = None):
+        self.body, self.kind, self.status, self.headers = body, kind, 200, {}
+        self.gzip, self.auth, self.asked, self.paths = False, None, [], []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(dict(self.headers))
+                outer.paths.append(self.path)
+                del outer.asked[:-5], outer.paths[:-5]
+                status, body = outer.status, outer.body.encode()
+                if outer.auth and self.headers.get("Authorization") != outer.auth:
+                    status = 401
+                self.send_response(status)
+                if outer.kind:
+                    self.send_header("Content-Type", outer.kind)
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
+                if outer.gzip and "gzip" in self.headers.get("Accept-Encoding", ""):
+                    body = gzip.compress(body)
+                    self.send_header("Content-Encoding", "gzip")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                try:
+                    self.wfile.write(body)
+                except ConnectionError:
+                    pass  # a client that has read enough
+
+            def log_message(self, *args) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Scraping:
+    """A server with a scrape configuration, and questions to it."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.file, self.exporters = folder, folder / "prometheus.yml", []
+        self.server: Server | None = None
+
+    def exporter(self, *args, **kwargs) -> Exporter:
+        self.exporters.append(Exporter(*args, **kwargs))
+        return self.exporters[-1]
+
+    def write(self, *jobs: dict, **top) -> None:
+        config = {"global": {"scrape_interval": "200ms"}, "scrape_configs": list(jobs), **top}
+        self.file.write_text(json.dumps(config, indent=1))  # JSON is YAML
+
+    def start(self, *jobs: dict, options: tuple[str, ...] = ()) -> None:
+        self.write(*jobs)
+        self.server = Server(
+            self.folder,
+            "--prometheus-config",
+            str(self.file),
+            "--commit-interval=50ms",
+            *options,
+        ).start()
+
+    def query(self, text: str) -> dict[tuple, float]:
+        answer = requests.get(
+            self.server.url + "/prometheus/api/v1/query", params={"query": text}, timeout=20
+        ).json()
+        assert answer["status"] == "success", answer
+        return {
+            tuple(sorted(r["metric"].items())): float(r["value"][1])
+            for r in answer["data"]["result"]
+        }
+
+    def value(self, text: str) -> float | None:
+        values = list(self.query(text).values())
+        return values[0] if len(values) == 1 else None
+
+    def wait(self, text: str, value: float | None) -> None:
+        wait_until(lambda: self.value(text) == value, 20, f"{text} being {value}")
+
+    def reload(self) -> requests.Response:
+        return requests.post(self.server.url + "/-/reload", timeout=20)
+
+    def stop(self) -> None:
+        if self.server:
+            assert self.server.alive(), self.server.log.read_text()[-4000:]
+            assert self.server.stop() == 0
+        for exporter in self.exporters:
+            exporter.close()
+
+
+@pytest.fixture
+def scraping(tmp_path):
+    s = Scraping(tmp_path)
+    try:
+        yield s
+    finally:
+        s.stop()
+
+
+def job(name: str, *targets: str, **more) -> dict:
+    return {"job_name": name, "static_configs": [{"targets": list(targets)}], **more}
+
+
+def test_text_with_labels_and_relabelling(scraping) -> None:
+    e = scraping.exporter('a{x="1",job="own"} 3\ndrop_me 1\n# TYPE b gauge\nb NaN\n')
+    scraping.start(
+        job(
+            "j",
+            e.address,
+            params={"m": ["v w"]},
+            relabel_configs=[{"target_label": "dc", "replacement": "eu"}],
+            metric_relabel_configs=[
+                {"source_labels": ["__name__"], "regex": "drop_.*", "action": "drop"}
+            ],
+        ),
+        job("honest", e.address, honor_labels=True),
+    )
+    scraping.wait('a{exported_job="own",job="j",dc="eu",x="1"}', 3)
+    scraping.wait('a{job="own",dc=""}', 3)
+    scraping.wait('scrape_samples_scraped{job="j"}', 3)
+    scraping.wait('scrape_samples_post_metric_relabeling{job="j"}', 2)
+    assert scraping.query('drop_me{job="j"}') == {}
+    assert any(path == "/metrics?m=v+w" for path in e.paths)
+    asked = e.asked[-1]
+    assert asked["User-Agent"].startswith("Varan/")
+    assert "openmetrics" in asked["Accept"]
+    assert asked["X-Prometheus-Scrape-Timeout-Seconds"] == "0.2"
+
+
+def test_openmetrics_with_exemplars(scraping) -> None:
+    e = scraping.exporter(
+        '# TYPE hits counter\n# HELP hits All.\nhits_total 7 # {trace_id="abc"} 1\n# EOF\n', OPEN
+    )
+    scraping.start(job("j", e.address))
+    scraping.wait("hits_total", 7)
+
+    def exemplars():
+        return requests.get(
+            scraping.server.url + "/prometheus/api/v1/query_exemplars",
+            params={"query": "hits_total", "start": 0, "end": 4e9},
+            timeout=20,
+        ).json()["data"]
+
+    found = wait_until(exemplars, 20, "an exemplar")
+    assert found[0]["exemplars"][0]["labels"] == {"trace_id": "abc"}
+
+
+def test_staleness_of_series_target_and_failure(scraping) -> None:
+    e = scraping.exporter("a 1\nb 2\n")
+    scraping.start(job("j", e.address))
+    scraping.wait("b", 2)
+    e.body = "a 1\n"  # a series goes
+    scraping.wait("b", None)
+    scraping.wait("a", 1)
+    e.status = 500  # the scrape fails
+    scraping.wait("up", 0)
+    scraping.wait("a", None)
+    e.status = 200  # and recovers
+    scraping.wait("up", 1)
+    scraping.wait("a", 1)
+    scraping.write()  # the target goes
+    assert scraping.reload().status_code == 200
+    scraping.wait("up", None)
+    scraping.wait("a", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("a 1\nb{ 2\n", TEXT),
+        ("a 1\n", OPEN),
+        ("a 1\n", "application/x-unknown"),
+        ("a 1\n", ""),
+        ('a{x="1",x="2"} 1\n', TEXT),
+    ],
+)
+def test_bad_bodies_fail_the_whole_scrape(scraping, body: str, kind: str) -> None:
+    e = scraping.exporter(body, kind)
+    scraping.start(job("j", e.address))
+    scraping.wait("up", 0)
+    assert scraping.query("a") == {}
+
+
+def test_limits(scraping) -> None:
+    many = scraping.exporter("".join(f'm{{i="{i}"}} 1\n' for i in range(1000)))
+    long = scraping.exporter('l{name="' + "x" * 500 + '"} 1\n')
+    scraping.start(
+        job("samples", many.address, sample_limit=999),
+        job("enough", many.address, sample_limit=1000),
+        job("body", many.address, body_size_limit="1KB"),
+        job("value", long.address, label_value_length_limit=100),
+        job("name", long.address, label_name_length_limit=3),
+        job("labels", long.address, label_limit=2),
+        job("targets", many.address, long.address, target_limit=1),
+    )
+    scraping.wait("sum(up)", 1)
+    scraping.wait('up{job="enough"}', 1)
+    wait_until(lambda: len(scraping.query("up == 0")) == 7, 20, "seven failing targets")
+    assert scraping.value('count({__name__=~"m|l"})') == 1000
+    scraping.wait('scrape_samples_post_metric_relabeling{job="samples"}', 1000)
+
+
+def test_a_million_series_against_a_limit(scraping) -> None:
+    e = scraping.exporter("".join(f'm{{i="{i}"}} 1\n' for i in range(1_000_000)))
+    good = scraping.exporter("good 1\n")
+    scraping.start(
+        job("million", e.address, sample_limit=5000, scrape_interval="5s"),
+        job("good", good.address),
+    )
+    scraping.wait('up{job="million"}', 0)
+    scraping.wait("good", 1)
+    assert scraping.query("m") == {}
+
+
+def test_authentication_and_gzip(scraping) -> None:
+    secret = scraping.folder / "secret"
+    secret.write_text("hush\n")
+    basic, bearer = scraping.exporter("a 1\n"), scraping.exporter("b 2\n")
+    basic.auth = "Basic " + base64.b64encode(b"me:hush").decode()
+    bearer.auth, bearer.gzip = "Bearer hush", True
+    scraping.start(
+        job("basic", basic.address, basic_auth={"username": "me", "password_file": "secret"}),
+        job("bearer", bearer.address, authorization={"credentials": "hush"}),
+    )
+    scraping.wait("a", 1)
+    scraping.wait("b", 2)
+    config = requests.get(scraping.server.url + "/prometheus/api/v1/status/config", timeout=20).text
+    assert "hush" not in config
+    secret.write_text("other")  # read for every scrape
+    scraping.wait('up{job="basic"}', 0)
+
+
+def test_tls(scraping) -> None:
+    key, certificate = scraping.folder / "key.pem", scraping.folder / "cert.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost".split()
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
+    e = scraping.exporter("a 1\n", tls=(certificate, key))
+    scraping.start(
+        job("trusting", e.address, scheme="https", tls_config={"ca_file": "cert.pem"}),
+        job("strict", e.address, scheme="https"),
+        job("careless", e.address, scheme="https", tls_config={"insecure_skip_verify": True}),
+    )
+    scraping.wait('a{job="trusting"}', 1)
+    scraping.wait('a{job="careless"}', 1)
+    scraping.wait('up{job="strict"}', 0)
+
+
+def test_files_and_http_discovery(scraping) -> None:
+    a, b = scraping.exporter("a 1\n"), scraping.exporter("b 1\n")
+    groups = scraping.folder / "targets.json"
+    groups.write_text(json.dumps([{"targets": [a.address], "labels": {"__meta_x": "y"}}]))
+    lister = scraping.exporter(json.dumps([{"targets": [b.address]}]), "application/json")
+    rule = {"source_labels": ["__meta_x"], "target_label": "x"}
+    scraping.start(
+        {
+            "job_name": "files",
+            "file_sd_configs": [{"files": ["targets*.json"]}],
+            "relabel_configs": [rule],
+        },
+        {
+            "job_name": "http",
+            "http_sd_configs": [{"url": f"http://{lister.address}/t", "refresh_interval": "200ms"}],
+        },
+    )
+    scraping.wait('a{job="files",x="y"}', 1)
+    scraping.wait('b{job="http"}', 1)
+    part = scraping.folder / "part"
+    part.write_text(json.dumps([{"targets": [b.address]}]))
+    part.rename(groups)
+    lister.body = "[]"
+    scraping.wait('b{job="files"}', 1)
+    scraping.wait('a{job="files"}', None)
+    scraping.wait('b{job="http"}', None)
+
+
+def test_timestamps(scraping) -> None:
+    e = scraping.exporter("old 1 1000\n")
+    scraping.start(job("honor", e.address), job("own", e.address, honor_timestamps=False))
+    scraping.wait('old{job="own"}', 1)
+    assert scraping.query('old{job="honor"}') == {}  # 1970 is not now
+    scraping.wait('up{job="honor"}', 1)
+
+
+def test_reload_keeps_the_good_configuration(scraping) -> None:
+    e = scraping.exporter("a 1\n")
+    scraping.start(job("j", e.address))
+    scraping.wait("a", 1)
+    scraping.write({"job_name": "j", "scrape_intervall": "1s"})
+    answer = scraping.reload()
+    assert answer.status_code == 500
+    assert "scrape_intervall" in answer.text
+    assert "prometheus.yml:" in answer.text
+    scraping.wait("up", 1)
+    bad = subprocess.run(
+        [scraping.server.process.args[0], "serve", "--prometheus-config", str(scraping.file)]
+        + ["--data-dir", str(scraping.folder / "other")]
+        + [f"--{x}=127.0.0.1:0" for x in ("listen", "otlp-http", "otlp-grpc")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert bad.returncode != 0
+    assert "scrape_intervall" in bad.stderr
+
+
+def test_own_metrics(scraping) -> None:
+    scraping.start(options=("--self-metrics=true",))
+    scraping.wait('up{job="varan"}', 1)
+    assert scraping.value('process_resident_memory_bytes{job="varan"}') > 1e6
+    assert scraping.value('varan_scrape_targets{job="varan"}') == 1
+
+
+def test_node_exporter_and_prometheus_client(scraping) -> None:
+    node = shutil.which("prometheus-node-exporter")
+    assert node, "tools/packages-test.txt lists prometheus-node-exporter"
+    port = scraping.exporter()  # a free port that stays ours until the exporter takes it
+    port.close()
+    scraping.exporters.remove(port)
+    folder = scraping.folder / "multiprocess"
+    folder.mkdir()
+    program = (
+        "import os, sys\n"
+        "from http.server import HTTPServer\n"
+        "from prometheus_client import Counter, Histogram, CollectorRegistry, multiprocess\n"
+        "from prometheus_client import start_http_server\n"
+        "c = Counter('work', 'Done.', ['kind']); h = Histogram('lag_seconds', 'Late.')\n"
+        "for i in range(2):\n"
+        "    if os.fork() == 0:\n"
+        "        c.labels('x').inc(5); h.observe(0.3); os._exit(0)\n"
+        "    os.wait()\n"
+        "r = CollectorRegistry(); multiprocess.MultiProcessCollector(r)\n"
+        "s, t = start_http_server(0, '127.0.0.1', registry=r)\n"
+        "print(s.server_port, flush=True); sys.stdin.read()\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [node, f"--web.listen-address={port.address}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ),
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        ),
+    ]
+    try:
+        application = f"127.0.0.1:{processes[1].stdout.readline().strip()}"
+        scraping.start(
+            job("node", port.address, scrape_interval="1s"),
+            job("app", application, scrape_interval="1s"),
+        )
+        scraping.wait('work_total{job="app",kind="x"}', 10)
+        scraping.wait('lag_seconds_bucket{job="app",le="0.5"}', 2)
+        scraping.wait('up{job="node"}', 1)
+        exposed = requests.get(f"http://{port.address}/metrics", timeout=20).text
+        lines = [x for x in exposed.splitlines() if x and not x.startswith("#")]
+        wait_until(
+            lambda: (
+                abs((scraping.value('scrape_samples_scraped{job="node"}') or 0) - len(lines)) < 20
+            ),
+            20,
+            "all of the node exporter's samples",
+        )
+        assert scraping.value('node_uname_info{job="node"}') == 1
+        checked = subprocess.run(
+            ["promtool", "check", "config", "--syntax-only", str(scraping.file)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert checked.returncode == 0, checked.stderr
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait(10)
