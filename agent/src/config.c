@@ -31,6 +31,32 @@ static int copy_text(char *ret, size_t size, PyObject *o, const char *what) {
     return 0;
 }
 
+/* set_tls(signal, on, authorities, certificate, key): files' names, or None */
+static PyObject *set_tls(PyObject *module, PyObject *args) {
+    PyObject *authorities, *certificate, *key;
+    struct http_target *t;
+    int signal, on;
+
+    if (!PyArg_ParseTuple(args, "ipOOO", &signal, &on, &authorities, &certificate, &key))
+        return NULL;
+    if (signal < 0 || signal >= SIGNAL_N) {
+        PyErr_SetString(PyExc_ValueError, "no such signal");
+        return NULL;
+    }
+    t = &exporter.targets[signal];
+    t->secure = on;
+    if (copy_text(t->files.authorities, TLS_PATH_MAX, authorities, "file name") < 0 ||
+        copy_text(t->files.certificate, TLS_PATH_MAX, certificate, "file name") < 0 ||
+        copy_text(t->files.key, TLS_PATH_MAX, key, "file name") < 0)
+        return NULL;
+    exporter_configure(&exporter);
+    Py_RETURN_NONE;
+}
+
+static PyObject *tls_is_available(PyObject *module, PyObject *unused) {
+    return PyBool_FromLong(tls_available());
+}
+
 /* set_target(signal, host, port, unix_path, path, headers); signal: 0 traces, 1 logs, 2 metrics;
  * host None: off */
 static PyObject *set_target(PyObject *module, PyObject *args) {
@@ -191,6 +217,8 @@ static PyObject *stats(PyObject *module, PyObject *unused) {
 PyMethodDef config_functions[] = {
         {"set_target", set_target, METH_VARARGS,
          "set_target(signal, host, port, unix_path, path, headers)"},
+        {"set_tls", set_tls, METH_VARARGS, "set_tls(signal, on, authorities, certificate, key)"},
+        {"tls_is_available", tls_is_available, METH_NOARGS, "Can https be spoken?"},
         {"set_export", set_export, METH_VARARGS,
          "set_export(interval_ms, timeout_ms, buffer_bytes, gzip)"},
         {"set_limits", set_limits, METH_VARARGS,

@@ -189,7 +189,9 @@ static int send_first(void) {
         return 0;
     }
     count(EXPORT_FAILURES, 1);
-    if (e < 0)
+    if (e < 0 && target.secure && *tls_error())
+        set_error(tls_error(), 0);
+    else if (e < 0)
         set_error(strerror(-e), 0); /* one thread, and errno texts are static in glibc */
     else
         set_error("HTTP status", response.status);
@@ -459,5 +461,5 @@ void exporter_fork_child(void) {
     backoff_ms = 0;
     for (int s = 0; s < SIGNAL_N; s++)
         if (clients[s].fd > 2)
-            http_client_close(&clients[s]);
+            http_client_forget(&clients[s]);
 }

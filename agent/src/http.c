@@ -22,12 +22,20 @@
 
 void http_client_init(struct http_client *c) {
     c->fd = -1;
+    c->tls = NULL;
 }
 
 void http_client_close(struct http_client *c) {
+    tls_free(c->tls);
+    c->tls = NULL;
     if (c->fd >= 0)
         close(c->fd);
     c->fd = -1;
+}
+
+void http_client_forget(struct http_client *c) {
+    c->tls = NULL; /* left to the parent's pages */
+    http_client_close(c);
 }
 
 static int wait_for(int fd, short events, uint64_t deadline_ns) {
@@ -113,6 +121,44 @@ static int connect_target(const struct http_target *t, uint64_t deadline_ns) {
     return r;
 }
 
+static int wait_tls(struct http_client *c, ssize_t want, uint64_t deadline_ns) {
+    return wait_for(c->fd, want == TLS_WANT_WRITE ? POLLOUT : POLLIN, deadline_ns);
+}
+
+static int secure(struct http_client *c, const struct http_target *t, uint64_t deadline_ns) {
+    int r;
+
+    c->tls = tls_new(c->fd, t->host, &t->files, &r);
+    if (!c->tls)
+        return r;
+    while ((r = tls_handshake(c->tls)) == TLS_WANT_READ || r == TLS_WANT_WRITE) {
+        r = wait_tls(c, r, deadline_ns);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+static int send_secure(struct http_client *c, const struct iovec *parts, int n,
+                       uint64_t deadline_ns) {
+    for (int i = 0; i < n; i++)
+        for (size_t at = 0; at < parts[i].iov_len;) {
+            ssize_t sent =
+                    tls_write(c->tls, (const char *) parts[i].iov_base + at, parts[i].iov_len - at);
+            int r = 0;
+
+            if (sent > 0)
+                at += (size_t) sent;
+            else if (sent == TLS_WANT_READ || sent == TLS_WANT_WRITE)
+                r = wait_tls(c, sent, deadline_ns);
+            else
+                r = (int) sent;
+            if (r < 0)
+                return r;
+        }
+    return 0;
+}
+
 static int send_all(int fd, struct iovec *parts, int n, uint64_t deadline_ns) {
     while (n > 0) {
         struct msghdr m = {.msg_iov = parts, .msg_iovlen = (size_t) n};
@@ -144,7 +190,24 @@ static int send_all(int fd, struct iovec *parts, int n, uint64_t deadline_ns) {
 
 /* Reads more into the response buffer. Returns the bytes read, 0 at the end of the stream, or a
  * negative errno. */
+static int read_more_secure(struct http_client *c, size_t used, uint64_t deadline_ns) {
+    if (used >= sizeof(c->response))
+        return -EMSGSIZE;
+    for (;;) {
+        ssize_t n = tls_read(c->tls, c->response + used, sizeof(c->response) - used);
+        int r;
+
+        if (n != TLS_WANT_READ && n != TLS_WANT_WRITE)
+            return (int) n;
+        r = wait_tls(c, n, deadline_ns);
+        if (r < 0)
+            return r;
+    }
+}
+
 static int read_more(struct http_client *c, size_t used, uint64_t deadline_ns) {
+    if (c->tls)
+        return read_more_secure(c, used, deadline_ns);
     for (;;) {
         ssize_t n;
         int r = wait_for(c->fd, POLLIN, deadline_ns);
@@ -308,7 +371,7 @@ static int post_once(struct http_client *c, const struct http_target *t, struct 
         return -EINVAL;
     parts[0] = (struct iovec){.iov_base = head, .iov_len = (size_t) n};
     parts[1] = body;
-    r = send_all(c->fd, parts, 2, deadline_ns);
+    r = c->tls ? send_secure(c, parts, 2, deadline_ns) : send_all(c->fd, parts, 2, deadline_ns);
     if (r < 0)
         return r;
     return read_response(c, deadline_ns, ret);
@@ -319,13 +382,18 @@ int http_post(struct http_client *c, const struct http_target *t, const void *bo
     struct iovec part = {.iov_base = (void *) (uintptr_t) body, .iov_len = length};
     int r;
 
-    if (c->fd >= 0 && is_stale(c->fd))
+    if (c->fd >= 0 && (c->tls ? !tls_is_idle(c->tls) : is_stale(c->fd)))
         http_client_close(c);
     if (c->fd < 0) {
         r = connect_target(t, deadline_ns);
         if (r < 0)
             return r;
         c->fd = r;
+        r = t->secure ? secure(c, t, deadline_ns) : 0;
+        if (r < 0) {
+            http_client_close(c);
+            return r;
+        }
     }
     r = post_once(c, t, part, gzip, deadline_ns, ret);
     if (r < 0)

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tls.h"
+
 #define HTTP_HOST_MAX 256
 #define HTTP_PATH_MAX 512
 #define HTTP_HEADERS_MAX 4096
@@ -19,10 +21,13 @@ struct http_target {
     char unix_path[108];            /* not empty: connect here instead */
     char path[HTTP_PATH_MAX];       /* of the request, "/v1/traces" */
     char headers[HTTP_HEADERS_MAX]; /* additional lines, each ending in CRLF */
+    bool secure;                    /* https */
+    struct tls_files files;
 };
 
 struct http_client {
-    int fd; /* -1: not connected */
+    int fd;          /* -1: not connected */
+    struct tls *tls; /* NULL: plain */
     char response[HTTP_RESPONSE_MAX];
 };
 
@@ -35,6 +40,8 @@ struct http_response {
 
 void http_client_init(struct http_client *c);
 void http_client_close(struct http_client *c);
+/* In a forked child: gives the connection up without touching what the parent still uses. */
+void http_client_forget(struct http_client *c);
 
 /* POSTs a body as application/x-protobuf. Returns 0 when there is a complete response, whatever its
  * status, or a negative errno. `deadline_ns` is of CLOCK_MONOTONIC. */

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _report, resource
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 FALSE = ("0", "false", "no", "off")
 TRUE = ("1", "true", "yes", "on")
+
+
+class Target(NamedTuple):
+    """Where one signal goes."""
+
+    host: str
+    port: str
+    socket: str
+    path: str
+    secure: bool
 
 
 class Settings:
@@ -19,10 +29,11 @@ class Settings:
         self.disabled = False
         self.debug = False
         self.exception_locals = True
-        self.traces: tuple[str | None, str, str, str] | None = None  # host, port, socket path, path
-        self.logs: tuple[str | None, str, str, str] | None = None
-        self.metrics: tuple[str | None, str, str, str] | None = None
-        self.headers = ""
+        self.traces: Target | None = None
+        self.logs: Target | None = None
+        self.metrics: Target | None = None
+        self.headers = ["", "", ""]  # of traces, logs, metrics
+        self.files: list[tuple[str, str, str]] = [("", "", "")] * 3
         self.gzip = False
         self.interval_ms = 500
         self.timeout_ms = 10000
@@ -78,7 +89,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def parse_endpoint(url: str, path: str) -> tuple[str | None, str, str, str]:
+def parse_endpoint(url: str, path: str) -> Target:
     """http://host:port/base or unix:/path → (host, port, socket path, request path). Raises ValueError."""
     if url.startswith("unix:"):
         socket = url[5:]
@@ -86,20 +97,19 @@ def parse_endpoint(url: str, path: str) -> tuple[str | None, str, str, str]:
             socket = socket[2:]
         if not socket or len(socket.encode()) > 107:
             raise ValueError("not a path of a Unix socket")
-        return "localhost", "80", socket, path
+        return Target("localhost", "80", socket, path, False)
     scheme, found, rest = url.partition("://")
     if not found:
         scheme, rest = "http", url
-    if scheme != "http":
-        raise ValueError(
-            "only http:// and unix: are spoken here; put a local server in between for TLS"
-        )
+    if scheme not in ("http", "https"):
+        raise ValueError("only http://, https:// and unix: are spoken here")
     authority, _, base = rest.partition("/")
     authority = authority.rpartition("@")[2]
-    host, port = authority, "80"
+    usual = "443" if scheme == "https" else "80"
+    host, port = authority, usual
     if authority.startswith("["):
         host, _, after = authority[1:].partition("]")
-        port = after[1:] or "80"
+        port = after[1:] or usual
     elif ":" in authority:
         host, _, port = authority.rpartition(":")
     if not host or len(host) > 250 or not port.isdigit() or not 0 < int(port) < 65536:
@@ -107,12 +117,18 @@ def parse_endpoint(url: str, path: str) -> tuple[str | None, str, str, str]:
     whole = f"/{base.strip('/')}{path}" if base.strip("/") else path
     if any(c <= " " for c in whole + host) or len(whole) > 500:
         raise ValueError("not a path")
-    return host, port, "", whole
+    return Target(host, port, "", whole, scheme == "https")
 
 
-def _endpoint(
-    env: Mapping[str, str], given: str | None, signal: str
-) -> tuple[str | None, str, str, str] | None:
+def _not_grpc(env: Mapping[str, str], signal: str, target: Target) -> Target:
+    """gRPC's port with gRPC's protocol set means the other port of the same server."""
+    grpc = _otlp(env, signal.upper(), "PROTOCOL")[1].lower() == "grpc"
+    if not grpc or target.port != "4317":
+        return target
+    return target._replace(port="4318", path=target.path if target.path else f"/v1/{signal}")
+
+
+def _endpoint(env: Mapping[str, str], given: str | None, signal: str) -> Target | None:
     path = f"/v1/{signal}"
     if env.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "none":
         return None
@@ -127,17 +143,39 @@ def _endpoint(
     for name, url, suffix in candidates:
         if url.strip():
             try:
-                return parse_endpoint(url.strip(), suffix or "")
+                return _not_grpc(env, signal, parse_endpoint(url.strip(), suffix or ""))
             except ValueError as error:
                 _report.once(f"variable {name}", f"{name}={url!r} is not used: {error}")
     return parse_endpoint(DEFAULT_ENDPOINT, path)
 
 
-def _headers(env: Mapping[str, str]) -> str:
+SIGNALS = ("TRACES", "LOGS", "METRICS")
+
+
+def _otlp(env: Mapping[str, str], signal: str, name: str) -> tuple[str, str]:
+    """The variable of one signal, or that of all: its name and value."""
+    for variable in (f"OTEL_EXPORTER_OTLP_{signal}_{name}", f"OTEL_EXPORTER_OTLP_{name}"):
+        if env.get(variable, "").strip():
+            return variable, env[variable].strip()
+    return f"OTEL_EXPORTER_OTLP_{name}", ""
+
+
+def _check_protocol(env: Mapping[str, str]) -> None:
+    for signal in SIGNALS:
+        name, value = _otlp(env, signal, "PROTOCOL")
+        if value.lower() not in ("", "http/protobuf"):
+            _report.once(
+                f"variable {name}",
+                f"{name}={value!r} is not spoken: http/protobuf is used (port 4318, where gRPC has 4317)",
+            )
+
+
+def _headers(env: Mapping[str, str], signal: str) -> str:
     lines = []
-    for key, value in _pairs(env.get("OTEL_EXPORTER_OTLP_HEADERS", "")):
+    name, text = _otlp(env, signal, "HEADERS")
+    for key, value in _pairs(text):
         if any(c < " " or c in ":\x7f" for c in key) or any(c < " " or c == "\x7f" for c in value):
-            _bad("OTEL_EXPORTER_OTLP_HEADERS", key, "a header")
+            _bad(name, key, "a header")
         else:
             lines.append(f"{key}: {value}\r\n")
     text = "".join(lines)
@@ -252,8 +290,11 @@ def read(
     s.logs = _endpoint(env, endpoint, "logs")
     s.metrics = _endpoint(env, endpoint, "metrics")
     _read_metrics(env, s)
-    s.headers = _headers(env)
-    s.gzip = env.get("OTEL_EXPORTER_OTLP_COMPRESSION", "").strip().lower() == "gzip"
+    _check_protocol(env)
+    s.headers = [_headers(env, signal) for signal in SIGNALS]
+    files = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+    s.files = [tuple(_otlp(env, signal, f)[1] for f in files) for signal in SIGNALS]  # type: ignore[misc]
+    s.gzip = any(_otlp(env, signal, "COMPRESSION")[1].lower() == "gzip" for signal in SIGNALS)
     s.interval_ms = _number(env, ("VARAN_INTERVAL_MS", "OTEL_BSP_SCHEDULE_DELAY"), 500)
     s.timeout_ms = _timeout_ms(env)
     s.buffer_bytes = _number(env, ("VARAN_BUFFER_BYTES",), 4 << 20)
@@ -273,11 +314,14 @@ def read(
 
 def apply(core: Any, s: Settings) -> None:
     """Hands the settings to the extension."""
+    if any(t and t.secure for t in (s.traces, s.logs, s.metrics)) and not core.tls_is_available():
+        _report.once("tls", "https needs the system's libssl.so.3 or .1.1: nothing can be sent")
     core.set_resource(s.resource)
     core.set_exception_locals(s.exception_locals)
     for signal, target in ((0, s.traces), (1, s.logs), (2, s.metrics)):
-        host, port, socket, path = target or (None, "", "", "")
-        core.set_target(signal, host, port, socket, path, s.headers)
+        host, port, socket, path, secure = target or (None, "", "", "", False)
+        core.set_target(signal, host, port, socket, path, s.headers[signal])
+        core.set_tls(signal, secure, *s.files[signal])
     core.set_export(s.interval_ms, s.timeout_ms, s.buffer_bytes, s.gzip)
     core.set_sampler(*s.sampler)
     core.set_choice(s.red, s.keep is not None, s.keep or 0.0)

@@ -137,7 +137,7 @@ def test_service_name(words: str, wanted: str) -> None:
         ("http://[::1]:4318/a/", ("::1", "4318", "", "/a/v1/x")), ("h:5", ("h", "5", "", "/v1/x")),
         ("http://u:p@h:1/b/c", ("h", "1", "", "/b/c/v1/x")), ("unix:/run/s", ("localhost", "80", "/run/s", "/v1/x")),
         ("unix:///run/s", ("localhost", "80", "/run/s", "/v1/x")),
-        ("https://h", None), ("http://", None), ("http://h:x", None), ("http://h:99999", None), ("unix:", None),
+        ("https://h", ("h", "443", "", "/v1/x")), ("ftp://h", None), ("http://", None), ("http://h:x", None), ("http://h:99999", None), ("unix:", None),
         ("http://h/a b", None), ("unix:/" + "x" * 200, None), ("http://h/a\r\nb", None),
     ],
 )  # fmt: skip
@@ -146,7 +146,8 @@ def test_endpoint(url: str, wanted: object) -> None:
         with pytest.raises(ValueError):
             config.parse_endpoint(url, "/v1/x")
     else:
-        assert config.parse_endpoint(url, "/v1/x") == wanted
+        target = config.parse_endpoint(url, "/v1/x")
+        assert tuple(target)[:4] == wanted and target.secure == url.startswith("https:")
 
 
 @pytest.mark.parametrize(
