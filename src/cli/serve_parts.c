@@ -46,8 +46,11 @@ static int open_store(struct serve *s, struct error *e) {
 
 static int open_ingest(struct serve *s, struct error *e) {
     struct slice rest = slice_from(s->settings->scrub_keys);
-    struct ingest_options o = {
-            .store = atomic_load(&s->store), .scrub = s->settings->scrub, .load_series = true};
+    struct ingest_options o = {.store = atomic_load(&s->store),
+                               .scrub = s->settings->scrub,
+                               .series_max = s->settings->metrics_series_max,
+                               .instance_series_max = s->settings->metrics_instance_series_max,
+                               .load_series = true};
     VECTOR(struct slice) keys = {0};
     struct ingest *ingest;
     int r = 0;
@@ -72,7 +75,9 @@ static int open_ingest(struct serve *s, struct error *e) {
 }
 
 static int open_metrics(struct serve *s, struct error *e) {
-    struct metrics_options o = {.store = atomic_load(&s->store), .ingest = atomic_load(&s->ingest)};
+    struct metrics_options o = {.store = atomic_load(&s->store),
+                                .ingest = atomic_load(&s->ingest),
+                                .retention = s->settings->metrics_retention};
     struct metrics *metrics;
     int r = metrics_new(&o, &metrics, e);
 

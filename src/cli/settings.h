@@ -12,7 +12,9 @@
 struct settings {
     struct arena arena;
     const char *config, *data_dir, *listen, *otlp_http, *otlp_grpc, *engine_lib, *clickhouse,
-            *clickhouse_database, *port_file, *log_level, *scrub_keys, *prometheus_config;
+            *clickhouse_database, *port_file, *log_level, *scrub_keys, *prometheus_config,
+            *metrics_retention;
+    uint64_t metrics_series_max, metrics_instance_series_max;
     uint64_t retention_days, retention_bytes, free_bytes_min, queue_bytes, body_bytes, threads,
             connections;
     int64_t commit_interval_ns, request_timeout_ns, idle_timeout_ns, answer_timeout_ns;

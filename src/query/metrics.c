@@ -31,9 +31,13 @@ int metrics_new(const struct metrics_options *o, struct metrics **ret, struct er
                           .series = ingest_series(o->ingest),
                           .no_downsampled = o->no_downsampled};
     atomic_init(&m->histograms_stored, false);
-    int r = look_for_histograms(m, e);
+    int r = o->retention ? metrics_rules_read(m, o->retention, e) : 0;
+    if (r == 0)
+        r = look_for_histograms(m, e);
+    if (r == 0 && (r = metrics_keeper_start(m)) < 0)
+        error_set(e, r, "cannot start a thread: %s", error_name(r));
     if (r < 0) {
-        free(m);
+        metrics_free(m);
         return r;
     }
     *ret = m;
@@ -41,6 +45,8 @@ int metrics_new(const struct metrics_options *o, struct metrics **ret, struct er
 }
 
 void metrics_free(struct metrics *m) {
+    if (m)
+        metrics_keeper_stop(m);
     free(m);
 }
 

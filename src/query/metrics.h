@@ -19,6 +19,9 @@ struct metrics_options {
     struct store *store;
     struct ingest *ingest; /* whose index of series is used */
     bool no_downsampled;   /* never answer from the 5 m and 1 h tables */
+    /* "SELECTOR DAYS; SELECTOR DAYS": samples of these series are kept so long (the first rule that
+     * matches counts; never longer than the store keeps all); NULL: none. */
+    const char *retention;
 };
 int metrics_new(const struct metrics_options *o, struct metrics **ret, struct error *e);
 void metrics_free(struct metrics *m);

@@ -9,6 +9,8 @@
 #include "query/metrics.h"
 #include "query/promql/labels.h"
 
+#include <pthread.h>
+
 #define METRICS_IDS_MAX 4000u /* named in one SELECT */
 #define METRICS_ANSWER_BYTES_MAX ((size_t) 512 << 20)
 #define METRICS_BYTES_MAX ((size_t) 1 << 30) /* of the answers of all queries at work */
@@ -16,13 +18,36 @@
 #define METRICS_TIMEOUT_NS (10 * NS_PER_S)
 #define METRICS_TABLE_SERIES_MAX 1000000u /* read out of the series table for one selector */
 
+#define METRICS_RULES_MAX 1000u
+
+struct retention_rule {
+    struct promql_query *query; /* owns the matchers */
+    const struct promql_matcher *matchers;
+    size_t n;
+    unsigned days;
+};
+
 struct metrics {
     struct store *store;
     struct series_index *series;
     bool no_downsampled;
     atomic_bool histograms_stored; /* at the start: so that their table is asked at all */
     _Atomic size_t bytes;          /* of answers at work */
+    VECTOR(struct retention_rule) rules;
+    pthread_t keeper;
+    pthread_mutex_t keeper_lock;
+    pthread_cond_t keeper_wake;
+    bool keeper_runs;
+    atomic_bool keeper_stops;
 };
+
+/* ---- metrics_keeper.c ---- */
+int metrics_rules_read(struct metrics *m, const char *text, struct error *e);
+/* Deletes what the rules give no room to; also for tests. */
+int metrics_rules_apply(struct metrics *m, int64_t now_ms, struct error *e);
+int metrics_keeper_start(struct metrics *m);
+/* Frees the rules too. */
+void metrics_keeper_stop(struct metrics *m);
 
 /* A series that was found. Several ids may belong to one label set (`slot`). */
 struct found {

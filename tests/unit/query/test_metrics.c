@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "derive/ingest.h"
 #include "derive/series.h"
-#include "query/metrics.h"
+#include "query/metrics_private.h"
 #include "store/fixture.h"
 #include "unit.h"
 
@@ -389,6 +389,31 @@ static void time_and_limits(void **state) {
     promql_query_free(q);
 }
 
+static void rules_of_retention(void **state) {
+    int64_t now_ms = clock_now_ns() / NS_PER_MS, day_ms = 86400000;
+    struct error e = ERROR_NONE;
+    struct ingest_txn *t = begin();
+
+    for (int day = 0; day < 12; day++) {
+        put(t, "short_total", "a", now_ms - day * day_ms, day);
+        put(t, "short_total", "b", now_ms - day * day_ms, day);
+        put(t, "other_total", "a", now_ms - day * day_ms, day);
+    }
+    commit(t);
+    assert_int_equal(metrics_rules_read(metrics, "short_total{instance=\"b;\"} 1 ;{a=~\"", &e),
+                     -EINVAL);
+    assert_int_equal(
+            metrics_rules_read(metrics, "short_total{instance=\"b\"} 9; short_total 3d", &e), 0);
+    assert_int_equal(metrics_rules_apply(metrics, now_ms, &e), 0);
+    const char *sql = "SELECT count() FROM samples WHERE id IN (SELECT id FROM series WHERE metric "
+                      "IN ('short_total', 'other_total'))";
+    for (int64_t end = clock_monotonic_ns() + 60 * NS_PER_S;
+         fixture_number(store, sql) != 4 + 10 + 12 && clock_monotonic_ns() < end;)
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    assert_int_equal(fixture_number(store, sql), 4 + 10 + 12);
+    assert_int_equal(metrics_rules_apply(metrics, now_ms, &e), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(values_come_back),
@@ -400,6 +425,7 @@ int main(void) {
             cmocka_unit_test(time_and_limits),
             cmocka_unit_test(evicted_series_are_found),
             cmocka_unit_test(a_handle),
+            cmocka_unit_test(rules_of_retention),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
