@@ -118,7 +118,6 @@ static int answer_federate(struct prom_call *c) {
     metrics_source_init(&source, c->p->options.metrics);
     source.deadline_ns = c->deadline_ns;
     source.cancel = &c->cancel;
-    source.raw_only = true;
     for (size_t i = 0; i < selectors.n && r == 0; i++)
         r = source.source.select(&source.source, selectors.items[i].matchers, selectors.items[i].n,
                                  now - lookback, now, &hints, &c->arena, add_series, &found, &e);

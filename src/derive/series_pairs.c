@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #define DEAD UINT32_MAX
-#define NAMES_BYTES_MAX (16u << 20)
 
 /* ---- Hash tables ---- */
 
@@ -89,22 +88,23 @@ uint32_t name_find(const struct series_index *x, struct slice name) {
 }
 
 static int name_put(struct series_index *x, struct slice name, uint32_t *ret) {
+    struct label_name n = {.name = name};
     bool added;
-    struct map_entry *m = map_put(&x->name_numbers, name, &added);
 
-    if (!m)
+    *ret = name_find(x, name);
+    if (*ret != UINT32_MAX)
+        return 0;
+    int r = vector_push(&x->names, n, SERIES_LABEL_NAMES_MAX);
+    if (r < 0)
+        return r == -ENOBUFS ? -ENOSPC : r;
+    struct map_entry *m = map_put(&x->name_numbers, name, &added);
+    if (!m) {
+        x->names.n--;
         return x->name_numbers.n >= SERIES_LABEL_NAMES_MAX ? -ENOSPC : -ENOMEM;
-    if (added) {
-        struct label_name n = {.name = m->key};
-        m->number = x->names.n;
-        if (vector_push(&x->names, n, SERIES_LABEL_NAMES_MAX) < 0) {
-            m->number = 0; /* the name stands for the first one from now on: never happens before
-                              memory ends, and then nothing is added under it */
-            return -ENOMEM;
-        }
-        x->bytes += sizeof(n) + name.size + 64;
     }
-    *ret = (uint32_t) m->number;
+    m->number = *ret = (uint32_t) x->names.n - 1;
+    x->names.items[*ret].name = m->key;
+    x->bytes += sizeof(n) + name.size + 64;
     return 0;
 }
 

@@ -27,9 +27,7 @@ int metrics_new(const struct metrics_options *o, struct metrics **ret, struct er
 
     if (!m)
         return error_set(e, -ENOMEM, "out of memory");
-    *m = (struct metrics){.store = o->store,
-                          .series = ingest_series(o->ingest),
-                          .no_downsampled = o->no_downsampled};
+    *m = (struct metrics){.store = o->store, .series = ingest_series(o->ingest)};
     atomic_init(&m->histograms_stored, false);
     int r = o->retention ? metrics_rules_read(m, o->retention, e) : 0;
     if (r == 0)

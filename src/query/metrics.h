@@ -18,7 +18,6 @@ struct ingest;
 struct metrics_options {
     struct store *store;
     struct ingest *ingest; /* whose index of series is used */
-    bool no_downsampled;   /* never answer from the 5 m and 1 h tables */
     /* "SELECTOR DAYS; SELECTOR DAYS": samples of these series are kept so long (the first rule that
      * matches counts; never longer than the store keeps all); NULL: none. */
     const char *retention;
@@ -33,10 +32,8 @@ struct metrics_source {
     struct metrics *metrics;
     int64_t deadline_ns;       /* clock_monotonic_ns(); 0: the engine's own limit */
     const atomic_bool *cancel; /* may be NULL */
-    bool raw_only;             /* never the downsampled tables */
     /* What happened: */
     uint64_t series, samples, bytes;
-    unsigned resolution_s; /* the coarsest table used: 0 raw, 300, 3600 */
 };
 void metrics_source_init(struct metrics_source *s, struct metrics *m);
 

@@ -1,7 +1,6 @@
 /*
  * Looking after the tables of metrics, on a thread of its own: samples that a rule gives fewer days
- * than the general retention are deleted, once an hour at most, in whole days. And what long ranges
- * are answered from is made here (metrics_rollup.c).
+ * than the general retention are deleted, once an hour at most, in whole days.
  */
 #include "base/log.h"
 #include "query/metrics_private.h"
@@ -81,8 +80,7 @@ int metrics_rules_read(struct metrics *m, const char *text, struct error *e) {
     return r;
 }
 
-static const char *const rule_tables[] = {"samples",       "histograms", "exemplars",
-                                          "sample_starts", "samples_5m", "samples_1h"};
+static const char *const rule_tables[] = {"samples", "histograms", "exemplars", "sample_starts"};
 
 /* Whether the table has rows of these series before `day`. */
 static int has_rows(const struct metrics_turn *t, const char *table, int64_t before_ms,

@@ -30,7 +30,6 @@ struct retention_rule {
 struct metrics {
     struct store *store;
     struct series_index *series;
-    bool no_downsampled;
     atomic_bool histograms_stored; /* at the start: so that their table is asked at all */
     _Atomic size_t bytes;          /* of answers at work */
     VECTOR(struct retention_rule) rules;

@@ -13,8 +13,6 @@ static const struct {
         {"resources", "id"},
         {"series", "id"},
         {"samples", "id"},
-        {"samples_5m", "id"},
-        {"samples_1h", "id"},
         {"sample_starts", "id"},
         {"histograms", "id"},
         {"exemplars", "id"},

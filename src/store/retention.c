@@ -97,9 +97,6 @@ static int apply_to_table(struct store *s, const char *table, const char *engine
     return r;
 }
 
-/* Tables that no batch writes. */
-static const char *const derived[] = {"samples_5m", "samples_1h"};
-
 int keeper_apply_options(struct store *s, struct error *e) {
     struct buffer answer;
 
@@ -115,11 +112,6 @@ int keeper_apply_options(struct store *s, struct error *e) {
             if (slice_is(plain_name(s, name), tables[t].name)) {
                 ((uint8_t *) line.data)[line.size] = 0; /* the newline, in our own buffer */
                 r = apply_to_table(s, tables[t].name, (const char *) line.data, e);
-            }
-        for (size_t i = 0; i < sizeof(derived) / sizeof(*derived) && r == 0; i++)
-            if (slice_is(plain_name(s, name), derived[i])) {
-                ((uint8_t *) line.data)[line.size] = 0;
-                r = apply_to_table(s, derived[i], (const char *) line.data, e);
             }
     }
     buffer_done(&answer);

@@ -221,9 +221,8 @@ static void ask(struct metrics *m, const char *name, const char *text, int64_t f
         best = took < best ? took : best;
         promql_result_free(r);
     }
-    printf("query_ms_%s %.1f   # %s: %llu series, %llu samples, resolution %u s\n", name, best,
-           text, (unsigned long long) source.series, (unsigned long long) source.samples,
-           source.resolution_s);
+    printf("query_ms_%s %.1f   # %s: %llu series, %llu samples\n", name, best, text,
+           (unsigned long long) source.series, (unsigned long long) source.samples);
     promql_query_free(q);
 }
 
