@@ -22,5 +22,6 @@ int command_version(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_record(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
 
 #endif

@@ -14,6 +14,7 @@ static const struct command commands[] = {
         {"run", command_run, "run a command under the agent"},
         {"query", cmd_query, "ask a server for services, traces, log lines, PromQL"},
         {"sql", cmd_sql, "read-only SQL over a server's tables"},
+        {"metrics", cmd_metrics, "check what an application exposes to Prometheus"},
         {"record", cmd_record, "profile a Python program: flame graph, pprof, speedscope"},
         {"top", cmd_top, "where a running Python program spends its time, live"},
         {"dump", cmd_dump, "print the stacks of a running Python program"},
