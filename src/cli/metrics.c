@@ -131,8 +131,8 @@ static void check_units(struct checker *c, const struct family *f) {
             {"milliseconds", "seconds"}, {"microseconds", "seconds"}, {"nanoseconds", "seconds"},
             {"minutes", "seconds"},      {"hours", "seconds"},        {"days", "seconds"},
             {"kilobytes", "bytes"},      {"megabytes", "bytes"},      {"gigabytes", "bytes"},
-            {"kibibytes", "bytes"},      {"mebibytes", "bytes"},      {"bits", "bytes"},
-            {"percent", "ratio"},        {"fahrenheit", "celsius"}};
+            {"kibibytes", "bytes"},      {"mebibytes", "bytes"},      {"percent", "ratio"},
+            {"fahrenheit", "celsius"}};
     static const char *const short_units[] = {"s",  "ms", "us", "ns", "sec", "b",
                                               "kb", "mb", "gb", "tb", "pb",  "m"};
     char text[100];
