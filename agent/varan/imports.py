@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any, Callable, Union
+from typing import Any, Callable
 
 from . import _report
 from .hooks import HOOKS
@@ -16,7 +16,7 @@ installed: set[str] = set()
 disabled: frozenset[str] = frozenset()
 
 # Module to wait for → names of hooks (modules of varan.hooks), or functions.
-_waiting: dict[str, list[Union[str, Callable[[Any], None]]]] = {}
+_waiting: dict[str, list[str | Callable[[Any], None]]] = {}
 
 
 def _run(name: str, module: Any) -> None:
