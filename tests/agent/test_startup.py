@@ -47,7 +47,9 @@ def test_python(program: Program, collector: Collector, options: list[str]) -> N
 
 
 @pytest.mark.parametrize("option", ["-S", "-E", "-I"])
-def test_options_that_hide_the_environment(program: Program, collector: Collector, option: str) -> None:
+def test_options_that_hide_the_environment(
+    program: Program, collector: Collector, option: str
+) -> None:
     """-E and -I hide PYTHONPATH, -S does not run sitecustomize: the program runs as ever, without the agent, unless it
     calls varan.start() itself."""
     program.write("plain.py", "print('works')\n")
@@ -69,18 +71,26 @@ def test_package_and_zipapp(program: Program, collector: Collector) -> None:
     assert [s.name for s in collector.spans] == ["started"] * 2
 
 
-def test_an_environment_without_the_package(program: Program, collector: Collector, tmp_path: Path) -> None:
+def test_an_environment_without_the_package(
+    program: Program, collector: Collector, tmp_path: Path
+) -> None:
     """`varan run` in front of another environment's Python of the same version: the package comes from beside it."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "other")], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "other")], check=True
+    )
     env = {**program.env, "PYTHONPATH": varan.bootstrap_path()}
     code = SPAN + "import sys; assert 'other' in sys.prefix"
-    subprocess.run([tmp_path / "other" / "bin" / "python", "-c", code], env=env, check=True, timeout=60)
+    subprocess.run(
+        [tmp_path / "other" / "bin" / "python", "-c", code], env=env, check=True, timeout=60
+    )
     started(collector)
 
 
 def test_called_from_the_application(program: Program, collector: Collector) -> None:
     program.env["PYTHONPATH"] = program.env["PYTHONPATH"].split(os.pathsep)[1]
-    run(program, "-c", "import varan\nassert varan.start(service='mine') and varan.start()\n" + SPAN)
+    run(
+        program, "-c", "import varan\nassert varan.start(service='mine') and varan.start()\n" + SPAN
+    )
     started(collector)
     assert collector.spans[0].resource["service.name"] == "mine"
 
@@ -131,7 +141,12 @@ def test_notebook(program: Program, collector: Collector) -> None:
         assert "ZeroDivisionError" in str(book.cells[2].outputs)
         """,
     )  # fmt: skip
-    run(program, "execute.py", IPYTHONDIR=str(program.folder), JUPYTER_RUNTIME_DIR=str(program.folder))
+    run(
+        program,
+        "execute.py",
+        IPYTHONDIR=str(program.folder),
+        JUPYTER_RUNTIME_DIR=str(program.folder),
+    )
     collector.wait(lambda: len([s for s in collector.spans if s.name in ("cell", "thread")]) >= 2)
     assert len(collector.named("cell")) == len(collector.named("thread")) == 1
 
@@ -153,7 +168,9 @@ def test_opentelemetry_instrument(program: Program, collector: Collector, how: s
     """The command of OpenTelemetry with our distro: the hooks' spans, once, and no SDK beside."""
     if how == "as-distro":
         program.env["PYTHONPATH"] = program.env["PYTHONPATH"].split(os.pathsep)[1]
-    program.write("web.py", FLASK_BY_CONTRIB + "\nassert 'opentelemetry.sdk.trace' not in sys.modules\n")
+    program.write(
+        "web.py", FLASK_BY_CONTRIB + "\nassert 'opentelemetry.sdk.trace' not in sys.modules\n"
+    )
     command = os.path.join(os.path.dirname(sys.executable), "opentelemetry-instrument")
     done = subprocess.run(
         [command, sys.executable, "web.py"],
@@ -184,11 +201,15 @@ class Instrumentor(BaseInstrumentor):
 
 
 @pytest.mark.parametrize("unwanted", ["", "rare_library", "*"])
-def test_contrib_packages_are_switched_on(program: Program, collector: Collector, unwanted: str) -> None:
+def test_contrib_packages_are_switched_on(
+    program: Program, collector: Collector, unwanted: str
+) -> None:
     """What the hooks do not do, and only once its library is imported."""
     dist = program.folder / "opentelemetry_instrumentation_rare-1.dist-info"
     dist.mkdir()
-    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: opentelemetry-instrumentation-rare\nVersion: 1\n")
+    (dist / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: opentelemetry-instrumentation-rare\nVersion: 1\n"
+    )
     (dist / "entry_points.txt").write_text(
         "[console_scripts]\nx = y:z\n\n[opentelemetry_instrumentor]\nrare_library = rare_instr:Instrumentor\nbroken = nothing:X\n"
     )
