@@ -1,0 +1,328 @@
+"""Varan in the place of a Prometheus: Debian's Prometheus writes to it, promtool and the requests of
+Grafana's data source ask it, an OpenTelemetry SDK sends deltas and exponential histograms."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import time
+import urllib.request
+
+import pytest
+import requests
+from prometheus_peer import start_node_exporter, start_prometheus
+
+from conftest import VARAN, wait_until
+
+CONFIG = """
+global: {{scrape_interval: 1s, external_labels: {{site: lab}}}}
+scrape_configs:
+  - job_name: node
+    static_configs: [{{targets: ["{node}"]}}]
+remote_write:
+  - url: {varan}/prometheus/api/v1/write
+    send_exemplars: true
+    metadata_config: {{send_interval: 1s}}
+    queue_config: {{batch_send_deadline: 200ms}}
+"""
+
+
+class Setting:
+    """Varan, and a Prometheus that scrapes a node exporter and writes to it."""
+
+    def __init__(self, server, node, prometheus):
+        self.server, self.node, self.prometheus = server, node, prometheus
+        self.base = server.url + "/prometheus"
+
+    def get(self, path: str, base: str | None = None, **params):
+        params = {key.rstrip("_").replace("match", "match[]"): v for key, v in params.items()}
+        url = f"{base or self.base}/api/v1/{path}"
+        return requests.get(url, params=params, timeout=30)
+
+    def data(self, path: str, base: str | None = None, **params):
+        answer = self.get(path, base, **params)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Type"].startswith("application/json")
+        body = answer.json()
+        assert body["status"] == "success"
+        return body["data"]
+
+    def value(self, query: str, at: float | None = None, base: str | None = None):
+        more = {"time": at} if at else {}
+        result = self.data("query", base, query=query, **more)["result"]
+        return float(result[0]["value"][1]) if result else None
+
+
+@pytest.fixture(scope="module")
+def setting(server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("peers")
+    node = start_node_exporter(folder / "node")
+    config = CONFIG.format(node=node.address, varan=server.url)
+    prometheus = start_prometheus(folder / "prometheus", config)
+    made = Setting(server, node, prometheus)
+    wait_until(
+        lambda: (made.value('count_over_time(up{job="node"}[5m])') or 0) >= 5,
+        60,
+        "five scrapes being written",
+    )
+    yield made
+    for one in (prometheus, node):
+        one.stop()
+
+
+def by_labels(result: list) -> dict:
+    out = {}
+    for series in result:
+        labels = {k: v for k, v in series["metric"].items() if k != "site"}
+        out[json.dumps(labels, sort_keys=True)] = series["value"][1]
+    return out
+
+
+def test_what_is_written_is_there(setting):
+    at = time.time() - 2
+    assert setting.value('count(up{site="lab"})', at) == 1
+    wait_until(
+        lambda: setting.value("max(timestamp(up))") > at + 1, 20, "later samples being written"
+    )
+    query = '{job="node", __name__!~"scrape_.*"}'
+    ours = by_labels(setting.data("query", query=query, time=at)["result"])
+    theirs = by_labels(
+        setting.data("query", setting.prometheus.url, query=query, time=at)["result"]
+    )
+    assert len(theirs) > 300
+    assert ours == theirs
+
+
+def test_metadata_is_written_too(setting):
+    def known():
+        return setting.data("metadata", metric="node_load1")
+
+    assert wait_until(known, 30, "metadata being written") == {
+        "node_load1": [{"type": "gauge", "help": "1m load average.", "unit": ""}]
+    }
+
+
+SAME = [
+    ("query", {"query": "1/3", "time": "100.5"}),
+    ("query", {"query": '"text"', "time": "100"}),
+    ("query", {"query": "vector(1e21)", "time": "100"}),
+    ("query", {"query": "-1/0", "time": "2026-01-01T00:00:00.25Z"}),
+    ("query_range", {"query": "vector(time())", "start": "100", "end": "130.5", "step": "10s"}),
+    ("query_range", {"query": "1", "start": "100", "end": "20000", "step": "1"}),
+    ("query_range", {"query": "1", "start": "100", "end": "90", "step": "1"}),
+    ("query_range", {"query": "1", "start": "100", "end": "200", "step": "0"}),
+    ("query_range", {"query": "1", "start": "100", "end": "200", "step": "x"}),
+    ("query_range", {"query": "1", "start": "100"}),
+    ("query", {"query": "1", "time": "yesterday"}),
+    ("query", {"query": "1", "timeout": "soon"}),
+    ("series", {}),
+    ("series", {"match[]": "nothing_of_that_name"}),
+    ("label/no_such_label/values", {}),
+    ("metadata", {"metric": "nothing_of_that_name"}),
+    ("query_exemplars", {"query": "test", "start": "100", "end": "200"}),
+    ("rules", {}),
+    ("alerts", {}),
+    ("alertmanagers", {}),
+    ("format_query", {"query": "sum by(job)(rate(up[5m]))"}),
+]
+
+
+@pytest.mark.parametrize(("path", "params"), SAME)
+def test_answers_are_the_same_byte_for_byte(setting, path, params):
+    answers = [
+        requests.get(f"{base}/api/v1/{path}", params=params, timeout=30)
+        for base in (setting.base, setting.prometheus.url)
+    ]
+    assert answers[0].status_code == answers[1].status_code
+    assert answers[0].json() == answers[1].json()
+
+
+@pytest.mark.parametrize(
+    "path", ["status/buildinfo", "status/runtimeinfo", "status/tsdb", "status/config", "targets"]
+)
+def test_status_has_all_that_prometheus_says(setting, path):
+    assert set(setting.data(path, setting.prometheus.url)) <= set(setting.data(path)) | {
+        "seriesCountByLabelValuePair"
+    }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sum(",
+        "up + on(job) group_left() foo{",
+        "node_cpu_seconds_total + on(job) node_cpu_seconds_total",
+        'label_replace(up, "x", "y", "instance", "(")',
+        "topk(up, up)",
+    ],
+)
+def test_errors_have_their_shape(setting, query):
+    ours, theirs = (
+        setting.get("query", base, query=query) for base in (setting.base, setting.prometheus.url)
+    )
+    assert ours.status_code == theirs.status_code
+    assert ours.json()["status"] == "error"
+    assert ours.json()["errorType"] == theirs.json()["errorType"]
+    assert ours.json()["error"]
+
+
+def test_a_query_that_takes_too_long_ends(setting):
+    begun = time.monotonic()
+    answer = setting.get(
+        "query_range",
+        query="sum(rate({__name__=~'.+'}[1d:1s]))",
+        start=time.time() - 86400,
+        end=time.time(),
+        step="10",
+        timeout="1s",
+    )
+    assert answer.status_code in (422, 503)
+    assert answer.json()["errorType"] in ("timeout", "execution")
+    assert time.monotonic() - begun < 20
+    assert setting.value("vector(1)") == 1
+
+
+def test_what_grafana_asks(setting):
+    """In the order of its "Save & test", then of its editor."""
+    now = time.time()
+    post = {"query": "1+1", "time": str(now)}
+    answer = requests.post(f"{setting.base}/api/v1/query", data=post, timeout=30)
+    assert answer.json()["data"] == {"resultType": "scalar", "result": [round(now, 3), "2"]}
+    assert int(setting.data("status/buildinfo")["version"].split(".")[0]) >= 3
+    assert "__name__" in setting.data("labels", start=now - 300, end=now)
+    names = setting.data("label/__name__/values", start=now - 300, end=now, limit=40000)
+    assert "node_load1" in names
+    assert names == sorted(names)
+    assert setting.data("label/U__job/values", match="up") == ["node"]
+    answer = requests.get(
+        f"{setting.base}/api/v1/query_exemplars",
+        params={"query": "test", "start": (now - 300) * 1000, "end": now * 1000},
+        timeout=30,
+    )
+    assert answer.status_code == 200
+    found = setting.data("series", match="up", start=now - 300, end=now)
+    assert [one["job"] for one in found] == ["node"]
+    assert requests.post(f"{setting.base}/api/v1/metadata", timeout=30).status_code == 405
+
+
+def test_limits_cut_with_a_warning(setting):
+    answer = setting.get("labels", limit=2).json()
+    assert len(answer["data"]) == 2
+    assert answer["warnings"] == ["results truncated due to limit"]
+    answer = setting.get("query", query="{job='node'}", limit=3).json()
+    assert len(answer["data"]["result"]) == 3
+    assert answer["warnings"] == ["results truncated due to limit"]
+
+
+def test_large_answers_are_compressed(setting):
+    request = urllib.request.Request(
+        f"{setting.base}/api/v1/series?match[]=%7Bjob%3D%22node%22%7D",
+        headers={"Accept-Encoding": "gzip"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert json.loads(gzip.decompress(answer.read()))["status"] == "success"
+
+
+def test_federation(setting):
+    text = requests.get(
+        f"{setting.base}/federate", params={"match[]": ["up", "node_load1"]}, timeout=30
+    ).text
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert [line.split("{")[0] for line in lines] == ["node_load1", "up"]
+    assert 'site="lab"' in lines[0]
+
+
+def run(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, input=stdin)
+
+
+def test_promtool_asks(setting):
+    done = run("promtool", "query", "instant", setting.base, 'up{job="node"}')
+    assert done.returncode == 0, done.stderr
+    assert 'site="lab"' in done.stdout
+    done = run("promtool", "query", "labels", setting.base, "job")
+    assert done.stdout.split() == ["node"]
+    done = run("promtool", "query", "series", "--match=up", setting.base)
+    assert "up" in done.stdout
+
+
+def test_the_command_line(setting):
+    varan = str(VARAN)
+    server = ["--server", setting.server.url]
+    done = run(varan, "query", "promql", *server, "sum by (job) (up)")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["VALUE", "METRIC", "1", '{job="node"}']
+    done = run(varan, "query", "promql", *server, "--from", "now-5m", "--step", "5s", "node_load1")
+    assert "LAST" in done.stdout
+    assert "node_load1{" in done.stdout
+    done = run(varan, "query", "promql", *server, "--json", "1+1")
+    assert json.loads(done.stdout)["data"]["result"][1] == "2"
+    done = run(varan, "query", "promql", *server, "sum(rate(up[5m)")
+    assert done.returncode == 2
+    message, expression, caret = done.stderr.splitlines()
+    assert "1:15" in message
+    assert expression[caret.index("^")] == ")"
+    assert run(varan, "query", "labels", *server, "job").stdout == "node\n"
+    assert "up{" in run(varan, "query", "series", *server, "up").stdout
+
+
+def test_metrics_check(setting):
+    text = requests.get(setting.node.url + "/metrics", timeout=30).text
+    done = run(str(VARAN), "metrics", "check", stdin=text)
+    theirs = run("promtool", "check", "metrics", stdin=text)
+    assert (done.returncode == 1) == (theirs.returncode == 1)
+    done = run(
+        str(VARAN),
+        "metrics",
+        "check",
+        stdin="# HELP a_total x\n# TYPE a_total counter\na_total 1\n",
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    done = run(str(VARAN), "metrics", "check", "-", stdin='a 1\nb{x="1} 2\n')
+    assert done.returncode == 1
+    assert "line 2" in done.stderr
+    done = run(str(VARAN), "metrics", "check", stdin="# TYPE requests counter\nrequests 1\n")
+    assert done.returncode == 3
+    assert "_total" in done.stdout
+    assert "no help text" in done.stdout
+
+
+def test_deltas_and_exponential_histograms(setting):
+    """What an SDK sends with delta temporality and exponential buckets."""
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
+    from opentelemetry.sdk.metrics.export import (
+        AggregationTemporality,
+        PeriodicExportingMetricReader,
+    )
+    from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
+    from opentelemetry.sdk.resources import Resource
+
+    exporter = OTLPMetricExporter(
+        endpoint=setting.server.otlp + "/v1/metrics",
+        preferred_temporality={
+            Counter: AggregationTemporality.DELTA,
+            Histogram: AggregationTemporality.DELTA,
+        },
+        preferred_aggregation={Histogram: ExponentialBucketHistogramAggregation()},
+    )
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
+    resource = Resource.create({"service.name": "sdk", "service.instance.id": "1", "zone": "z"})
+    provider = MeterProvider(metric_readers=[reader], resource=resource)
+    meter = provider.get_meter("test")
+    counter = meter.create_counter("jobs", unit="{job}", description="Jobs done.")
+    histogram = meter.create_histogram("job.duration", unit="s")
+    for _ in range(3):
+        counter.add(5, {"kind": "a"})
+        for seconds in (0.1, 0.2, 0.4):
+            histogram.record(seconds)
+        assert provider.force_flush()
+    provider.shutdown()
+    assert setting.value('jobs_total{kind="a"}') == 15
+    assert setting.value("histogram_count(job_duration_seconds)") == 9
+    assert abs(setting.value("histogram_sum(job_duration_seconds)") - 2.1) < 1e-9
+    assert 0.15 < setting.value("histogram_quantile(0.5, job_duration_seconds)") < 0.25
+    assert setting.value('target_info{zone="z",job="sdk",instance="1"}') == 1
+    assert setting.data("metadata", metric="jobs_total")["jobs_total"][0]["type"] == "counter"
