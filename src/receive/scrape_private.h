@@ -170,6 +170,11 @@ int scrape_find_http(const struct scrape_provider *p, const char *version, const
 int scrape_find_dns(const struct scrape_provider *p, struct scrape_found *found, uint64_t *stamp,
                     struct error *e);
 
+/* The records of one answer to a question for `name`: appends their targets. 0, -EBADMSG, or the
+ * list's error. */
+int scrape_dns_read(const struct scrape_provider *p, struct slice name, struct slice answer,
+                    struct scrape_found *found);
+
 /* ---- HTTP (scrape_http.c). ---- */
 
 /* Sets what does not change between requests. 0, -ENOMEM, or -EINVAL. */

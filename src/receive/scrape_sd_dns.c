@@ -47,7 +47,9 @@ static int read_name(const ns_msg *m, const ns_rr *rr, size_t at, char *to, size
         dn_expand(ns_msg_base(*m), ns_msg_end(*m), ns_rr_rdata(*rr) + at, to, (int) room - 1) < 0)
         return -EBADMSG;
     size_t n = strlen(to);
-    if (n && to[n - 1] != '.') {
+    if (!n)
+        return -EBADMSG;
+    if (to[n - 1] != '.') {
         to[n] = '.';
         to[n + 1] = 0;
     }
@@ -95,30 +97,46 @@ static int read_record(struct answer *a, const ns_msg *m, const ns_rr *rr) {
     return add(a, host, port, false, meta_host, meta_port, name);
 }
 
-static int ask(res_state resolver, struct answer *a, uint8_t *answer, struct error *e) {
-    static const int types[] = {[SCRAPE_DNS_SRV] = ns_t_srv,
-                                [SCRAPE_DNS_A] = ns_t_a,
-                                [SCRAPE_DNS_AAAA] = ns_t_aaaa,
-                                [SCRAPE_DNS_MX] = ns_t_mx,
-                                [SCRAPE_DNS_NS] = ns_t_ns};
-    const char *name = (const char *) a->name.data;
-    int type = types[a->provider->dns], r = 0;
+static const int types[] = {[SCRAPE_DNS_SRV] = ns_t_srv,
+                            [SCRAPE_DNS_A] = ns_t_a,
+                            [SCRAPE_DNS_AAAA] = ns_t_aaaa,
+                            [SCRAPE_DNS_MX] = ns_t_mx,
+                            [SCRAPE_DNS_NS] = ns_t_ns};
+
+int scrape_dns_read(const struct scrape_provider *p, struct slice name, struct slice answer,
+                    struct scrape_found *found) {
+    struct answer a = {found, p, name};
+    int r = 0;
     ns_msg m;
     ns_rr rr;
 
-    int n = res_nsearch(resolver, name, ns_c_in, type, answer, ANSWER_BYTES_MAX);
-    if (n < 0 && (resolver->res_h_errno == HOST_NOT_FOUND || resolver->res_h_errno == NO_DATA))
-        return 0; /* a name without records has no targets */
-    if (n < 0 || ns_initparse(answer, n < ANSWER_BYTES_MAX ? n : ANSWER_BYTES_MAX, &m) < 0)
-        return error_set(e, -EIO, "the name %s cannot be looked up: %s", name,
-                         hstrerror(resolver->res_h_errno));
+    if (answer.size > ANSWER_BYTES_MAX || ns_initparse(answer.data, (int) answer.size, &m) < 0)
+        return -EBADMSG;
     for (int i = 0; r == 0 && i < ns_msg_count(m, ns_s_an); i++) {
         if (ns_parserr(&m, ns_s_an, i, &rr) < 0)
-            break;
-        if ((int) ns_rr_type(rr) == type)
-            r = read_record(a, &m, &rr);
+            return -EBADMSG;
+        if ((int) ns_rr_type(rr) == types[p->dns])
+            r = read_record(&a, &m, &rr);
     }
-    return r < 0 ? error_set(e, r, "%s: too many records, or out of memory", name) : 0;
+    return r;
+}
+
+static int ask(res_state resolver, const struct scrape_provider *p, struct slice name,
+               uint8_t *answer, struct scrape_found *found, struct error *e) {
+    const char *text = (const char *) name.data;
+
+    int n = res_nsearch(resolver, text, ns_c_in, types[p->dns], answer, ANSWER_BYTES_MAX);
+    if (n < 0 && (resolver->res_h_errno == HOST_NOT_FOUND || resolver->res_h_errno == NO_DATA))
+        return 0; /* a name without records has no targets */
+    if (n < 0)
+        return error_set(e, -EIO, "the name %s cannot be looked up: %s", text,
+                         hstrerror(resolver->res_h_errno));
+    size_t size = n < ANSWER_BYTES_MAX ? (size_t) n : ANSWER_BYTES_MAX;
+    int r = scrape_dns_read(p, name, slice_new(answer, size), found);
+    return r < 0 ? error_set(e, r, "the name %s: %s", text,
+                             r == -EBADMSG ? "the answer is malformed"
+                                           : "too many records, or out of memory")
+                 : 0;
 }
 
 int scrape_find_dns(const struct scrape_provider *p, struct scrape_found *found, uint64_t *stamp,
@@ -134,8 +152,7 @@ int scrape_find_dns(const struct scrape_provider *p, struct scrape_found *found,
     resolver.retrans = RETRANSMIT_S;
     resolver.retry = TRIES;
     for (size_t i = 0; r == 0 && i < p->n_names; i++) {
-        struct answer a = {found, p, p->names[i]};
-        r = ask(&resolver, &a, answer, e);
+        r = ask(&resolver, p, p->names[i], answer, found, e);
     }
     res_nclose(&resolver);
     free(answer);
