@@ -277,6 +277,9 @@ void metric_committed(struct ingest_txn *t, int result) {
         }
         metadata_written(t);
     } else {
+        vector_each(&t->series, s) {
+            series_unwritten(x, *s);
+        }
         vector_each(&t->starts, s) {
             series_start_forget(x, *s);
         }

@@ -275,6 +275,7 @@ static int add(struct series_index *x, const struct label *labels, size_t n, str
     atomic_store(&s->start_ms, 0);
     atomic_store(&s->first_s, UINT32_MAX);
     atomic_store(&s->last_s, 0);
+    atomic_store(&s->row_last_s, 0);
     atomic_store(&s->written_s, 0);
     atomic_store(&s->token, 0);
     x->n_series++;
@@ -404,8 +405,12 @@ static int load(struct series_index *x, const struct series_row *row, struct sli
     struct series *s = series_at(x, at);
     if (row->first_s < atomic_load(&s->first_s))
         atomic_store(&s->first_s, row->first_s);
-    if (row->last_s > atomic_load(&s->last_s))
-        atomic_store(&s->last_s, row->last_s);
+    /* The row may be that much behind. */
+    uint32_t last_s =
+            row->last_s < UINT32_MAX - SERIES_EMIT_S ? row->last_s + SERIES_EMIT_S : UINT32_MAX;
+    if (last_s > atomic_load(&s->last_s))
+        atomic_store(&s->last_s, last_s);
+    atomic_store(&s->row_last_s, row->last_s);
     if (!atomic_load(&s->written_s)) /* due with its next sample */
         atomic_store(&s->written_s, row->last_s ? row->last_s : 1);
     return 0;
@@ -460,12 +465,16 @@ int series_touch(struct series_index *x, struct series_ref ref, int64_t time_ms,
         atomic_store_explicit(&s->written_s, written, memory_order_relaxed);
     }
     int32_t age = (int32_t) (now_s - written); /* negative: the clock went back */
-    /* Not all at the same time: a part of them each second. */
-    if (written > 1 && age < (int32_t) (SERIES_EMIT_S - ref.at % 600) && age > -SERIES_EMIT_S)
+    /* By the clock, and by the samples' own time, which may go faster (old samples that are sent
+     * now). Not all at once: a part of them each second. */
+    int32_t due = (int32_t) (SERIES_EMIT_S - ref.at % 600);
+    bool ahead = t > atomic_load_explicit(&s->row_last_s, memory_order_relaxed) + (uint32_t) due;
+    if (written > 1 && age < due && age > -SERIES_EMIT_S && !ahead)
         return 0;
     if (atomic_load_explicit(&s->token, memory_order_relaxed) == token)
         return 0;
     atomic_store_explicit(&s->token, token, memory_order_relaxed);
+    atomic_store_explicit(&s->row_last_s, atomic_load(&s->last_s), memory_order_relaxed);
     return 1;
 }
 
@@ -474,6 +483,13 @@ void series_written(struct series_index *x, struct series_ref ref, uint32_t now_
 
     if (s)
         atomic_store_explicit(&s->written_s, now_s, memory_order_relaxed);
+}
+
+void series_unwritten(struct series_index *x, struct series_ref ref) {
+    struct series *s = of_ref(x, ref);
+
+    if (s && atomic_load(&s->written_s) > 1)
+        atomic_store(&s->written_s, 1);
 }
 
 bool series_start_changed(struct series_index *x, struct series_ref ref, int64_t start_ms) {

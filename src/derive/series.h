@@ -59,6 +59,8 @@ int series_touch(struct series_index *x, struct series_ref s, int64_t time_ms, u
                  uint32_t token);
 /* The row is durable. */
 void series_written(struct series_index *x, struct series_ref s, uint32_t now_s);
+/* It is not: due again. */
+void series_unwritten(struct series_index *x, struct series_ref s);
 /* The start time of its values: true when it is not the one that was noted before. */
 bool series_start_changed(struct series_index *x, struct series_ref s, int64_t start_ms);
 /* It may not have reached storage: note it again with the next sample. */

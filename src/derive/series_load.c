@@ -11,9 +11,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 
-#define PART_SERIES 20000u
-#define PARTS_MAX 1024u
+#define PART_SERIES 5000u
+#define PARTS_MAX 512u
 #define PART_BYTES_MAX ((size_t) 256 << 20)
 
 enum { COLUMN_ID, COLUMN_METRIC, COLUMN_LABELS, COLUMN_FIRST, COLUMN_LAST };
@@ -105,6 +106,7 @@ static void *loader_main(void *arg) {
         r = load_part(g, since_s, i, (unsigned) parts);
     if (atomic_load(&g->loader_stops))
         return NULL;
+    malloc_trim(0); /* the answers' memory */
     if (r == 0)
         series_set_gap(g->series, since_s + SERIES_EMIT_S);
     else /* queries go on to ask the table as well */

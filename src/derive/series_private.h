@@ -19,6 +19,7 @@ struct series {
     uint32_t *pairs;     /* in the order of the labels */
     _Atomic int64_t start_ms;
     _Atomic uint32_t first_s, last_s; /* of its samples */
+    _Atomic uint32_t row_last_s;      /* the last_s that its row has */
     _Atomic uint32_t written_s;       /* when its row was written; 0: not yet, not shown */
     _Atomic uint32_t token;           /* of the transaction that wrote the row last */
     uint32_t n;

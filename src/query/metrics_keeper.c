@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 
 #define FIRST_NS (60 * NS_PER_S)
 #define ROUND_NS (60 * NS_PER_S)
@@ -199,6 +200,8 @@ static void *keeper_main(void *arg) {
             continue;
         next_ns = now + ROUND_NS;
         pthread_mutex_unlock(&m->keeper_lock);
+        if (atomic_exchange(&m->trim, false))
+            malloc_trim(0); /* what large answers left to the allocator */
         if (now >= rules_ns && m->rules.n) {
             rules_ns = now + RULES_NS;
             if (metrics_rules_apply(m, clock_now_ns() / NS_PER_MS, &e) < 0 && e.code != -ECANCELED)

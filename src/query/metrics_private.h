@@ -14,6 +14,7 @@
 #define METRICS_IDS_MAX 4000u /* named in one SELECT */
 #define METRICS_ANSWER_BYTES_MAX ((size_t) 512 << 20)
 #define METRICS_BYTES_MAX ((size_t) 1 << 30) /* of the answers of all queries at work */
+#define METRICS_TRIM_BYTES ((size_t) 4 << 20)
 #define METRICS_ENGINE_BYTES_MAX ((size_t) 512 << 20)
 #define METRICS_TIMEOUT_NS (10 * NS_PER_S)
 #define METRICS_TABLE_SERIES_MAX 1000000u /* read out of the series table for one selector */
@@ -37,6 +38,7 @@ struct metrics {
     pthread_mutex_t keeper_lock;
     pthread_cond_t keeper_wake;
     bool keeper_runs;
+    atomic_bool trim; /* a large answer was freed */
     atomic_bool keeper_stops;
 };
 

@@ -214,7 +214,11 @@ static void test_rows_are_due(void **state) {
     series_written(x, s, 9000);
     assert_int_equal(series_touch(x, s, 9000000, 100, 11), 1); /* the clock went far back */
     series_written(x, s, 9000);
-    assert_int_equal(series_touch(x, s, 1000, 9000, 12), 1); /* older than what the row says */
+    assert_int_equal(series_touch(x, s, 20000000, 9000, 12), 1); /* samples that hurry */
+    series_unwritten(x, s);
+    assert_int_equal(series_touch(x, s, 20000000, 9000, 13), 1);
+    series_written(x, s, 9000);
+    assert_int_equal(series_touch(x, s, 1000, 9000, 14), 1); /* older than what the row says */
 }
 
 /* ---- Threads ---- */
