@@ -47,6 +47,28 @@ static const char *const field_texts[FIELD_N] = {
 static PyObject *fields[FIELD_N], *known_fields, *str_get_message, *str_dict;
 static PyObject *scopes; /* logger name → index of its scope */
 
+static long level_min;    /* records below it stay at home */
+static uint64_t rate_max; /* records a second; 0: no limit */
+static struct { uint64_t second, n; } rate;
+
+static bool admit(long level) {
+    uint64_t second;
+
+    if (level < level_min)
+        return false;
+    if (!rate_max)
+        return true;
+    second = clock_monotonic_ns() / 1000000000u;
+    if (rate.second != second) {
+        rate.second = second;
+        rate.n = 0;
+    }
+    if (rate.n++ < rate_max)
+        return true;
+    count_locked(LOGS_RATE_LIMITED);
+    return false;
+}
+
 int logs_init(void) {
     known_fields = PySet_New(NULL);
     scopes = PyDict_New();
@@ -248,10 +270,12 @@ static void emit(PyObject *record, PyObject *dict) {
     struct buf b;
     PyObject *created = field(dict, CREATED), *level = field(dict, LEVELNO), *text;
     unsigned n = 0, dropped;
+    long number = level && PyLong_Check(level) ? PyLong_AsLong(level) : 0;
 
+    if (!admit(number))
+        return;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
-    put_head(&b, created && PyFloat_Check(created) ? PyFloat_AS_DOUBLE(created) : 0,
-             level && PyLong_Check(level) ? PyLong_AsLong(level) : 0);
+    put_head(&b, created && PyFloat_Check(created) ? PyFloat_AS_DOUBLE(created) : 0, number);
     put_ids(&b);
     text = message_of(record, dict);
     if (put_body(&b, text) == 0) {
@@ -285,6 +309,17 @@ static PyObject *emit_log(PyObject *module, PyObject *record) {
     Py_RETURN_NONE;
 }
 
+static PyObject *set_logs(PyObject *module, PyObject *args) {
+    unsigned long long n;
+    long level;
+
+    if (!PyArg_ParseTuple(args, "lK", &level, &n))
+        return NULL;
+    level_min = level;
+    rate_max = n;
+    Py_RETURN_NONE;
+}
+
 /* emit_exception(text, exception): a record of level FATAL for what nobody has caught. */
 static PyObject *emit_exception(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct thread_state *t = thread_state();
@@ -311,6 +346,8 @@ static PyObject *emit_exception(PyObject *module, PyObject *const *args, Py_ssiz
 }
 
 PyMethodDef logs_functions[] = {
+        {"set_logs", set_logs, METH_VARARGS,
+         "set_logs(level, rate): the lowest level sent, and how many a second (0: all)."},
         {"emit_log", emit_log, METH_O, "emit_log(record): sends a logging.LogRecord."},
         {"emit_exception", (PyCFunction) (void (*)(void)) emit_exception, METH_FASTCALL,
          "emit_exception(text, exception): sends a log record of level FATAL."},

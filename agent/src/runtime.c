@@ -32,6 +32,7 @@ const char *const counter_names[COUNTER_N] = {
         [METRICS_DROPPED_FORK] = "metrics_dropped_fork",
         [SPANS_NOT_SAMPLED] = "spans_not_sampled",
         [SPANS_NOT_KEPT] = "spans_not_kept",
+        [LOGS_RATE_LIMITED] = "logs_rate_limited",
         [ATTRIBUTES_DROPPED] = "attributes_dropped",
         [EXPORTS] = "exports",
         [EXPORT_FAILURES] = "export_failures",

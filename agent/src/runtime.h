@@ -93,6 +93,7 @@ enum counter {
     METRICS_DROPPED_FORK,
     SPANS_NOT_SAMPLED,
     SPANS_NOT_KEPT, /* by choice: see keep.h */
+    LOGS_RATE_LIMITED,
     ATTRIBUTES_DROPPED,
     EXPORTS,
     EXPORT_FAILURES,

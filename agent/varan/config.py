@@ -29,6 +29,8 @@ class Settings:
         self.disabled = False
         self.debug = False
         self.exception_locals = True
+        self.log_level = 0
+        self.log_rate = 0  # records a second; 0: no limit
         self.traces: Target | None = None
         self.logs: Target | None = None
         self.metrics: Target | None = None
@@ -254,6 +256,30 @@ def _read_metrics(env: Mapping[str, str], s: Settings) -> None:
     s.runtime_metrics = env.get("VARAN_RUNTIME_METRICS", "1").strip().lower() not in FALSE
 
 
+LOG_LEVELS = {
+    "trace": 5,
+    "debug": 10,
+    "info": 20,
+    "warn": 30,
+    "warning": 30,
+    "error": 40,
+    "fatal": 50,
+    "critical": 50,
+}
+
+
+def _read_logs(env: Mapping[str, str], s: Settings) -> None:
+    text = env.get("VARAN_LOG_LEVEL", "").strip().lower()
+    if text in LOG_LEVELS:
+        s.log_level = LOG_LEVELS[text]
+    elif text:
+        _bad("VARAN_LOG_LEVEL", text, "one of trace, debug, info, warning, error, critical")
+    s.log_rate = _number(env, ("VARAN_LOG_RATE",), 0)
+    console = env.get("VARAN_LOG_CONSOLE", "").strip().lower()
+    if console not in ("", "text", "json"):
+        _bad("VARAN_LOG_CONSOLE", console, "text or json")
+
+
 def _limits(env: Mapping[str, str]) -> list[int]:
     return [
         _number(env, ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"), 128),
@@ -290,6 +316,7 @@ def read(
     s.logs = _endpoint(env, endpoint, "logs")
     s.metrics = _endpoint(env, endpoint, "metrics")
     _read_metrics(env, s)
+    _read_logs(env, s)
     _check_protocol(env)
     s.headers = [_headers(env, signal) for signal in SIGNALS]
     files = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
@@ -318,6 +345,7 @@ def apply(core: Any, s: Settings) -> None:
         _report.once("tls", "https needs the system's libssl.so.3 or .1.1: nothing can be sent")
     core.set_resource(s.resource)
     core.set_exception_locals(s.exception_locals)
+    core.set_logs(s.log_level, s.log_rate)
     for signal, target in ((0, s.traces), (1, s.logs), (2, s.metrics)):
         host, port, socket, path, secure = target or (None, "", "", "", False)
         core.set_target(signal, host, port, socket, path, s.headers[signal])

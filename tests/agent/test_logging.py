@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import logging.config
 import threading
@@ -183,3 +184,141 @@ def test_exception_in_a_thread(program: Program, collector: Collector) -> None:
         and log.attributes["exception.type"] == "ZeroDivisionError"
         and log.severity == 21
     )
+
+
+# ---- Other libraries ----
+
+
+def test_loguru(sent: Sent) -> None:
+    import io
+
+    from loguru import logger
+
+    logger.remove()
+    out = io.StringIO()
+    logger.add(out, format="{file}:{line} {function} {message}", level="INFO")
+    with varan.span("holder"):
+        logger.debug("below the level")
+        logger.bind(order=7).info("placed {}", "well")
+        try:
+            raise ValueError("x")
+        except ValueError:
+            logger.exception("failed")
+    first, second = sent.logs()
+    assert (first.body, first.severity, first.attributes["order"]) == ("placed well", 9, 7)
+    assert first.attributes["code.function.name"] == "test_loguru"
+    assert first.trace_id == sent.span("holder").trace_id
+    assert second.attributes["exception.type"] == "ValueError"
+    assert "test_logging.py:" in out.getvalue()
+    assert "test_loguru placed well" in out.getvalue()
+
+
+@pytest.mark.parametrize("direction", ["to loguru", "to logging"])
+def test_loguru_beside_logging(sent: Sent, direction: str) -> None:
+    from loguru import logger
+
+    class Intercept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logger.opt(exception=record.exc_info).log(record.levelname, record.getMessage())
+
+    seen: list[str] = []
+    logger.remove()
+    standard = logging.getLogger("intercepted")
+    if direction == "to loguru":
+        handler = Intercept()
+        standard.addHandler(handler)
+        logger.add(lambda message: seen.append(str(message)))
+        standard.warning("once")
+        standard.removeHandler(handler)
+    else:
+        logger.add(lambda message: standard.warning(str(message).strip()), format="{message}")
+        logger.warning("once")
+    assert [log.body for log in sent.logs()] == ["once"]
+
+
+def test_structlog(sent: Sent) -> None:
+    import io
+
+    import structlog
+
+    out = io.StringIO()
+
+    def drop(logger: Any, name: str, event: Any) -> Any:
+        if event.get("drop"):
+            raise structlog.DropEvent
+        return event
+
+    structlog.configure(
+        processors=[drop, structlog.processors.JSONRenderer()],
+        logger_factory=structlog.PrintLoggerFactory(out),
+    )
+    logger = structlog.get_logger(user="jane")
+    with varan.span("holder"):
+        logger.info("placed", order=7)
+        logger.info("dropped", drop=True)
+        try:
+            raise ValueError("x")
+        except ValueError:
+            logger.exception("failed")
+    first, second = sent.logs()
+    assert (first.body, first.severity) == ("placed", 9)
+    assert (first.attributes["order"], first.attributes["user"]) == (7, "jane")
+    assert first.attributes["code.function.name"] == "test_structlog"
+    assert first.trace_id == sent.span("holder").trace_id
+    assert second.attributes["exception.type"] == "ValueError"
+    assert '"event": "placed"' in out.getvalue()
+
+    structlog.configure(
+        processors=[structlog.stdlib.render_to_log_kwargs],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    structlog.get_logger("shop").warning("by logging", order=8)
+    structlog.reset_defaults()
+    (log,) = [entry for entry in sent.logs() if entry.body == "by logging"]
+    assert log.attributes["order"] == 8
+
+
+def test_level_and_rate(program: Program, collector: Collector) -> None:
+    program.run(
+        """
+        import logging
+        logging.basicConfig(level=logging.DEBUG)
+        logging.info("too low")
+        for i in range(1000):
+            logging.warning("storm %d", i)
+        import varan
+        assert varan.stats()["logs_rate_limited"] > 900, varan.stats()
+        """,
+        VARAN_LOG_LEVEL="warning",
+        VARAN_LOG_RATE="20",
+    )
+    bodies = [log.body for log in collector.logs]
+    assert "too low" not in bodies
+    assert 20 <= sum(b.startswith("storm") for b in bodies) < 100
+
+
+def test_console_as_json(program: Program, collector: Collector) -> None:
+    done = program.run(
+        """
+        import logging, varan
+        logging.basicConfig(format="%(message)s")
+        with varan.span("holder"):
+            logging.getLogger("shop").warning("placed %d", 7, extra={"user": "jané"})
+            try:
+                raise ValueError("x")
+            except ValueError:
+                logging.exception("failed")
+        logging.error("outside")
+        """,
+        VARAN_LOG_CONSOLE="json",
+    )
+    first, second, third = (json.loads(line) for line in done.stderr.splitlines())
+    assert (first["message"], first["level"], first["logger"]) == ("placed 7", "WARNING", "shop")
+    assert first["user"] == "jané"
+    assert first["trace_id"] == collector.spans[0].trace_id
+    assert first["span_id"] == collector.spans[0].span_id
+    assert first["time"].endswith("Z")
+    assert first["place"].endswith("program.py:5")
+    assert second["exception"].endswith("ValueError: x")
+    assert "trace_id" not in third

@@ -3,6 +3,8 @@
 HOOKS = (
     # (module to wait for, file in this folder)
     ("logging", "logging"),
+    ("loguru._logger", "loguru"),
+    ("structlog._base", "structlog"),
     ("threading", "threads"),
     ("concurrent.futures.thread", "futures"),
     ("concurrent.futures.process", "futures_process"),
