@@ -2,6 +2,7 @@
  * From a body to samples in a transaction. What is known about a series is found by its text,
  * mostly at the first look: it is the one that followed the same series last time.
  */
+#include "receive/float_label.h"
 #include "receive/scrape_private.h"
 
 #include <stdarg.h>
@@ -18,7 +19,8 @@ struct append {
     struct prometheus_text text;
     struct arena arena;  /* cleared for each new series */
     struct slice family; /* whose metadata changed and waits to be told; in the target's map */
-    uint32_t last;       /* index of the series before, UINT32_MAX: none */
+    enum prometheus_type type; /* of the family whose series are read */
+    uint32_t last;             /* index of the series before, UINT32_MAX: none */
     bool sample_limit_hit;
 };
 
@@ -117,6 +119,14 @@ static int check_names(struct append *a, const struct label_set *set) {
     return 0;
 }
 
+/* Bounds and quantiles may be written in several ways, and each format prefers another. */
+static struct slice label_value(struct append *a, const struct prometheus_label *l) {
+    bool bound = a->type == PROMETHEUS_HISTOGRAM && slice_equal(l->name, SLICE("le"));
+    bool rank = a->type == PROMETHEUS_SUMMARY && slice_equal(l->name, SLICE("quantile"));
+
+    return bound || rank ? float_label_canonical(l->value, &a->arena) : l->value;
+}
+
 static int read_labels(struct append *a, struct slice series, struct label_set *set) {
     struct prometheus_label *items;
     const char *why;
@@ -133,7 +143,7 @@ static int read_labels(struct append *a, struct slice series, struct label_set *
         if (label_set_get(set, items[i].name).size)
             return fail(a, "the label name \"%.*s\" is not unique",
                         SLICE_ARG(slice_take(items[i].name, SHOWN_MAX)));
-        label_set_put(set, items[i].name, items[i].value);
+        label_set_put(set, items[i].name, label_value(a, &items[i]));
     }
     if (!a->job->honor_labels) {
         override_labels(a, set);
@@ -444,6 +454,8 @@ static int walk(struct append *a) {
         if (r < 0 || x.kind == PROMETHEUS_END)
             break;
         if (x.kind != PROMETHEUS_SAMPLE) {
+            if (x.kind == PROMETHEUS_TYPE)
+                a->type = x.type;
             add_metadata(a, &x);
             continue;
         }
