@@ -23,5 +23,6 @@ int cmd_dump(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
+int metrics_check_config(int argc, char **argv); /* of `varan metrics` */
 
 #endif

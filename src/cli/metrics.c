@@ -32,6 +32,7 @@ static const struct usage usage = {
         "varan metrics check [FILE|-]",
         "Reads what an application exposes and says what is malformed, with line and column, and "
         "what departs from Prometheus' naming guidelines.",
+        "varan metrics check-config FILE... checks a prometheus.yml.\n\n"
         "Example: curl -s http://localhost:8000/metrics | varan metrics check\n"
         "Exit status: 0 nothing to say, 1 malformed, 2 wrong usage, 3 advice.\n",
 };
@@ -331,12 +332,15 @@ int cmd_metrics(int argc, char **argv) {
     static const char *const flags[] = {"openmetrics", "no-openmetrics", "help", NULL};
     const struct option_table table = {rows, sizeof(rows) / sizeof(rows[0])};
 
+    if (argc > 1 && strcmp(argv[1], "check-config") == 0)
+        return metrics_check_config(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "check") == 0)
         return run_options_first(argc - 1, argv + 1, flags, run);
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         options_print_help(table, &usage);
         return EXIT_OK;
     }
-    fprintf(stderr, "varan metrics: say what to do: varan metrics check [FILE|-]\n");
+    fprintf(stderr, "varan metrics: say what to do: varan metrics check [FILE|-], varan metrics "
+                    "check-config FILE...\n");
     return EXIT_USAGE;
 }

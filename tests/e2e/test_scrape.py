@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from conftest import Server, wait_until
+from conftest import VARAN, Server, wait_until
 
 TEXT = "text/plain; version=0.0.4"
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -338,6 +338,21 @@ def test_reload_keeps_the_good_configuration(scraping) -> None:
     )
     assert bad.returncode != 0
     assert "scrape_intervall" in bad.stderr
+
+
+def test_check_config(tmp_path) -> None:
+    def check(text: str) -> subprocess.CompletedProcess:
+        (tmp_path / "p.yml").write_text(text)
+        command = [str(VARAN), "metrics", "check-config", str(tmp_path / "p.yml")]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    good = check("rule_files: [a.yml]\nscrape_configs: [{job_name: a}]\n")
+    assert good.returncode == 0
+    assert "p.yml:1: this section" in good.stdout
+    assert "good, 1 scrape config" in good.stdout
+    bad = check("scrape_configs:\n- job_nam: a\n")
+    assert bad.returncode == 1
+    assert 'p.yml:2: there is no key "job_nam"' in bad.stderr
 
 
 def test_own_metrics(scraping) -> None:
