@@ -111,14 +111,14 @@ static int read_globs(struct yaml_reader *r, yaml_node_t *node, void *target) {
 
     for (size_t i = 0; result == 0 && i < p->n_names; i++) {
         struct slice name = p->names[i];
-        const uint8_t *slash = name.size ? memrchr(name.data, '/', name.size) : NULL;
-        struct slice last = slash ? slice_skip(name, (size_t) (slash - name.data) + 1) : name;
+        const char *slash = strrchr((const char *) name.data, '/'); /* NUL-terminated */
+        struct slice last = slash ? slice_from(slash + 1) : name;
         ptrdiff_t star = slice_find_byte(last, '*');
         if (star >= 0 && slice_find_byte(slice_skip(last, (size_t) star + 1), '*') >= 0)
             star = -2;
         if (!(slice_ends(name, SLICE(".yml")) || slice_ends(name, SLICE(".yaml")) ||
               slice_ends(name, SLICE(".json"))) ||
-            star == -2 || (slash && memchr(name.data, '*', (size_t) (slash - name.data))))
+            star == -2 || slice_find_byte(slice_take(name, name.size - last.size), '*') >= 0)
             return yaml_fail(r, node,
                              "\"%.*s\" is no name of target files: it ends with .json, .yml or "
                              ".yaml, and has at most one *, in the last part",
