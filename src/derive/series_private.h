@@ -79,6 +79,19 @@ static inline struct series *series_at(const struct series_index *x, uint32_t at
     return &x->chunks[at / SERIES_CHUNK][at % SERIES_CHUNK];
 }
 
+static inline uint64_t id_hash(uint64_t id) {
+    return (id * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+}
+
+/* ---- series_evict.c; the lock is held for writing ---- */
+
+void series_labels_return(struct series_index *x, uint32_t *pairs, size_t n);
+/* Adds to a counter of the present hour. */
+void series_count_hour(struct series_index *x, uint64_t *counter, uint64_t n);
+/* Forgets a series; pairs that have it in their lists must be swept after. */
+void series_forget(struct series_index *x, uint32_t at);
+size_t series_evict_locked(struct series_index *x, uint32_t now_s, uint32_t idle_s);
+
 /* ---- series_pairs.c ---- */
 
 /* Appends number `v` under `hash`; -ENOMEM. */
