@@ -1,7 +1,10 @@
 /* The server's own metrics as Prometheus text. Any thread; reads counters, owns nothing. */
+#include "api/prometheus.h"
 #include "base/clock.h"
 #include "cli/serve.h"
 #include "derive/ingest.h"
+#include "receive/otlp.h"
+#include "receive/remote_write.h"
 #include "receive/scrape.h"
 #include "store/store.h"
 
@@ -221,6 +224,60 @@ static void read_memory(double *ret_virtual, double *ret_resident) {
     *ret_resident = (double) pages_resident * (double) sysconf(_SC_PAGESIZE);
 }
 
+static void format_remote_write(struct remote_write *w, struct buffer *b) {
+    struct remote_write_stats t;
+
+    remote_write_read_stats(w, &t);
+    head(b, "varan_remote_write_requests_total", "counter", "Requests of remote write.");
+    buffer_printf(b,
+                  "varan_remote_write_requests_total{version=\"1\"} %" PRIu64 "\n"
+                  "varan_remote_write_requests_total{version=\"2\"} %" PRIu64 "\n",
+                  t.requests - t.requests_v2, t.requests_v2);
+    head(b, "varan_remote_write_written_total", "counter", "What remote write brought.");
+    buffer_printf(b,
+                  "varan_remote_write_written_total{kind=\"sample\"} %" PRIu64 "\n"
+                  "varan_remote_write_written_total{kind=\"histogram\"} %" PRIu64 "\n"
+                  "varan_remote_write_written_total{kind=\"exemplar\"} %" PRIu64 "\n",
+                  t.samples, t.histograms, t.exemplars);
+    one(b, "varan_remote_write_rejected_total", "counter", "Samples that were refused.",
+        (double) t.rejected);
+    one(b, "varan_remote_write_malformed_total", "counter", "Requests that were malformed.",
+        (double) t.malformed);
+}
+
+static void format_deltas(struct otlp *o, struct buffer *b) {
+    struct otlp_stats t;
+
+    otlp_read_stats(o, &t);
+    one(b, "varan_otlp_delta_series", "gauge", "Series of delta temporality that are added up.",
+        (double) t.delta_series);
+    one(b, "varan_otlp_delta_repeated_total", "counter", "Delta points that came again.",
+        (double) t.delta_repeated);
+    one(b, "varan_otlp_delta_out_of_order_total", "counter", "Delta points that came too late.",
+        (double) t.delta_out_of_order);
+}
+
+static void format_prometheus(struct prometheus *p, struct buffer *b) {
+    struct prometheus_stats t;
+
+    prometheus_read_stats(p, &t);
+    one(b, "varan_prometheus_requests_total", "counter", "Requests of Prometheus' API.",
+        (double) t.queries);
+    one(b, "varan_prometheus_failed_total", "counter", "Those that were answered with an error.",
+        (double) t.failed);
+    one(b, "varan_prometheus_timeouts_total", "counter", "Those that took too long.",
+        (double) t.timeouts);
+    one(b, "varan_prometheus_refused_total", "counter", "Those refused as too many waited.",
+        (double) t.refused);
+    one(b, "varan_prometheus_samples_total", "counter", "Samples that queries read.",
+        (double) t.samples);
+    one(b, "varan_prometheus_answer_seconds_total", "counter", "Time that answers took.",
+        (double) t.answer_ns / 1e9);
+    one(b, "varan_prometheus_running", "gauge", "Requests at work.", (double) t.running);
+    one(b, "varan_prometheus_waiting", "gauge", "Requests that wait for a worker.",
+        (double) t.waiting);
+}
+
 static void format_process(const struct serve *s, struct buffer *b) {
     struct rlimit files = {0};
     double memory_virtual, memory_resident;
@@ -254,5 +311,10 @@ void serve_format_metrics(struct serve *s, struct buffer *b) {
         format_store(store, b);
     if (atomic_load(&s->scrape))
         format_scrape(atomic_load(&s->scrape), b);
+    if (atomic_load(&s->state) == SERVE_READY) { /* all parts are open */
+        format_remote_write(s->remote_write, b);
+        format_deltas(s->otlp, b);
+        format_prometheus(s->prometheus, b);
+    }
     format_process(s, b);
 }

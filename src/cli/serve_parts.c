@@ -186,9 +186,9 @@ void serve_close_parts(struct serve *s) {
 
     if (s->api)
         api_free(s->api);
+    scrape_stop(atomic_load(&s->scrape)); /* it reads the server's own metrics */
     prometheus_free(s->prometheus);
     metrics_free(atomic_load(&s->metrics));
-    scrape_stop(atomic_load(&s->scrape));
     if (ingest)
         ingest_stop(ingest);
     if (store)

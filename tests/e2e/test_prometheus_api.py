@@ -183,6 +183,23 @@ def test_a_query_that_takes_too_long_ends(setting):
     assert setting.value("vector(1)") == 1
 
 
+def test_a_query_ends_when_its_client_leaves(setting):
+    def running() -> float:
+        text = requests.get(setting.server.url + "/metrics", timeout=10).text
+        line = next(one for one in text.splitlines() if one.startswith("varan_prometheus_running "))
+        return float(line.split()[1])
+
+    params = {
+        "query": "quantile_over_time(0.5, (sin(vector(time())))[12h:1s])",
+        "start": time.time() - 12 * 3600,
+        "end": time.time(),
+        "step": "4",
+    }
+    with pytest.raises(requests.exceptions.Timeout):
+        requests.get(setting.base + "/api/v1/query_range", params=params, timeout=1)
+    wait_until(lambda: running() == 0, 10, "the query ending")
+
+
 def test_what_grafana_asks(setting):
     """In the order of its "Save & test", then of its editor."""
     now = time.time()
