@@ -160,7 +160,8 @@ int scrape_new(const struct scrape_options *o, struct scrape **ret, struct error
     pthread_mutex_init(&s->reloading, NULL);
     pthread_mutex_init(&s->work_lock, NULL);
     pthread_cond_init(&s->work_ready, NULL);
-    int r = scrape_reload(s, e);
+    s->multi = curl_multi_init(); /* before discovery, which wakes the loop */
+    int r = s->multi ? scrape_reload(s, e) : error_set(e, -ENOMEM, "out of memory");
     if (r == 0 && scrape_loop_start(s) < 0)
         r = error_set(e, -EAGAIN, "the scraper's threads cannot be started");
     atomic_store(&s->reloads, 0);

@@ -315,9 +315,17 @@ static int finish(struct yaml_reader *r, const yaml_node_t *node, struct scrape_
     return scrape_http_check(r, node, &job->http);
 }
 
+/* The list is read_rules()'s vector. */
+static void rules_done(struct relabel_rules *rules) {
+    struct relabel_rule *items = rules->items;
+
+    relabel_rules_done(rules);
+    free(items);
+}
+
 void scrape_job_done(struct scrape_job *job) {
-    relabel_rules_done(&job->relabel);
-    relabel_rules_done(&job->metric_relabel);
+    rules_done(&job->relabel);
+    rules_done(&job->metric_relabel);
     vector_each(&job->providers, p) vector_done(&p->fixed);
     vector_done(&job->providers);
 }

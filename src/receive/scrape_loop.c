@@ -328,14 +328,10 @@ static void *run(void *arg) {
 /* ---- Life ---- */
 
 void scrape_loop_wake(struct scrape *s) {
-    if (s->multi)
-        curl_multi_wakeup(s->multi);
+    curl_multi_wakeup(s->multi);
 }
 
 int scrape_loop_start(struct scrape *s) {
-    s->multi = curl_multi_init();
-    if (!s->multi)
-        return -ENOMEM;
     curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
     if (pthread_create(&s->loop, NULL, run, s) != 0)
         return -EAGAIN;

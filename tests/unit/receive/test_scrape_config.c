@@ -152,6 +152,15 @@ static void test_durations(void **state) {
         assert_int_equal(scrape_duration_parse(slice_from(bad[i]), &ns), -EINVAL);
 }
 
+static void test_rules(void **state) {
+    struct scrape_config *c = parse(JOB "  relabel_configs:\n  - {target_label: a}\n"
+                                        "  metric_relabel_configs:\n  - {action: drop}\n"
+                                        "  - {action: labeldrop, regex: x}\n");
+    assert_int_equal(c->jobs.items[0]->relabel.n, 1);
+    assert_int_equal(c->jobs.items[0]->metric_relabel.n, 2);
+    scrape_config_unref(c);
+}
+
 static void test_groups(void **state) {
     scrape_discovered_list list = {0};
     struct error e = ERROR_NONE;
@@ -198,7 +207,7 @@ int main(void) {
             cmocka_unit_test(test_notes),     cmocka_unit_test(test_refused),
             cmocka_unit_test(test_secrets),   cmocka_unit_test(test_fingerprints),
             cmocka_unit_test(test_durations), cmocka_unit_test(test_groups),
-            cmocka_unit_test(test_aliases),
+            cmocka_unit_test(test_aliases),   cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
