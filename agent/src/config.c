@@ -6,9 +6,12 @@
 #include "exporter.h"
 #include "keep.h"
 #include "module.h"
+#include "profiler.h"
 #include "red.h"
 #include "resource.h"
 #include "sampler.h"
+
+#define PROFILER_FLUSH_MS_MAX 300u
 
 static struct exporter_config exporter = {.interval_ms = 500, .timeout_ms = 10000};
 
@@ -57,8 +60,8 @@ static PyObject *tls_is_available(PyObject *module, PyObject *unused) {
     return PyBool_FromLong(tls_available());
 }
 
-/* set_target(signal, host, port, unix_path, path, headers); signal: 0 traces, 1 logs, 2 metrics;
- * host None: off */
+/* set_target(signal, host, port, unix_path, path, headers); signal: 0 traces, 1 logs, 2 metrics, 3
+ * profiles; host None: off */
 static PyObject *set_target(PyObject *module, PyObject *args) {
     PyObject *host, *port, *unix_path, *path, *headers;
     struct http_target *t;
@@ -187,7 +190,9 @@ static PyObject *flush(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "I", &timeout_ms))
         return NULL;
     thread_state(); /* in a forked child: forget the parent's records first */
-    Py_BEGIN_ALLOW_THREADS r = exporter_flush(timeout_ms);
+    Py_BEGIN_ALLOW_THREADS profiler_flush(
+            timeout_ms < PROFILER_FLUSH_MS_MAX ? timeout_ms : PROFILER_FLUSH_MS_MAX);
+    r = exporter_flush(timeout_ms);
     Py_END_ALLOW_THREADS return PyLong_FromLong(r);
 }
 
@@ -214,7 +219,41 @@ static PyObject *stats(PyObject *module, PyObject *unused) {
     return dict;
 }
 
+/* set_profiler(enabled, wall, rate_max) */
+static PyObject *set_profiler(PyObject *module, PyObject *args) {
+    struct profiler_options o;
+    int enabled, wall;
+
+    if (!PyArg_ParseTuple(args, "ppI", &enabled, &wall, &o.rate_max))
+        return NULL;
+    o.enabled = enabled;
+    o.wall = wall;
+    profiler_configure(&o);
+    Py_RETURN_NONE;
+}
+
+static PyObject *start_profiler_in_child(PyObject *module, PyObject *unused) {
+    thread_state();
+    profiler_start_child();
+    Py_RETURN_NONE;
+}
+
+static PyObject *profiler_stats(PyObject *module, PyObject *unused) {
+    struct profiler_stats s;
+
+    profiler_read_stats(&s);
+    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "walks", s.walks, "samples",
+                         s.samples, "torn", s.torn, "dropped", s.dropped, "windows", s.windows,
+                         "windows_lost", s.windows_lost, "cpu_ns", s.cpu_ns, "running_ns",
+                         s.since_ns ? clock_monotonic_ns() - s.since_ns : UINT64_C(0), "period_ns",
+                         s.period_ns);
+}
+
 PyMethodDef config_functions[] = {
+        {"set_profiler", set_profiler, METH_VARARGS, "set_profiler(enabled, wall, rate_max)"},
+        {"start_profiler_in_child", start_profiler_in_child, METH_NOARGS,
+         "Starts the profiler's thread after a fork."},
+        {"profiler_stats", profiler_stats, METH_NOARGS, "What the profiler has done so far."},
         {"set_target", set_target, METH_VARARGS,
          "set_target(signal, host, port, unix_path, path, headers)"},
         {"set_tls", set_tls, METH_VARARGS, "set_tls(signal, on, authorities, certificate, key)"},

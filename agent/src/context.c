@@ -3,6 +3,8 @@
  * reference cycles. */
 #include "context.h"
 
+#include "profiler_slot.h"
+
 static PyObject *own_variable, *baggage_variable;
 static PyObject *otel_variable, *otel_context_type, *otel_span_key; /* NULL: the API is not there */
 static PyObject *str_get_span_context, *str_trace_id, *str_span_id, *str_trace_flags,
@@ -29,14 +31,6 @@ static PyObject *get(PyObject *variable) {
     return value;
 }
 
-static void set(PyObject *variable, PyObject *value) {
-    PyObject *token = PyContextVar_Set(variable, value);
-
-    if (!token)
-        PyErr_Clear();
-    Py_XDECREF(token);
-}
-
 /* Borrowed. */
 static PyObject *span_of_context(PyObject *context) {
     PyObject *span = context && PyDict_Check(context)
@@ -46,6 +40,38 @@ static PyObject *span_of_context(PyObject *context) {
     if (!span)
         PyErr_Clear();
     return span;
+}
+
+/* Tells the profiler which span this thread is in. Another's span is none here. */
+static void publish(PyObject *span) {
+    struct profiler_slot *slot = profiler_slot_take();
+
+    if (slot && span && span_check(span) && !(((Span *) span)->flags & SPAN_ENDED))
+        profiler_slot_write(slot, ((Span *) span)->id.trace_id, ((Span *) span)->id.span_id);
+    else if (slot)
+        profiler_slot_write(slot, NULL, NULL);
+}
+
+static void set(PyObject *variable, PyObject *value) {
+    PyObject *token = PyContextVar_Set(variable, value);
+
+    if (!token)
+        PyErr_Clear();
+    Py_XDECREF(token);
+    if (atomic_load_explicit(&profiler_wants_spans, memory_order_relaxed) &&
+        variable != baggage_variable)
+        publish(variable == otel_variable ? span_of_context(value) : value);
+}
+
+void context_publish(bool here) {
+    PyObject *span = NULL;
+
+    if (!atomic_load_explicit(&profiler_wants_spans, memory_order_relaxed))
+        return;
+    if (here)
+        span = context_current();
+    publish(span);
+    Py_XDECREF(span);
 }
 
 /* Takes and returns a reference. A span that was left in another context than it was entered in (a
@@ -208,6 +234,7 @@ void context_activate(Span *s) {
     if (s->flags & SPAN_ACTIVE)
         return;
     s->flags |= SPAN_ACTIVE;
+    span_tell_operation(s);
     before = get(otel_variable ? otel_variable : own_variable);
     Py_XSETREF(s->previous, before);
     if (!otel_variable) {

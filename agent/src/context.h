@@ -24,6 +24,9 @@ PyObject *context_current(void);
 /* The same if it is a span of ours that is not at its end; borrowed from the context, else NULL. */
 Span *context_current_span(void);
 
+/* Tells the profiler what is current in this context; !here: nothing, the thread turns to other
+ * work. */
+void context_publish(bool here);
 /* Makes a span current; the one before is kept in it. */
 void context_activate(Span *s);
 /* Makes the former current span current again, unless another one has become current meanwhile (a

@@ -8,8 +8,10 @@
 #include <stdio.h>
 
 #include "batch.h"
+#include "compress.h"
 #include "loss.h"
 #include "metrics.h"
+#include "profiler.h"
 #include "red.h"
 #include "runtime.h"
 
@@ -27,6 +29,8 @@ static uint64_t flush_wanted, flush_done, flush_until_ns;
 static bool flush_good;
 static struct exporter_config config = {.interval_ms = 500, .timeout_ms = 10000};
 static char last_error[160];
+
+static _Atomic(struct request *) handed; /* waits for the thread to take it */
 
 /* The thread's own. */
 static struct http_client clients[SIGNAL_N];
@@ -134,6 +138,7 @@ static bool collect(void) {
     if (atomic_load_explicit(&pending_bytes, memory_order_relaxed) < EXPORT_PENDING_BYTES_MAX) {
         empty = ring_drain(take, batch_get());
         collect_metrics();
+        append(atomic_exchange(&handed, NULL));
         for (int s = 0; s < SIGNAL_N; s++)
             append(batch_seal(batch_get(), s, config.gzip));
     }
@@ -196,6 +201,8 @@ static int send_first(void) {
     else
         set_error("HTTP status", response.status);
     if (e == 0 && !is_retryable(response.status)) {
+        if (r->signal == SIGNAL_PROFILE)
+            profiler_refused();
         drop_first(SPANS_DROPPED_REFUSED);
         return 0;
     }
@@ -387,6 +394,36 @@ void exporter_ensure(void) {
     pthread_mutex_unlock(&control);
 }
 
+int exporter_hand_over(enum signal_kind signal, char *body, size_t n, uint32_t records) {
+    struct request *r = calloc(1, sizeof(*r)), *none = NULL;
+    bool gzip, enabled;
+
+    count(COUNTER_OF(SPANS_FINISHED, signal), records);
+    pthread_mutex_lock(&control);
+    gzip = config.gzip;
+    enabled = config.enabled[signal];
+    pthread_mutex_unlock(&control);
+    if (!r || !enabled) {
+        count(COUNTER_OF(r ? SPANS_DROPPED_REFUSED : SPANS_DROPPED_MEMORY, signal), records);
+        free(body);
+        free(r);
+        return r ? 0 : -ENOMEM;
+    }
+    *r = (struct request){.signal = signal,
+                          .records = records,
+                          .made_ns = clock_monotonic_ns(),
+                          .body = body,
+                          .length = n};
+    r->gzip = gzip && compress_gzip(&r->body, &r->length) == 0;
+    if (!atomic_compare_exchange_strong(&handed, &none, r)) {
+        count(COUNTER_OF(SPANS_DROPPED_BUFFER_FULL, signal), records);
+        request_free(r);
+        return -ENOSPC;
+    }
+    exporter_wake(true);
+    return 0;
+}
+
 int exporter_flush(uint32_t timeout_ms) {
     uint64_t until_ns = clock_monotonic_ns() + timeout_ms * 1000000ull, ticket;
     struct timespec until = to_timespec(until_ns);
@@ -455,6 +492,7 @@ void exporter_fork_child(void) {
     conditions_ready = running = urgent = false;
     flush_wanted = flush_done = 0;
     atomic_store(&exporter_is_awake, false);
+    atomic_store(&handed, NULL);
     pending = NULL; /* left to the parent's pages: freeing them would only copy them */
     pending_end = &pending;
     atomic_store(&pending_bytes, 0);

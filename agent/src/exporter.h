@@ -42,6 +42,10 @@ void exporter_ensure(void);
 void exporter_last_error(char *ret, size_t n);
 size_t exporter_pending_bytes(void);
 
+/* Takes over a whole request's body (malloc'd) of `records` records. -ENOSPC when the one before
+ * still waits: then it is freed and counted. Any thread, without the GIL. */
+int exporter_hand_over(enum signal_kind signal, char *body, size_t n, uint32_t records);
+
 void exporter_fork_prepare(void);
 void exporter_fork_parent(void);
 void exporter_fork_child(void);

@@ -5,6 +5,7 @@
 
 #include "exporter.h"
 #include "keep.h"
+#include "profiler.h"
 #include "metrics.h"
 #include "resource.h"
 #include "ring.h"
@@ -23,6 +24,7 @@ static void parent(void) {
 /* Between fork() and exec() as well: only what costs nothing. */
 static void child(void) {
     exporter_fork_child();
+    profiler_fork_child();
     process_generation++;
     reset_needed = true;
 }

@@ -12,7 +12,7 @@
 
 #include "runtime.h"
 
-enum signal_kind { SIGNAL_SPAN, SIGNAL_LOG, SIGNAL_METRIC, SIGNAL_N };
+enum signal_kind { SIGNAL_SPAN, SIGNAL_LOG, SIGNAL_METRIC, SIGNAL_PROFILE, SIGNAL_N };
 
 /* The counter of a signal, given that of spans. */
 #define COUNTER_OF(spans_counter, signal)                                                          \

@@ -30,6 +30,13 @@ const char *const counter_names[COUNTER_N] = {
         [METRICS_DROPPED_EXPIRED] = "metrics_dropped_expired",
         [METRICS_DROPPED_MEMORY] = "metrics_dropped_memory",
         [METRICS_DROPPED_FORK] = "metrics_dropped_fork",
+        [PROFILES_FINISHED] = "profile_rows_finished",
+        [PROFILES_EXPORTED] = "profile_rows_exported",
+        [PROFILES_DROPPED_BUFFER_FULL] = "profile_rows_dropped_buffer_full",
+        [PROFILES_DROPPED_REFUSED] = "profile_rows_dropped_refused",
+        [PROFILES_DROPPED_EXPIRED] = "profile_rows_dropped_expired",
+        [PROFILES_DROPPED_MEMORY] = "profile_rows_dropped_memory",
+        [PROFILES_DROPPED_FORK] = "profile_rows_dropped_fork",
         [SPANS_NOT_SAMPLED] = "spans_not_sampled",
         [SPANS_NOT_KEPT] = "spans_not_kept",
         [LOGS_RATE_LIMITED] = "logs_rate_limited",
@@ -56,6 +63,8 @@ void thread_renew(struct thread_state *t) {
     if (getrandom(t->random, sizeof(t->random), GRND_NONBLOCK) != (ssize_t) sizeof(t->random))
         seed_from_clock(t->random);
     t->random[0] |= 1; /* the state must not be all zero */
+    t->slot = NULL;
+    t->slot_refused = false;
     t->ring = NULL;    /* an inherited ring is gone with the parent */
     t->in_log = 0;
     t->generation = process_generation;

@@ -10,11 +10,14 @@
 #include <time.h>
 
 struct ring;
+struct profiler_slot;
 
 struct thread_state {
     uint64_t random[4]; /* xoshiro256++ */
     struct ring *ring;
     uint32_t generation; /* of the process, see process_generation */
+    struct profiler_slot *slot;
+    bool slot_refused; /* there was none left */
     uint8_t in_log;      /* the thread is inside logs_emit() */
 };
 
@@ -91,6 +94,13 @@ enum counter {
     METRICS_DROPPED_EXPIRED,
     METRICS_DROPPED_MEMORY,
     METRICS_DROPPED_FORK,
+    PROFILES_FINISHED,
+    PROFILES_EXPORTED,
+    PROFILES_DROPPED_BUFFER_FULL,
+    PROFILES_DROPPED_REFUSED,
+    PROFILES_DROPPED_EXPIRED,
+    PROFILES_DROPPED_MEMORY,
+    PROFILES_DROPPED_FORK,
     SPANS_NOT_SAMPLED,
     SPANS_NOT_KEPT, /* by choice: see keep.h */
     LOGS_RATE_LIMITED,

@@ -7,6 +7,7 @@
 #include "context.h"
 #include "keep.h"
 #include "module.h"
+#include "profiler_slot.h"
 #include "red.h"
 #include "ring.h"
 #include "sampler.h"
@@ -332,6 +333,22 @@ static bool is_kept(Span *s) {
     return true;
 }
 
+void span_tell_operation(const Span *s) {
+    const char *name;
+    Py_ssize_t n;
+
+    if (!atomic_load_explicit(&profiler_wants_spans, memory_order_relaxed) ||
+        !(s->flags & SPAN_STARTED) || s->flags & SPAN_REMOTE ||
+        ((s->flags & (SPAN_HAS_PARENT | SPAN_PARENT_REMOTE)) == SPAN_HAS_PARENT &&
+         s->kind != KIND_SERVER && s->kind != KIND_CONSUMER))
+        return;
+    name = PyUnicode_Check(s->name) ? PyUnicode_AsUTF8AndSize(s->name, &n) : NULL;
+    if (name)
+        profiler_operation_set(s->id.trace_id, name, (size_t) n);
+    else
+        PyErr_Clear();
+}
+
 void span_end(Span *s, uint64_t end_ns) {
     if ((s->flags & (SPAN_ENDED | SPAN_STARTED)) != SPAN_STARTED)
         return;
@@ -343,6 +360,7 @@ void span_end(Span *s, uint64_t end_ns) {
     if (s->end_ns < s->start_ns)
         s->end_ns = s->start_ns;
     thread_state(); /* in a forked child: before anything is counted */
+    span_tell_operation(s);
     if ((s->flags & SPAN_COUNTED) && s->generation == process_generation)
         count_span(s);
     s->flags &= (uint16_t) ~SPAN_COUNTED;

@@ -83,6 +83,9 @@ void span_start_below(Span *s, const struct trace_context *parent, PyObject *tra
 /* Sends the span. Later calls do nothing. */
 void span_end(Span *s, uint64_t end_ns);
 
+/* Tells the profiler what a trace's entry span is called now. */
+void span_tell_operation(const Span *s);
+
 static inline bool span_recording(const Span *s) {
     return (s->flags & SPAN_RECORDING) != 0;
 }

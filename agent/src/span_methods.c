@@ -150,6 +150,7 @@ static PyObject *method_update_name(PyObject *self, PyObject *name) {
     if (span_matters(s) && PyUnicode_Check(name)) {
         Py_INCREF(name);
         Py_SETREF(s->name, name);
+        span_tell_operation(s);
     }
     Py_RETURN_NONE;
 }

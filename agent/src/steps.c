@@ -3,6 +3,7 @@
  * Steps of more than BLOCKED_NS are counted together, and told by the span as
  * varan.loop.blocked_ms. Works with any event loop. */
 #include "args.h"
+#include "context.h"
 #include "module.h"
 #include "span.h"
 
@@ -29,6 +30,7 @@ static void note_step(Steps *s, uint64_t started_ns) {
     uint64_t ns = clock_monotonic_ns() - started_ns;
     PyObject *type, *value, *trace, *ms;
 
+    context_publish(false); /* the loop turns to other tasks */
     if (ns < BLOCKED_NS)
         return;
     s->blocked_ns += ns;
@@ -44,8 +46,10 @@ static void note_step(Steps *s, uint64_t started_ns) {
 static PyObject *steps_send(PyObject *self, PyObject *value) {
     Steps *s = (Steps *) self;
     uint64_t started_ns = clock_monotonic_ns();
-    PyObject *args[2] = {s->coroutine, value};
-    PyObject *result = PyObject_VectorcallMethod(str_send, args, 2, NULL);
+    PyObject *args[2] = {s->coroutine, value}, *result;
+
+    context_publish(true);
+    result = PyObject_VectorcallMethod(str_send, args, 2, NULL);
 
     note_step(s, started_ns);
     return result;
@@ -65,6 +69,7 @@ static PyObject *steps_throw(PyObject *self, PyObject *const *args, Py_ssize_t n
     for (Py_ssize_t i = 0; i < n; i++)
         call[1 + i] = args[i];
     started_ns = clock_monotonic_ns();
+    context_publish(true);
     result = PyObject_VectorcallMethod(str_throw, call, (size_t) n + 1, NULL);
     note_step(s, started_ns);
     return result;

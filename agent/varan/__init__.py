@@ -61,6 +61,7 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
         _core.enable(True)
         _started = True
         lifecycle.install(settings)
+        lifecycle.start_profiler(settings)
         if settings.metrics is not None:
             metrics.start(settings)
         imports.install(settings.disabled_hooks)

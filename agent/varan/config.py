@@ -34,8 +34,10 @@ class Settings:
         self.traces: Target | None = None
         self.logs: Target | None = None
         self.metrics: Target | None = None
-        self.headers = ["", "", ""]  # of traces, logs, metrics
-        self.files: list[tuple[str, str, str]] = [("", "", "")] * 3
+        self.profiles: Target | None = None
+        self.profiler: tuple[bool, bool, int] = (True, True, 100)  # on, wall time too, walks a second
+        self.headers = ["", "", "", ""]  # of traces, logs, metrics, profiles
+        self.files: list[tuple[str, str, str]] = [("", "", "")] * 4
         self.gzip = False
         self.interval_ms = 500
         self.timeout_ms = 10000
@@ -122,16 +124,20 @@ def parse_endpoint(url: str, path: str) -> Target:
     return Target(host, port, "", whole, scheme == "https")
 
 
+def _path(signal: str) -> str:
+    return "/v1development/profiles" if signal == "profiles" else f"/v1/{signal}"
+
+
 def _not_grpc(env: Mapping[str, str], signal: str, target: Target) -> Target:
     """gRPC's port with gRPC's protocol set means the other port of the same server."""
     grpc = _otlp(env, signal.upper(), "PROTOCOL")[1].lower() == "grpc"
     if not grpc or target.port != "4317":
         return target
-    return target._replace(port="4318", path=target.path if target.path else f"/v1/{signal}")
+    return target._replace(port="4318", path=target.path if target.path else _path(signal))
 
 
 def _endpoint(env: Mapping[str, str], given: str | None, signal: str) -> Target | None:
-    path = f"/v1/{signal}"
+    path = _path(signal)
     if env.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "none":
         return None
     candidates = [
@@ -151,7 +157,7 @@ def _endpoint(env: Mapping[str, str], given: str | None, signal: str) -> Target 
     return parse_endpoint(DEFAULT_ENDPOINT, path)
 
 
-SIGNALS = ("TRACES", "LOGS", "METRICS")
+SIGNALS = ("TRACES", "LOGS", "METRICS", "PROFILES")
 
 
 def _otlp(env: Mapping[str, str], signal: str, name: str) -> tuple[str, str]:
@@ -280,6 +286,16 @@ def _read_logs(env: Mapping[str, str], s: Settings) -> None:
         _bad("VARAN_LOG_CONSOLE", console, "text or json")
 
 
+def _read_profiler(env: Mapping[str, str], endpoint: str | None, s: Settings) -> None:
+    s.profiles = _endpoint(env, endpoint, "profiles")
+    what = _choice(env, "VARAN_PROFILER", ("wall", "cpu", "off"))
+    rate = _number(env, ("VARAN_PROFILER_HZ",), 100)
+    if not 1 <= rate <= 1000:
+        _bad("VARAN_PROFILER_HZ", str(rate), "between 1 and 1000")
+        rate = 100
+    s.profiler = (what != 2 and s.profiles is not None, what == 0, rate)
+
+
 def _limits(env: Mapping[str, str]) -> list[int]:
     return [
         _number(env, ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"), 128),
@@ -317,6 +333,7 @@ def read(
     s.metrics = _endpoint(env, endpoint, "metrics")
     _read_metrics(env, s)
     _read_logs(env, s)
+    _read_profiler(env, endpoint, s)
     _check_protocol(env)
     s.headers = [_headers(env, signal) for signal in SIGNALS]
     files = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
@@ -346,7 +363,7 @@ def apply(core: Any, s: Settings) -> None:
     core.set_resource(s.resource)
     core.set_exception_locals(s.exception_locals)
     core.set_logs(s.log_level, s.log_rate)
-    for signal, target in ((0, s.traces), (1, s.logs), (2, s.metrics)):
+    for signal, target in ((0, s.traces), (1, s.logs), (2, s.metrics), (3, s.profiles)):
         host, port, socket, path, secure = target or (None, "", "", "", False)
         core.set_target(signal, host, port, socket, path, s.headers[signal])
         core.set_tls(signal, secure, *s.files[signal])

@@ -95,6 +95,12 @@ def _join_starter() -> None:
         _core.attach(span)
 
 
+def start_profiler(settings: Any) -> None:
+    if settings.profiler[0]:
+        _core.set_profiler(*settings.profiler)
+        os.register_at_fork(after_in_child=_core.start_profiler_in_child)
+
+
 def install(settings: Any) -> None:
     _join_starter()
     if settings.debug:

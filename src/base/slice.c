@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <locale.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include <stdlib.h>
 
 int slice_compare(struct slice a, struct slice b) {
     size_t n = a.size < b.size ? a.size : b.size;
@@ -196,8 +194,4 @@ int slice_from_hex(struct slice hex, uint8_t *ret, size_t size) {
     for (size_t i = 0; i < size; i++)
         ret[i] = (uint8_t) (hex_digit(hex.data[2 * i]) << 4 | hex_digit(hex.data[2 * i + 1]));
     return 0;
-}
-
-uint64_t slice_hash(struct slice s) {
-    return XXH3_64bits(s.data ? (const void *) s.data : "", s.size);
 }

@@ -1,0 +1,388 @@
+/* See profiler.h. The lock guards what starts, wakes and stops the thread, and is held for moments;
+ * everything else is the thread's own. */
+#include "profiler.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "exporter.h"
+#include "profiler_window.h"
+#include "resource.h"
+#include "runtime.h"
+
+#define NS 1000000000ull
+#define START_DELAY_NS (300 * 1000000ull) /* programs that end at once are not profiled */
+#define WINDOW_NS (10 * NS)
+#define COST_SHARE 125u /* a walk's time times this is the least period: 0.8 % of a processor */
+#define PERIOD_NS_MAX (NS / 4)
+#define REFUSED_PAUSE_NS (600 * NS)
+#define OPEN_ATTEMPTS_MAX 5
+#define THREAD_STACK_BYTES (1024u << 10)
+#define THREADS_KNOWN_MAX 4096u
+#define RATE_MAX 1000u
+
+struct known {
+    pid_t native_id;
+    uint64_t cpu_ns;  /* of the thread's clock, when it was read last */
+    uint64_t owed_ns; /* CPU time that no stack has been charged with yet */
+    uint64_t walk;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake_up, sealed;
+static bool conditions_ready, running, stop_it;
+static struct profiler_options options;
+static uint64_t seal_wanted, seal_done;
+static _Atomic uint64_t paused_until_ns;
+
+static _Atomic uint64_t walks, samples, torn, dropped, windows, windows_lost, cpu_ns, since_ns,
+        period_ns;
+
+/* The thread's own. */
+static struct known known[THREADS_KNOWN_MAX];
+static size_t known_n;
+
+static void make_conditions(void) {
+    pthread_condattr_t a;
+
+    pthread_condattr_init(&a);
+    pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+    pthread_cond_init(&wake_up, &a);
+    pthread_cond_init(&sealed, &a);
+    pthread_condattr_destroy(&a);
+    conditions_ready = true;
+}
+
+static struct timespec to_timespec(uint64_t ns) {
+    return (struct timespec){.tv_sec = (time_t) (ns / NS), .tv_nsec = (long) (ns % NS)};
+}
+
+static uint64_t own_cpu_ns(void) {
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t) t.tv_sec * NS + (uint64_t) t.tv_nsec;
+}
+
+/* The CPU clock of a thread by its kernel id, as clock_getcpuclockid(3) makes it for a process. */
+static bool thread_cpu_ns(pid_t id, uint64_t *ret) {
+    clockid_t clock = (clockid_t) (~(unsigned) id << 3 | 6);
+    struct timespec t;
+
+    if (clock_gettime(clock, &t) < 0)
+        return false;
+    *ret = (uint64_t) t.tv_sec * NS + (uint64_t) t.tv_nsec;
+    return true;
+}
+
+static struct known *find_known(pid_t id) {
+    for (size_t i = 0; i < known_n; i++)
+        if (known[i].native_id == id)
+            return &known[i];
+    if (known_n == THREADS_KNOWN_MAX)
+        return NULL;
+    known[known_n] = (struct known){.native_id = id};
+    thread_cpu_ns(id, &known[known_n].cpu_ns); /* what it did before is not charged */
+    return &known[known_n++];
+}
+
+static void forget_ended(uint64_t walk) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < known_n; i++)
+        if (known[i].walk == walk)
+            known[kept++] = known[i];
+    known_n = kept;
+}
+
+/* ---- One walk ---- */
+
+/* CPU time is charged to a stack that is seen at work; what a thread used and was not seen at is
+ * owed until then, so that waiting is not charged with what came before it. */
+static uint64_t cpu_cost(const struct cpython_thread *t, struct known *k) {
+    uint64_t now, cost;
+
+    if (k && thread_cpu_ns(t->native_id, &now)) {
+        k->owed_ns += now - k->cpu_ns;
+        k->cpu_ns = now;
+    }
+    if (!k || (t->state == CPYTHON_SLEEPING && !t->holds_gil))
+        return 0;
+    cost = k->owed_ns;
+    k->owed_ns = 0;
+    return cost;
+}
+
+static void add_thread(struct profiler_window *w, const struct cpython_thread *t,
+                       const struct profiler_options *o, uint64_t passed_ns, uint64_t walk) {
+    struct window_span span = {{0, 0}, 0};
+    struct known *k = t->native_id ? find_known(t->native_id) : NULL;
+    uint64_t costs[COSTS] = {0};
+
+    if (k)
+        k->walk = walk;
+    if (t->torn || t->n_frames == 0) {
+        atomic_fetch_add_explicit(&torn, t->torn, memory_order_relaxed);
+        return;
+    }
+    costs[COST_CPU] = cpu_cost(t, k);
+    costs[COST_WALL] = o->wall ? passed_ns : 0;
+    costs[COST_GIL_WAIT] = t->waits_gil ? passed_ns : 0;
+    if (t->native_id)
+        profiler_slot_read((uint32_t) t->native_id, span.trace_id, &span.span_id);
+    if (span.span_id == 0)
+        span.trace_id[0] = span.trace_id[1] = 0;
+    if (costs[COST_CPU] || costs[COST_WALL] || costs[COST_GIL_WAIT])
+        window_add(w, t, &span, costs);
+    atomic_fetch_add_explicit(&samples, 1, memory_order_relaxed);
+}
+
+struct work {
+    struct cpython *target;
+    struct cpython_sample sample;
+    struct profiler_window *window;
+    uint64_t window_start_ns, last_walk_ns, period_ns, cost_ns;
+    int64_t window_start_wall_ns;
+    unsigned failures;
+};
+
+/* 0; negative when the process cannot be read any more. */
+static int walk(struct work *w, const struct profiler_options *o) {
+    uint64_t before = own_cpu_ns(), now = clock_monotonic_ns(), cost;
+    uint64_t number = atomic_fetch_add_explicit(&walks, 1, memory_order_relaxed) + 1;
+    int r = cpython_sample(w->target, &w->sample);
+
+    for (size_t i = 0; r == 0 && i < w->sample.n_threads; i++)
+        add_thread(w->window, &w->sample.threads[i], o, now - w->last_walk_ns, number);
+    if (r == 0)
+        forget_ended(number);
+    w->last_walk_ns = now;
+    cost = own_cpu_ns() - before;
+    w->cost_ns = w->cost_ns ? (w->cost_ns * 7 + cost) / 8 : cost;
+    w->period_ns = w->cost_ns * COST_SHARE;
+    if (w->period_ns < NS / o->rate_max)
+        w->period_ns = NS / o->rate_max;
+    if (w->period_ns > PERIOD_NS_MAX)
+        w->period_ns = PERIOD_NS_MAX;
+    atomic_store_explicit(&period_ns, w->period_ns, memory_order_relaxed);
+    atomic_store_explicit(&cpu_ns, own_cpu_ns(), memory_order_relaxed);
+    w->failures = r < 0 ? w->failures + 1 : 0;
+    return w->failures > 10 ? r : 0;
+}
+
+/* ---- Windows ---- */
+
+static void begin_window(struct work *w) {
+    w->window_start_ns = clock_monotonic_ns();
+    w->window_start_wall_ns = (int64_t) clock_wall_ns();
+    if (w->last_walk_ns == 0)
+        w->last_walk_ns = w->window_start_ns;
+    window_clear(w->window);
+}
+
+static void seal_window(struct work *w) {
+    char storage[2048], *body;
+    uint64_t duration_ns = clock_monotonic_ns() - w->window_start_ns;
+    struct buf resource;
+    size_t n;
+
+    buf_init(&resource, storage, sizeof(storage), RESOURCE_BYTES_MAX + 256);
+    if (resource_append(&resource) == 0 &&
+        window_encode(w->window, resource.data, resource.used, w->window_start_wall_ns,
+                      (int64_t) duration_ns, &body, &n) == 0) {
+        atomic_fetch_add_explicit(&windows, 1, memory_order_relaxed);
+        if (exporter_hand_over(SIGNAL_PROFILE, body, n, (uint32_t) window_rows(w->window)) < 0)
+            atomic_fetch_add_explicit(&windows_lost, 1, memory_order_relaxed);
+    }
+    buf_done(&resource);
+    atomic_fetch_add_explicit(&dropped, window_dropped(w->window), memory_order_relaxed);
+    profiler_slots_sweep();
+    begin_window(w);
+}
+
+/* ---- The thread ---- */
+
+/* Waits until `until_ns` or until someone wants something: the ticket of a seal to serve, or what
+ * is done already. */
+static uint64_t wait_until(uint64_t until_ns, struct profiler_options *ret, bool *ret_stop) {
+    struct timespec t = to_timespec(until_ns);
+    uint64_t wanted;
+
+    pthread_mutex_lock(&lock);
+    while (!stop_it && seal_wanted == seal_done && pthread_cond_timedwait(&wake_up, &lock, &t) == 0)
+        ;
+    *ret = options;
+    *ret_stop = stop_it;
+    wanted = seal_wanted;
+    pthread_mutex_unlock(&lock);
+    return wanted;
+}
+
+static void answer_seal(uint64_t wanted) {
+    pthread_mutex_lock(&lock);
+    seal_done = wanted;
+    pthread_cond_broadcast(&sealed);
+    pthread_mutex_unlock(&lock);
+}
+
+static int open_work(struct work *w) {
+    int r = cpython_open(getpid(), &w->target, NULL);
+
+    if (r < 0)
+        return r;
+    cpython_want(w->target, CPYTHON_THREAD_NAMES | CPYTHON_GIL_WAIT);
+    cpython_sample_init(&w->sample);
+    r = window_new(&w->window);
+    if (r < 0) {
+        cpython_close(w->target);
+        return r;
+    }
+    begin_window(w);
+    return 0;
+}
+
+static void close_work(struct work *w) {
+    cpython_sample_done(&w->sample);
+    window_free(w->window);
+    cpython_close(w->target);
+}
+
+static void profile(struct work *w) {
+    struct profiler_options o;
+    uint64_t served = seal_done;
+    bool stop = false;
+
+    while (!stop) {
+        uint64_t due = w->last_walk_ns + w->period_ns,
+                 paused = atomic_load_explicit(&paused_until_ns, memory_order_relaxed);
+        uint64_t wanted = wait_until(paused > due ? paused : due, &o, &stop);
+        if (stop)
+            break;
+        if (clock_monotonic_ns() >= due && walk(w, &o) < 0)
+            break;
+        if (wanted != served || clock_monotonic_ns() - w->window_start_ns >= WINDOW_NS)
+            seal_window(w);
+        if (wanted != served)
+            answer_seal(served = wanted);
+    }
+}
+
+static void *run(void *unused) {
+    struct work w = {.period_ns = NS / 100};
+    struct profiler_options o;
+    bool stop = false;
+    int r = -EAGAIN;
+
+    (void) unused;
+    pthread_setname_np(pthread_self(), "varan-profiler");
+    for (int i = 0; i < OPEN_ATTEMPTS_MAX && r < 0 && !stop; i++) {
+        uint64_t wanted = wait_until(clock_monotonic_ns() + (START_DELAY_NS << i), &o, &stop);
+        if (wanted != seal_done) {
+            answer_seal(wanted); /* the program ends already: there is nothing to say */
+            i--;
+            continue;
+        }
+        r = stop ? -ECANCELED : open_work(&w);
+    }
+    if (r == 0) {
+        atomic_store(&since_ns, clock_monotonic_ns());
+        profile(&w);
+        close_work(&w);
+    }
+    pthread_mutex_lock(&lock);
+    running = false;
+    seal_done = seal_wanted;
+    pthread_cond_broadcast(&sealed);
+    atomic_store(&since_ns, 0);
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+/* `lock` held. */
+static void start(void) {
+    sigset_t all, before;
+    pthread_attr_t a;
+    pthread_t id;
+
+    if (!conditions_ready)
+        make_conditions();
+    sigfillset(&all);
+    pthread_attr_init(&a);
+    pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&a, THREAD_STACK_BYTES);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    running = pthread_create(&id, &a, run, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&a);
+}
+
+void profiler_configure(const struct profiler_options *o) {
+    pthread_mutex_lock(&lock);
+    options = *o;
+    if (options.rate_max < 1 || options.rate_max > RATE_MAX)
+        options.rate_max = 100;
+    stop_it = !o->enabled;
+    atomic_store(&profiler_wants_spans, o->enabled);
+    if (o->enabled && !running)
+        start();
+    else if (running)
+        pthread_cond_signal(&wake_up);
+    pthread_mutex_unlock(&lock);
+}
+
+void profiler_start_child(void) {
+    pthread_mutex_lock(&lock);
+    if (options.enabled && !running)
+        start();
+    pthread_mutex_unlock(&lock);
+}
+
+void profiler_flush(uint32_t timeout_ms) {
+    struct timespec until = to_timespec(clock_monotonic_ns() + timeout_ms * 1000000ull);
+    uint64_t ticket;
+    int r = 0;
+
+    pthread_mutex_lock(&lock);
+    if (running) {
+        ticket = ++seal_wanted;
+        pthread_cond_signal(&wake_up);
+        while (seal_done < ticket && r == 0)
+            r = pthread_cond_timedwait(&sealed, &lock, &until);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void profiler_refused(void) {
+    atomic_store(&paused_until_ns, clock_monotonic_ns() + REFUSED_PAUSE_NS);
+}
+
+void profiler_read_stats(struct profiler_stats *ret) {
+    *ret = (struct profiler_stats){
+            .walks = atomic_load(&walks),
+            .samples = atomic_load(&samples),
+            .torn = atomic_load(&torn),
+            .dropped = atomic_load(&dropped),
+            .windows = atomic_load(&windows),
+            .windows_lost = atomic_load(&windows_lost),
+            .cpu_ns = atomic_load(&cpu_ns),
+            .since_ns = atomic_load(&since_ns),
+            .period_ns = atomic_load(&period_ns),
+    };
+}
+
+void profiler_fork_child(void) {
+    pthread_mutex_init(&lock, NULL);
+    conditions_ready = running = false;
+    seal_wanted = seal_done = 0;
+    known_n = 0;
+    atomic_store(&since_ns, 0);
+    atomic_store(&walks, 0);
+    atomic_store(&samples, 0);
+    atomic_store(&cpu_ns, 0);
+    atomic_store(&windows, 0);
+    profiler_slots_fork_child();
+}

@@ -1,0 +1,36 @@
+/* What the profiler saw in one window: stacks as a trie, their costs by thread and span; encoded as
+ * an OTLP profiles request (opentelemetry-proto, profiles/v1development, 1.9). Bounded; the
+ * profiler's thread owns it. No Python. */
+#ifndef VARAN_AGENT_PROFILER_WINDOW_H
+#define VARAN_AGENT_PROFILER_WINDOW_H
+
+#include "cpython/cpython.h"
+
+#define WINDOW_NODES_MAX 65536u
+#define WINDOW_ROWS_MAX 20000u /* stack, thread and span together */
+#define WINDOW_BYTES_MAX ((size_t) 8 << 20)
+
+enum profiler_cost { COST_CPU, COST_WALL, COST_GIL_WAIT, COSTS };
+
+struct window_span {
+    uint64_t trace_id[2], span_id; /* zeros: none */
+};
+
+struct profiler_window;
+
+int window_new(struct profiler_window **ret);
+void window_free(struct profiler_window *w);
+/* Adds what a thread has cost (ns). Beyond the limits it counts without its span, then not at all
+ * (and is counted as dropped). */
+void window_add(struct profiler_window *w, const struct cpython_thread *t,
+                const struct window_span *span, const uint64_t costs[COSTS]);
+uint64_t window_dropped(const struct profiler_window *w);
+size_t window_rows(const struct profiler_window *w);
+/* The request's body (malloc'd) of a window that began at `start_ns` (wall clock). `resource`: an
+ * encoded Resource. 0, -ENODATA (nothing to say), -ENOMEM, -ENOBUFS. */
+int window_encode(struct profiler_window *w, const void *resource, size_t resource_size,
+                  int64_t start_ns, int64_t duration_ns, char **ret, size_t *ret_size);
+/* Starts over, keeps memory. */
+void window_clear(struct profiler_window *w);
+
+#endif
