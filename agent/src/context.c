@@ -59,19 +59,25 @@ static void set(PyObject *variable, PyObject *value) {
         PyErr_Clear();
     Py_XDECREF(token);
     if (atomic_load_explicit(&profiler_wants_spans, memory_order_relaxed) &&
-        variable != baggage_variable)
+        variable != baggage_variable) {
+        PyObject *type, *pending, *trace;
+        PyErr_Fetch(&type, &pending, &trace); /* a request may be failing */
         publish(variable == otel_variable ? span_of_context(value) : value);
+        PyErr_Restore(type, pending, trace);
+    }
 }
 
 void context_publish(bool here) {
-    PyObject *span = NULL;
+    PyObject *span = NULL, *type, *value, *trace;
 
     if (!atomic_load_explicit(&profiler_wants_spans, memory_order_relaxed))
         return;
+    PyErr_Fetch(&type, &value, &trace);
     if (here)
         span = context_current();
     publish(span);
     Py_XDECREF(span);
+    PyErr_Restore(type, value, trace);
 }
 
 /* Takes and returns a reference. A span that was left in another context than it was entered in (a

@@ -101,6 +101,7 @@ class Collector:
     def __init__(self, unix_path: str | None = None) -> None:
         self.spans: list[Span] = []
         self.logs: list[Log] = []
+        self.profiles: list[bytes] = []  # encoded requests
         self.points: list[Point] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.answer: Callable[[str, int], tuple[int, dict[str, str], bytes] | None] | None = None
@@ -171,6 +172,10 @@ class Collector:
                 spans += [Span(s, g.scope, resource) for g in r.scope_spans for s in g.spans]
         elif path.endswith("/v1/metrics"):
             self.keep_metrics(body)
+        elif path.endswith("/profiles"):
+            with self.changed:
+                self.profiles.append(body)
+                self.changed.notify_all()
         else:
             request = logs_service_pb2.ExportLogsServiceRequest.FromString(body)
             for r in request.resource_logs:

@@ -90,6 +90,7 @@ class Program:
         self.env["PYTHONPATH"] = os.pathsep.join([varan.bootstrap_path(), package])
         self.env["VARAN_ENDPOINT"] = endpoint
         self.env["VARAN_SERVICE"] = "program"
+        self.env["VARAN_PROFILER"] = "off"  # its requests would be counted; it has tests of its own
         self.env["PYTHONFAULTHANDLER"] = "1"
 
     def write(self, name: str, text: str) -> Path:
