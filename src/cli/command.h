@@ -24,5 +24,7 @@ int cmd_top(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int metrics_check_config(int argc, char **argv); /* of `varan metrics` */
+int cmd_convert(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
 
 #endif

@@ -16,6 +16,8 @@ static const struct command commands[] = {
         {"sql", cmd_sql, "read-only SQL over a server's tables"},
         {"metrics", cmd_metrics, "check what an application exposes to Prometheus"},
         {"record", cmd_record, "profile a Python program: flame graph, pprof, speedscope"},
+        {"convert", cmd_convert, "a profile in another format"},
+        {"diff", cmd_diff, "compare two profiles"},
         {"top", cmd_top, "where a running Python program spends its time, live"},
         {"dump", cmd_dump, "print the stacks of a running Python program"},
         {"version", command_version, "print the version"},

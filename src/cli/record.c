@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/profile_file.h"
 #include "cli/profile_process.h"
-#include "profile/format.h"
 #include "profile/sampler.h"
 
 #include <fcntl.h>
@@ -14,15 +14,14 @@
 #include <unistd.h>
 
 #define PROGRESS_EVERY_NS (NS_PER_S / 4)
-#define TOP_ROWS 10u
 #define GRACE_NS (5 * NS_PER_S) /* for the program to end on SIGTERM */
 #define GRACE_POLL_US 10000
 
 struct record_settings {
-    const char *output, *format;
+    const char *output, *format, *include, *exclude, *thread;
     uint64_t pid, rate;
     int64_t duration_ns;
-    bool gil, idle, subprocesses;
+    bool gil, idle, subprocesses, function, threads, async;
 };
 
 #define AT(field) offsetof(struct record_settings, field)
@@ -32,8 +31,8 @@ static const struct option_def rows[] = {
         {"output", NULL, NULL, OPTION_TEXT, AT(output), "profile.html", "FILE",
          "The file to write (-o FILE); - is standard output."},
         {"format", NULL, NULL, OPTION_TEXT, AT(format), NULL, "FORMAT",
-         "html, speedscope, chrome, pprof or collapsed. Default: by the file's name "
-         "(.html, .speedscope.json, .trace.json, .pb.gz, .txt)."},
+         "html, speedscope, chrome, pprof, svg, pstats or collapsed. Default: by the file's name "
+         "(.html, .speedscope.json, .trace.json, .pb.gz, .svg, .pstats, .txt)."},
         {"duration", NULL, NULL, OPTION_DURATION, AT(duration_ns), "0s", "TIME",
          "End after this time (30s, 5m); 0s: until the program ends or Ctrl-C."},
         {"rate", NULL, NULL, OPTION_NUMBER, AT(rate), "100", "HZ", "Samples a second, 1 to 10000."},
@@ -42,6 +41,18 @@ static const struct option_def rows[] = {
         {"idle", NULL, NULL, OPTION_FLAG, AT(idle), "false", NULL, "Threads that wait, too."},
         {"subprocesses", NULL, NULL, OPTION_FLAG, AT(subprocesses), "false", NULL,
          "Child processes, too, as they come."},
+        {"function", NULL, NULL, OPTION_FLAG, AT(function), "false", NULL,
+         "Do not tell the lines of a function apart."},
+        {"threads", NULL, NULL, OPTION_FLAG, AT(threads), "false", NULL,
+         "Let every stack begin with its thread."},
+        {"async", NULL, NULL, OPTION_FLAG, AT(async), "false", NULL,
+         "Below a running asyncio task put the tasks that await it, not the event loop."},
+        {"thread", NULL, NULL, OPTION_TEXT, AT(thread), NULL, "REGEX",
+         "Only threads whose name matches, or that have this id."},
+        {"include", NULL, NULL, OPTION_TEXT, AT(include), NULL, "REGEX",
+         "Only stacks with a function or file that matches."},
+        {"exclude", NULL, NULL, OPTION_TEXT, AT(exclude), NULL, "REGEX",
+         "Without stacks that have one."},
 };
 
 static const struct usage usage = {
@@ -148,8 +159,6 @@ static void record_loop(struct recording *r) {
 
 static void print_summary(const struct recording *r, size_t size) {
     const struct profile_stats *s = &r->profile.stats;
-    struct profile_total *totals;
-    size_t n;
 
     if (r->progress)
         fprintf(stderr, "\r\033[K");
@@ -157,57 +166,21 @@ static void print_summary(const struct recording *r, size_t size) {
             (unsigned long long) s->samples, (double) r->profile.duration_ns / 1e9,
             (unsigned long long) s->torn, (unsigned long long) s->late,
             (unsigned long long) s->missed, (unsigned long long) s->dropped);
-    if (s->samples && profile_totals(&r->profile, false, &totals, &n) == 0) {
-        profile_sort_totals(totals, n);
-        fprintf(stderr, "   own  total  function\n");
-        for (size_t i = 0; i < n && i < TOP_ROWS && totals[i].own; i++) {
-            const struct profile_function *f = &r->profile.functions.items[totals[i].id];
-            fprintf(stderr, "%5.1f%% %5.1f%%  ",
-                    100.0 * (double) totals[i].own / (double) s->samples,
-                    100.0 * (double) totals[i].total / (double) s->samples);
-            print_clean(stderr, f->name);
-            fprintf(stderr, " (");
-            print_clean(stderr, f->file);
-            fprintf(stderr, ":%d)\n", f->first_line);
-        }
-        free(totals);
-    }
+    profile_print_top(&r->profile);
     if (strcmp(r->settings->output, "-") != 0)
         fprintf(stderr, "wrote %s (%s, %zu bytes)\n", r->settings->output, r->format->name, size);
 }
 
-static int write_whole(int fd, struct slice bytes) {
-    while (bytes.size) {
-        ssize_t n = write(fd, bytes.data, bytes.size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        bytes = slice_skip(bytes, (size_t) n);
-    }
-    return 0;
-}
-
 static int write_profile(struct recording *r) {
-    bool to_stdout = strcmp(r->settings->output, "-") == 0;
-    struct buffer out;
-    int fd = STDOUT_FILENO;
+    const struct profile_filter filter = {r->settings->include, r->settings->exclude,
+                                          r->settings->thread};
+    size_t size;
 
-    buffer_init(&out, FORMAT_BYTES_MAX);
-    int e = r->format->write(&r->profile, &out);
-    if (e == 0 && !to_stdout) {
-        fd = open(r->settings->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        e = fd < 0 ? -errno : 0;
-    }
+    if (profile_apply_filter("record", &r->profile, &filter) != EXIT_OK)
+        return -EINVAL;
+    int e = profile_save("record", &r->profile, r->format, r->settings->output, &size);
     if (e == 0)
-        e = write_whole(fd, buffer_slice(&out));
-    if (!to_stdout && fd >= 0 && close(fd) < 0 && e == 0)
-        e = -errno;
-    if (e == 0)
-        print_summary(r, out.size);
-    else
-        fprintf(stderr, "varan record: cannot write %s: %s\n", r->settings->output, error_name(e));
-    buffer_done(&out);
+        print_summary(r, size);
     return e;
 }
 
@@ -265,7 +238,8 @@ static int record(struct recording *r, char **command) {
     const struct sampler_options options = {.rate = (unsigned) r->settings->rate,
                                             .gil_only = r->settings->gil,
                                             .include_idle = r->settings->idle,
-                                            .subprocesses = r->settings->subprocesses};
+                                            .subprocesses = r->settings->subprocesses,
+                                            .awaiters = r->settings->async};
     struct sigaction action = {.sa_handler = on_signal};
 
     sigaction(SIGINT, &action, NULL);
@@ -274,6 +248,8 @@ static int record(struct recording *r, char **command) {
         return EXIT_FAILED;
     r->profile.period_ns = NS_PER_S / (int64_t) r->settings->rate;
     r->profile.timeline = r->format->timeline;
+    r->profile.functions_only = r->settings->function;
+    r->profile.threads_as_roots = r->settings->threads;
     int status = start(r, command);
     if (status != EXIT_OK)
         return status;
@@ -282,26 +258,27 @@ static int record(struct recording *r, char **command) {
     r->profile.start_ns = clock_now_ns();
     record_loop(r);
     r->profile.duration_ns = clock_monotonic_ns() - r->start_ns;
+    if (strcmp(r->format->name, "html") == 0) {
+        char root[64];
+        snprintf(root, sizeof(root), "/proc/%d/root",
+                 r->child ? (int) r->child : (int) r->settings->pid);
+        profile_read_sources(&r->profile, root); /* without them the page shows none */
+    }
     status = end(r);
     if (explain_empty(r) < 0 || write_profile(r) < 0)
         return status ? status : EXIT_FAILED;
     return status;
 }
 
-static const struct format *choose_format(const struct record_settings *s) {
-    const struct format *f = s->format ? format_by_name(s->format) : format_by_file(s->output);
+/* Whether the regular expressions are some: on an empty profile, before anything is recorded. */
+static int check_filter(const struct record_settings *s) {
+    const struct profile_filter filter = {s->include, s->exclude, s->thread};
+    struct profile nothing;
 
-    if (!f && s->format)
-        fprintf(stderr, "varan record: there is no format \"%s\"; ", s->format);
-    else if (!f)
-        fprintf(stderr, "varan record: \"%s\" does not tell the format; ", s->output);
-    if (!f) {
-        fprintf(stderr, "--format takes");
-        for (size_t i = 0; i < formats_n; i++)
-            fprintf(stderr, "%s %s", i ? "," : "", formats[i].name);
-        fprintf(stderr, "\n");
-    }
-    return f;
+    int r = profile_init(&nothing) < 0 ? EXIT_FAILED
+                                       : profile_apply_filter("record", &nothing, &filter);
+    profile_done(&nothing);
+    return r == EXIT_OK ? 0 : -EINVAL;
 }
 
 /* Whether the file can be written: better known before an hour of recording than after it. */
@@ -342,7 +319,9 @@ static int run(int argc, char **argv, struct arena *arena) {
     int bad = check(&settings, result.rest < argc);
     if (bad == -ERANGE)
         fprintf(stderr, "varan record: --rate is 1 to %u, --pid a process id\n", SAMPLER_RATE_MAX);
-    if (bad < 0 || !(r.format = choose_format(&settings)))
+    if (bad < 0 || !(r.format = profile_choose_format("record", settings.format, settings.output)))
+        return EXIT_USAGE;
+    if (check_filter(&settings) < 0)
         return EXIT_USAGE;
     if (check_output(settings.output) < 0)
         return EXIT_FAILED;
@@ -353,12 +332,9 @@ static int run(int argc, char **argv, struct arena *arena) {
 }
 
 int cmd_record(int argc, char **argv) {
-    static char output[] = "--output";
     struct arena arena;
 
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "-o") == 0)
-            argv[i] = output;
+    profile_long_output(argc, argv);
     arena_init(&arena, OPTIONS_TEXT_BYTES_MAX);
     int status = run(argc, argv, &arena);
     arena_done(&arena);

@@ -7,6 +7,9 @@ const struct format formats[] = {
         {"chrome", ".trace.json", "trace events, for Perfetto and chrome://tracing", true,
          format_chrome},
         {"pprof", ".pb.gz", "for go tool pprof and what reads its files", false, format_pprof},
+        {"svg", ".svg", "flame graph as a picture, with search", false, format_svg},
+        {"pstats", ".pstats", "for pstats, snakeviz and what else reads cProfile's files", false,
+         format_pstats},
         {"collapsed", ".txt", "one line per stack and its count", false, format_collapsed},
 };
 const size_t formats_n = sizeof(formats) / sizeof(formats[0]);
@@ -17,6 +20,7 @@ static const struct {
 } also[] = {
         {".json", "speedscope"},     {".pprof", "pprof"},      {".pb", "pprof"},
         {".collapsed", "collapsed"}, {".folded", "collapsed"}, {".htm", "html"},
+        {".prof", "pstats"},
 };
 
 const struct format *format_by_name(const char *name) {

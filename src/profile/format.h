@@ -7,6 +7,8 @@
 
 #include "profile/profile.h"
 
+struct json_t; /* jansson's */
+
 #define FORMAT_BYTES_MAX ((size_t) 1 << 30)
 
 struct format {
@@ -31,5 +33,24 @@ int format_speedscope(const struct profile *p, struct buffer *out);
 int format_pprof(const struct profile *p, struct buffer *out);
 int format_chrome(const struct profile *p, struct buffer *out);
 int format_html(const struct profile *p, struct buffer *out);
+int format_pstats(const struct profile *p, struct buffer *out);
+int format_svg(const struct profile *p, struct buffer *out);
+
+/* ---- Reading ---- */
+
+#define PROFILE_FILE_BYTES_MAX ((size_t) 1 << 30)
+
+/* Reads a profile in any of the formats, which is found out from its content: pprof (gzipped or
+ * not), speedscope, Chrome trace events, pstats, our own HTML, else collapsed stacks. `name` is for
+ * the title. 0; -EBADMSG, -E2BIG, -ENOMEM with a sentence. profile_done() in every case. */
+int profile_read(struct slice bytes, const char *name, struct profile *ret, struct error *e);
+
+/* The parts: each adds to an empty profile. */
+int read_collapsed(struct slice text, struct profile *p, struct error *e);
+int read_pprof(struct slice bytes, struct profile *p, struct error *e);
+int read_speedscope(const struct json_t *root, struct profile *p, struct error *e);
+int read_chrome(const struct json_t *root, struct profile *p, struct error *e);
+int read_html_data(const struct json_t *root, struct profile *p, struct error *e);
+int read_pstats(struct slice bytes, struct profile *p, struct error *e);
 
 #endif

@@ -29,6 +29,8 @@ int format_collapsed(const struct profile *p, struct buffer *out) {
             const struct profile_function *function = &p->functions.items[f->function];
             buffer_append_text(out, i ? ";" : "");
             put_frame_text(out, function->name);
+            if (!function->file[0]) /* a thread */
+                continue;
             buffer_append_text(out, " (");
             put_frame_text(out, function->file);
             if (f->line)

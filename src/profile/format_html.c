@@ -7,6 +7,14 @@
 extern const unsigned char flame_html[];
 extern const size_t flame_html_size;
 
+static void put_count(struct json_writer *w, const struct profile_count *c) {
+    json_begin_array(w);
+    json_put_uint(w, c->node);
+    json_put_uint(w, c->thread);
+    json_put_uint(w, c->samples);
+    json_end_array(w);
+}
+
 static void put_numbers(struct json_writer *w, const struct profile *p) {
     json_put_key(w, "frames");
     json_begin_array(w);
@@ -27,11 +35,24 @@ static void put_numbers(struct json_writer *w, const struct profile *p) {
     json_end_array(w);
     json_put_key(w, "counts");
     json_begin_array(w);
-    vector_each(&p->counts, c) {
+    vector_each(&p->counts, c) put_count(w, c);
+    json_end_array(w);
+    if (!p->base.n)
+        return;
+    json_put_key(w, "base");
+    json_begin_array(w);
+    vector_each(&p->base, c) put_count(w, c);
+    json_end_array(w);
+}
+
+static void put_sources(struct json_writer *w, const struct profile *p) {
+    json_put_key(w, "sources");
+    json_begin_array(w);
+    vector_each(&p->sources, s) {
         json_begin_array(w);
-        json_put_uint(w, c->node);
-        json_put_uint(w, c->thread);
-        json_put_uint(w, c->samples);
+        json_put_uint(w, s->function);
+        json_put_int(w, s->first_line);
+        json_put_text(w, s->text);
         json_end_array(w);
     }
     json_end_array(w);
@@ -53,9 +74,12 @@ static void put_texts(struct json_writer *w, const struct profile *p) {
     json_put_key(w, "threads");
     json_begin_array(w);
     vector_each(&p->threads, t) {
-        snprintf(text, sizeof(text), "%d/%llu %s: %llu samples", (int) t->pid,
-                 (unsigned long long) (t->native_id ? (uint64_t) t->native_id : t->thread_id),
-                 t->name, (unsigned long long) t->samples);
+        if (t->pid)
+            snprintf(text, sizeof(text), "%d/%llu %s: %llu samples", (int) t->pid,
+                     (unsigned long long) (t->native_id ? (uint64_t) t->native_id : t->thread_id),
+                     t->name, (unsigned long long) t->samples);
+        else
+            snprintf(text, sizeof(text), "%.200s", t->name);
         json_put_text(w, text);
     }
     json_end_array(w);
@@ -89,6 +113,7 @@ int format_html(const struct profile *p, struct buffer *out) {
     put_facts(&w, p);
     put_texts(&w, p);
     put_numbers(&w, p);
+    put_sources(&w, p);
     json_end_object(&w);
     buffer_append_slice(out, slice_take(page, (size_t) at));
     struct slice rest = buffer_slice(&json);

@@ -2,6 +2,7 @@
 #include "profile/profile.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define TEXT_KEY_MAX 32768u
 
@@ -23,6 +24,8 @@ void profile_done(struct profile *p) {
     vector_done(&p->nodes);
     vector_done(&p->threads);
     vector_done(&p->counts);
+    vector_done(&p->base);
+    vector_done(&p->sources);
     vector_done(&p->spans);
     vector_done(&p->open_spans);
     map_done(&p->code_ids);
@@ -73,7 +76,7 @@ int64_t profile_add_function(struct profile *p, const char *name, const char *fi
 }
 
 int64_t profile_add_frame(struct profile *p, uint32_t function, int line) {
-    struct profile_frame f = {function, line};
+    struct profile_frame f = {function, p->functions_only ? 0 : line};
 
     return intern(&p->frames, f, PROFILE_FRAMES_MAX, &p->frame_ids, slice_new(&f, sizeof(f)));
 }
@@ -82,6 +85,47 @@ int64_t profile_add_node(struct profile *p, uint32_t parent, uint32_t frame) {
     struct profile_node n = {parent, frame};
 
     return intern(&p->nodes, n, PROFILE_NODES_MAX, &p->node_ids, slice_new(&n, sizeof(n)));
+}
+
+static int64_t add_count(struct profile *p, uint32_t node, uint32_t thread) {
+    struct profile_count c = {.node = node, .thread = thread};
+    uint32_t key[2] = {node, thread};
+    int64_t id =
+            intern(&p->counts, c, PROFILE_NODES_MAX, &p->count_ids, slice_new(key, sizeof(key)));
+
+    if (id >= 0)
+        p->counts.items[id].samples++;
+    return id;
+}
+
+int64_t profile_name_thread(struct profile *p, pid_t pid, pid_t native_id, const char *name) {
+    struct profile_thread thread = {.pid = pid, .native_id = native_id};
+    uint8_t bytes[TEXT_KEY_MAX];
+    size_t size = strlen(name) + 1;
+
+    if (8 + size > sizeof(bytes))
+        return -ENOBUFS;
+    memcpy(bytes, &pid, 4);
+    memcpy(bytes + 4, &native_id, 4);
+    memcpy(bytes + 8, name, size);
+    struct slice key = slice_new(bytes, 8 + size);
+    if (!map_get(&p->thread_ids, key)) {
+        thread.name = (const char *) arena_dup(&p->texts, slice_from(name)).data;
+        if (!thread.name)
+            return -ENOMEM;
+    }
+    return intern(&p->threads, thread, PROFILE_THREADS_MAX, &p->thread_ids, key);
+}
+
+int profile_add_samples(struct profile *p, uint32_t node, uint32_t thread, uint64_t samples) {
+    int64_t count = add_count(p, node, thread);
+
+    if (count < 0)
+        return (int) count;
+    p->counts.items[count].samples += samples - 1;
+    p->threads.items[thread].samples += samples;
+    p->stats.samples += samples;
+    return 0;
 }
 
 int64_t profile_add_thread(struct profile *p, pid_t pid, const struct cpython_thread *t) {
@@ -116,11 +160,25 @@ static int64_t function_of(struct profile *p, const struct cpython_code *code) {
     return id;
 }
 
-/* The node of the stack, which is given innermost first. */
-static int64_t node_of(struct profile *p, const struct cpython_thread *t) {
-    int64_t node = 0;
+int64_t profile_thread_root(struct profile *p, uint32_t thread) {
+    const struct profile_thread *t = &p->threads.items[thread];
+    char text[512];
 
-    for (size_t i = t->n_frames; i > 0; i--) {
+    if (!p->threads_as_roots)
+        return 0;
+    snprintf(text, sizeof(text), "%s (process %d, thread %llu)", t->name, (int) t->pid,
+             (unsigned long long) (t->native_id ? (uint64_t) t->native_id : t->thread_id));
+    int64_t id = profile_add_function(p, text, "", 0);
+    if (id >= 0)
+        id = profile_add_frame(p, (uint32_t) id, 0);
+    return id < 0 ? id : profile_add_node(p, 0, (uint32_t) id);
+}
+
+/* The node of the stack, which is given innermost first. */
+static int64_t node_of(struct profile *p, const struct cpython_thread *t, uint32_t thread) {
+    int64_t node = profile_thread_root(p, thread);
+
+    for (size_t i = t->n_frames; node >= 0 && i > 0; i--) {
         const struct cpython_frame *f = &t->frames[i - 1];
         int64_t id = function_of(p, f->code);
         if (id >= 0)
@@ -158,17 +216,6 @@ static int add_span(struct profile *p, uint32_t thread, uint32_t node) {
     return r;
 }
 
-static int64_t add_count(struct profile *p, uint32_t node, uint32_t thread) {
-    struct profile_count c = {.node = node, .thread = thread};
-    uint32_t key[2] = {node, thread};
-    int64_t id =
-            intern(&p->counts, c, PROFILE_NODES_MAX, &p->count_ids, slice_new(key, sizeof(key)));
-
-    if (id >= 0)
-        p->counts.items[id].samples++;
-    return id;
-}
-
 /* Counts the stack for the thread; one that it had the last time is not looked up again. */
 static int64_t count_stack(struct profile *p, const struct cpython_thread *t, uint32_t thread) {
     struct profile_thread *known = &p->threads.items[thread];
@@ -177,7 +224,7 @@ static int64_t count_stack(struct profile *p, const struct cpython_thread *t, ui
         p->counts.items[known->count].samples++;
         return known->node;
     }
-    int64_t node = node_of(p, t);
+    int64_t node = node_of(p, t, thread);
     int64_t count = node < 0 ? node : add_count(p, (uint32_t) node, thread);
     if (count < 0)
         return count;

@@ -55,6 +55,13 @@ struct profile_span {
     uint64_t first_tick, last_tick;
 };
 
+/* Lines of a function's source, as they were when the profile was taken. */
+struct profile_source {
+    uint32_t function;
+    int first_line;
+    const char *text; /* with line breaks between */
+};
+
 struct profile_stats {
     uint64_t ticks;   /* walks that were made */
     uint64_t samples; /* stacks that were counted */
@@ -68,7 +75,9 @@ struct profile_stats {
 struct profile {
     int64_t start_ns, duration_ns; /* wall clock; set by the recorder */
     int64_t period_ns;
-    bool timeline; /* keep spans */
+    bool timeline;         /* keep spans */
+    bool functions_only;   /* set before the first stack: lines are not told apart */
+    bool threads_as_roots; /* set before the first stack: every stack begins with its thread */
     char title[256];
     struct profile_stats stats;
     VECTOR(struct profile_function) functions;
@@ -76,6 +85,8 @@ struct profile {
     VECTOR(struct profile_node) nodes;
     VECTOR(struct profile_thread) threads;
     VECTOR(struct profile_count) counts;
+    VECTOR(struct profile_count) base; /* of a profile to compare with; its stacks are nodes here */
+    VECTOR(struct profile_source) sources;
     VECTOR(struct profile_span) spans;
     VECTOR(uint32_t) open_spans; /* by thread: index of its last span + 1 */
     struct map code_ids, function_ids, frame_ids, node_ids, thread_ids, count_ids;
@@ -94,6 +105,50 @@ int64_t profile_add_thread(struct profile *p, pid_t pid, const struct cpython_th
 /* Counts a stack once, at the present tick (stats.ticks). A torn one is only counted as torn. 0;
  * -ENOBUFS (counted as dropped), -ENOMEM. */
 int profile_add_stack(struct profile *p, pid_t pid, const struct cpython_thread *t);
+
+/* ---- Profiles out of others: edit.c ---- */
+
+/* A thread by what it is called: its number, as the functions above. */
+int64_t profile_name_thread(struct profile *p, pid_t pid, pid_t native_id, const char *name);
+/* The node that the thread's stacks begin with: 0, or its own (threads_as_roots). */
+int64_t profile_thread_root(struct profile *p, uint32_t thread);
+/* Adds `samples` of a stack for a thread: 0, -ENOBUFS, -ENOMEM. */
+int profile_add_samples(struct profile *p, uint32_t node, uint32_t thread, uint64_t samples);
+/* Adds the stacks of `from`, by `into`'s own flags; into `base`, to compare with, when asked. */
+int profile_merge(struct profile *into, const struct profile *from, bool as_base);
+
+/* What is to be kept; NULL: everything. Extended regular expressions (POSIX), in function names and
+ * files; of threads in their names and ids. */
+struct profile_filter {
+    const char *include; /* only stacks with a frame that matches */
+    const char *exclude; /* no stacks with such a frame */
+    const char *thread;
+};
+
+/* Takes out what does not pass: 0, -EINVAL with a sentence, -ENOMEM. */
+int profile_filter(struct profile *p, const struct profile_filter *filter, struct error *e);
+/* Reads the source lines of the functions with most samples. Files are looked for below `root`
+ * first
+ * ("/proc/12/root", the target's view of them), then as they are named; what is not there is left
+ * out. 0 or -ENOMEM. source.c */
+int profile_read_sources(struct profile *p, const char *root);
+/* For a format with a time axis, of a profile without one: each thread's stacks in a row. */
+int profile_make_spans(struct profile *p);
+
+/* ---- The tree of calls: tree.c ---- */
+
+struct profile_branch {
+    uint32_t function;
+    uint32_t parent, first, next; /* places; 0: none. Children: most samples first */
+    uint32_t depth;               /* of the root, place 0: 0 */
+    uint64_t own, total;
+    uint64_t base; /* total in the profile compared with */
+};
+
+/* Functions called from functions, all threads together (or one: its number, else -1). The caller
+ * frees *ret. 0 or -ENOMEM. */
+int profile_tree(const struct profile *p, int64_t thread, struct profile_branch **ret,
+                 size_t *ret_n);
 
 /* ---- Sums ---- */
 

@@ -52,12 +52,18 @@ void sampler_free(struct sampler *s) {
     free(s);
 }
 
+static void want(const struct sampler *s, struct cpython *c) {
+    cpython_want(c, CPYTHON_THREAD_NAMES | (s->options.awaiters ? CPYTHON_AWAITERS : 0u) |
+                            (s->options.gil_wait ? CPYTHON_GIL_WAIT : 0u));
+}
+
 int sampler_add(struct sampler *s, pid_t pid, struct error *e) {
     struct process p = {.pid = pid, .root = true};
     int r = cpython_open(pid, &p.c, e);
 
     if (r < 0)
         return r;
+    want(s, p.c);
     r = vector_push(&s->processes, p, SAMPLER_PROCESSES_MAX);
     if (r < 0) {
         cpython_close(p.c);
@@ -125,11 +131,13 @@ static int note_child(void *ctx, pid_t child) {
     return vector_push(&s->processes, p, SAMPLER_PROCESSES_MAX);
 }
 
-static void try_open(struct process *p) {
+static void try_open(struct sampler *s, struct process *p) {
     p->attempts++;
     p->failures = 0;
     if (cpython_open(p->pid, &p->c, NULL) < 0)
         p->c = NULL;
+    else
+        want(s, p->c);
 }
 
 /* Finds new children, opens those that have become a Python, forgets those that ended. */
@@ -142,7 +150,7 @@ static void poll_children(struct sampler *s) {
             process_descendants(s->processes.items[i].pid, note_child, s);
     vector_each(&s->processes, p) {
         if (!p->c && !p->gone && !p->root && p->attempts < OPEN_ATTEMPTS_MAX)
-            try_open(p);
+            try_open(s, p);
     }
     for (size_t i = 0; i < s->processes.n; i++) {
         struct process *p = &s->processes.items[i];
@@ -159,7 +167,7 @@ static void look_around(struct sampler *s) {
         s->roots_ns = now;
         vector_each(&s->processes, p) {
             if (p->root && !p->c && !p->gone)
-                try_open(p);
+                try_open(s, p);
         }
     }
     if (s->options.subprocesses && now - s->children_ns >= CHILDREN_EVERY_NS) {

@@ -15,6 +15,8 @@ struct sampler_options {
     bool gil_only;     /* only threads that hold the GIL */
     bool include_idle; /* threads that wait, too */
     bool subprocesses; /* children, and theirs, as they come */
+    bool awaiters;     /* below a running asyncio task those that await it, not the event loop */
+    bool gil_wait;     /* say of threads that wait for the GIL */
 };
 
 struct sampler;
