@@ -17,6 +17,7 @@ struct command {
 
 int command_serve(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_dev(int argc, char **argv);
 int command_version(int argc, char **argv);
 int cmd_dump(int argc, char **argv);

@@ -29,6 +29,11 @@ def _start():
         sys.path.append(root)
         import varan
 
+    how = os.environ.pop("VARAN_DOCTOR", "")
+    if how:
+        from varan import doctor
+
+        doctor.run(how)
     varan.start()
 
 
