@@ -24,14 +24,10 @@ def doctor(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def states(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
+def states(done: subprocess.CompletedProcess[str], part: str) -> dict[str, tuple[str, str]]:
     assert done.returncode == 0, done.stderr
-    parts = json.loads(done.stdout)
-    return {
-        item["what"].split(" ")[0]: (item["state"], item["why"])
-        for p in parts.values()
-        for item in p
-    }
+    items = json.loads(done.stdout)[part]
+    return {item["what"].split(" ")[0]: (item["state"], item["why"]) for item in items}
 
 
 def test_a_program_with_a_server(server, tmp_path: Path):
@@ -51,9 +47,9 @@ def test_without_a_server_and_with_hooks_off(tmp_path: Path):
         "--json", "--endpoint", "http://127.0.0.1:1", "--", sys.executable, "-c", "pass",
         VARAN_DISABLED_HOOKS="flask", VARAN_SERVICE="shop",
     )  # fmt: skip
-    seen = states(done)
-    assert seen["traces"][0] == "bad"
-    assert "refused" in seen["traces"][1].lower()
+    settings, seen = states(done, "Settings"), states(done, "Libraries")
+    assert settings["traces"][0] == "bad"
+    assert "refused" in settings["traces"][1].lower()
     assert seen["flask"][0] == "note"
     assert "VARAN_DISABLED_HOOKS" in seen["flask"][1]
     assert seen["requests"][0] == "ok"
