@@ -72,6 +72,7 @@ int router_match(const struct http_routes *tables, size_t n_tables, struct arena
                  enum http_method method, struct slice path, struct route_match *ret) {
     struct segments segments;
     struct slice captures[ROUTE_CAPTURES_MAX];
+    bool known = false; /* a pattern other than the one for everything fits */
 
     *ret = (struct route_match){0};
     int r = split(a, path, &segments);
@@ -80,14 +81,16 @@ int router_match(const struct http_routes *tables, size_t n_tables, struct arena
     for (size_t t = 0; t < n_tables; t++)
         for (size_t i = 0; i < tables[t].n; i++) {
             const struct http_route *route = &tables[t].items[i];
+            bool everything = strcmp(route->pattern, "/*") == 0;
             unsigned n = 0;
-            if (ret->allowed && strcmp(route->pattern, "/*") == 0)
+            if (known && everything)
                 continue;
             r = fits(route->pattern, &segments, a, captures, &n);
             if (r < 0)
                 return r;
             if (r == 0)
                 continue;
+            known = known || !everything;
             ret->allowed |= method_bits(route->method);
             if (!(method_bits(route->method) & 1u << method))
                 continue;

@@ -343,3 +343,35 @@ def test_deltas_and_exponential_histograms(setting):
     assert 0.15 < setting.value("histogram_quantile(0.5, job_duration_seconds)") < 0.25
     assert setting.value('target_info{zone="z",job="sdk",instance="1"}') == 1
     assert setting.data("metadata", metric="jobs_total")["jobs_total"][0]["type"] == "counter"
+
+
+def test_a_restart_loses_nothing(new_server, tmp_path):
+    """Senders hear 503 while a server starts, and send again."""
+    server = new_server("--listen", "127.0.0.1:0").start()
+    address = server.url.removeprefix("http://")
+    node = start_node_exporter(tmp_path / "node")
+    config = CONFIG.format(node=node.address, varan=server.url)
+    prometheus = start_prometheus(tmp_path / "prometheus", config)
+
+    def count(base: str, at: float) -> float:
+        answer = requests.get(
+            f"{base}/api/v1/query",
+            params={"query": "count_over_time(node_load1[1h])", "time": at},
+            timeout=30,
+        )
+        result = answer.json()["data"]["result"] if answer.status_code == 200 else []
+        return float(result[0]["value"][1]) if result else 0
+
+    ours = f"http://{address}/prometheus"
+    try:
+        wait_until(lambda: count(ours, time.time()) >= 3, 60, "samples being written")
+        for _ in range(3):
+            assert server.stop() == 0
+            server.options = ("--listen", address)
+            server.start()
+            at = time.time()
+            wait_until(lambda: count(ours, time.time()) > count(prometheus.url, at), 60, "all")
+            assert count(ours, at) == count(prometheus.url, at)
+    finally:
+        prometheus.stop()
+        node.stop()

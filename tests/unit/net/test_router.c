@@ -67,6 +67,26 @@ static void tells_wrong_method_from_unknown_path(void **state) {
     arena_done(&a);
 }
 
+/* A table that takes everything by several methods, as that of a server that starts: a sender must
+ * hear "later", and not that its method is wrong. */
+static void takes_everything_by_any_method(void **state) {
+    static const struct http_route all[] = {{HTTP_GET, "/healthz", nothing, 0, ""},
+                                            {HTTP_GET, "/*", nothing, 0, ""},
+                                            {HTTP_POST, "/*", nothing, 1, ""}};
+    const struct http_routes table = {all, 3, NULL};
+    struct route_match m;
+    struct arena a;
+
+    arena_init(&a, 65536);
+    assert_int_equal(router_match(&table, 1, &a, HTTP_POST, SLICE("/api/v1/push"), &m), 0);
+    assert_ptr_equal(m.route, &all[2]);
+    assert_int_equal(router_match(&table, 1, &a, HTTP_GET, SLICE("/x"), &m), 0);
+    assert_ptr_equal(m.route, &all[1]);
+    assert_int_equal(router_match(&table, 1, &a, HTTP_POST, SLICE("/healthz"), &m), 0);
+    assert_null(m.route);
+    arena_done(&a);
+}
+
 static void survives_hostile_paths(void **state) {
     struct route_match m;
     struct arena a;
@@ -87,6 +107,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(finds_routes),
             cmocka_unit_test(tells_wrong_method_from_unknown_path),
+            cmocka_unit_test(takes_everything_by_any_method),
             cmocka_unit_test(survives_hostile_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
