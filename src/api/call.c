@@ -190,6 +190,7 @@ static void send_error(struct call *c, int r) {
 void call_end(struct call *c, int r) {
     static const struct http_header no_store = {"Cache-Control", "no-store"};
 
+    pool_leave(c);
     if (r < 0)
         send_error(c, r);
     else

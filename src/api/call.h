@@ -10,6 +10,7 @@
 
 #define API_WORKERS 3u
 #define API_QUEUE_MAX 64u
+#define API_WATCH_MS 100 /* how often it is looked whether clients have left */
 #define API_TAILS_MAX 32u
 #define API_SQL_BODY_MAX ((size_t) 128 << 10)
 #define API_DEFAULT_RANGE_NS (15 * 60 * NS_PER_S)
@@ -38,7 +39,8 @@ struct call {
     struct filter_error filter_error; /* code NULL: none */
     const char *content_type;         /* NULL: JSON */
     int64_t received_ns;
-    struct call *next;
+    atomic_bool cancel; /* the client has left, or the server ends */
+    struct call *next;  /* in the queue, or of those at work */
 };
 
 struct tails;
@@ -50,16 +52,21 @@ struct api {
     pthread_t workers[API_WORKERS];
     unsigned n_workers;
     pthread_mutex_t lock;
-    pthread_cond_t arrived;
+    pthread_cond_t arrived, watch;
     struct call *first, *last;
+    struct call *running;
     unsigned waiting;
     bool stop;
+    pthread_t watcher;
+    bool watching;
     struct tails *tails;
 };
 
 /* ---- pool.c ---- */
 int pool_start(struct api *a);
 void pool_stop(struct api *a);
+/* The answer is about to go: from now on nobody looks at the request. */
+void pool_leave(struct call *c);
 /* Hands the request to a worker, or answers 503. */
 void pool_submit(struct api *a, struct http_request *q, const struct api_resource *r);
 

@@ -30,10 +30,9 @@ struct query {
     enum filter_signal signal;
     const struct filter *filter; /* NULL: everything */
     unsigned limit;
-    struct slice cursor;     /* empty: from the beginning */
-    int64_t deadline_ns;     /* clock_monotonic_ns(); no SELECT begins or lasts after it */
-    bool (*gone)(void *ctx); /* whether the asker has left; may be NULL */
-    void *gone_ctx;
+    struct slice cursor;       /* empty: from the beginning */
+    int64_t deadline_ns;       /* clock_monotonic_ns(); no SELECT begins or lasts after it */
+    const atomic_bool *cancel; /* set when the asker has left: what runs ends; may be NULL */
     struct error *error;
 };
 

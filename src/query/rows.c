@@ -7,7 +7,7 @@
 #define ROWS_MAX 200000u
 
 int query_goes_on(const struct query *q) {
-    if (q->gone && q->gone(q->gone_ctx))
+    if (q->cancel && atomic_load(q->cancel))
         return error_set(q->error, -ECANCELED, "the client left");
     if (clock_monotonic_ns() >= q->deadline_ns)
         return error_set(q->error, -ETIMEDOUT, "the query took too long; narrow the time range");
@@ -26,7 +26,8 @@ int query_run_limit(struct query *q, struct sql *s, size_t rows_max, struct rows
     int64_t left = q->deadline_ns - clock_monotonic_ns();
     struct store_limits limits = {.timeout_ns = (left / NS_PER_S + 1) * NS_PER_S,
                                   .rows_max = rows_max,
-                                  .result_bytes_max = QUERY_ANSWER_BYTES};
+                                  .result_bytes_max = QUERY_ANSWER_BYTES,
+                                  .cancel = q->cancel};
     *ret = (struct rows){0};
     buffer_init(&ret->bytes, QUERY_ANSWER_BYTES);
     r = store_query(q->store, text, s->params, s->n_params, "Native", &limits, &ret->bytes,

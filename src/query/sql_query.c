@@ -55,6 +55,7 @@ int query_sql(struct query *q, struct slice sql, const char *format, struct buff
         return r;
     struct store_limits limits = {.timeout_ns = q->deadline_ns - clock_monotonic_ns(),
                                   .rows_max = SQL_ROWS_MAX,
-                                  .result_bytes_max = QUERY_ANSWER_BYTES};
+                                  .result_bytes_max = QUERY_ANSWER_BYTES,
+                                  .cancel = q->cancel};
     return store_query(q->store, (const char *) text.data, NULL, 0, format, &limits, ret, q->error);
 }

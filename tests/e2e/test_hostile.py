@@ -221,6 +221,15 @@ def test_filters_that_attack(server):
     assert server.sql("SELECT count() FROM spans") is not None
 
 
+def test_questions_of_clients_that_left_end(server):
+    """A dozen questions of ten seconds each, whose askers leave, do not keep the next one waiting."""
+    endless = {"query": "SELECT max(sipHash64(number)) FROM numbers(1000000000000)"}
+    for _ in range(12):
+        with pytest.raises(requests.exceptions.Timeout):
+            requests.post(server.url + "/api/v1/sql", json=endless, timeout=0.2)
+    assert server.sql("SELECT 1") in ([["1"]], [[1]])
+
+
 def test_sql_is_read_only(server):
     for query in (
         "DROP TABLE spans",
