@@ -35,7 +35,8 @@ class Settings:
         self.logs: Target | None = None
         self.metrics: Target | None = None
         self.profiles: Target | None = None
-        self.profiler: tuple[bool, bool, int] = (True, True, 100)  # on, wall time too, walks a second
+        # Whether it is on, whether wall time too, and walks a second.
+        self.profiler: tuple[bool, bool, int] = (True, True, 100)
         self.headers = ["", "", "", ""]  # of traces, logs, metrics, profiles
         self.files: list[tuple[str, str, str]] = [("", "", "")] * 4
         self.gzip = False
