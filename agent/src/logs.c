@@ -1,6 +1,7 @@
 /* Log records: emit_log(record) takes a logging.LogRecord and sends it as an OTLP log record with
  * the ids of the current span. It never logs, never waits, and does nothing when called from within
  * itself (a value whose __str__ logs). */
+#include "logs.h"
 #include "args.h"
 #include "context.h"
 #include "encode.h"
@@ -8,8 +9,6 @@
 #include "resource.h"
 #include "ring.h"
 
-#define LOG_BYTES_MAX (128u << 10)
-#define LOG_ATTRIBUTES_MAX 128
 #define LOGGERS_MAX (SCOPES_MAX / 2) /* that have a scope of their own */
 
 enum field {
@@ -206,10 +205,10 @@ static unsigned put_extra(struct buf *b, PyObject *dict, unsigned *n) {
     return dropped;
 }
 
-static void put_ids(struct buf *b) {
+void logs_put_ids(struct buf *b, PyObject *context) {
     struct context_parent at;
 
-    context_find_parent(NULL, &at);
+    context_find_parent(context, &at);
     if (at.found) {
         uint32_t flags = at.context.flags;
         char *p;
@@ -244,7 +243,7 @@ static int put_body(struct buf *b, PyObject *text) {
     return mark == UINT32_MAX ? -ENOSPC : 0;
 }
 
-static void send(const struct buf *b, uint16_t scope) {
+void logs_send(const struct buf *b, uint16_t scope) {
     char *p = ring_reserve(SIGNAL_LOG, scope, pb_bytes_size(b->used));
 
     count_locked(LOGS_FINISHED);
@@ -276,7 +275,7 @@ static void emit(PyObject *record, PyObject *dict) {
         return;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
     put_head(&b, created && PyFloat_Check(created) ? PyFloat_AS_DOUBLE(created) : 0, number);
-    put_ids(&b);
+    logs_put_ids(&b, NULL);
     text = message_of(record, dict);
     if (put_body(&b, text) == 0) {
         put_named(&b, "code.file.path", field(dict, PATHNAME), &n);
@@ -287,7 +286,7 @@ static void emit(PyObject *record, PyObject *dict) {
         dropped = put_extra(&b, dict, &n);
         if (dropped)
             pb_put_varint(&b, LOG_DROPPED_ATTRIBUTES, dropped);
-        send(&b, scope_of(field(dict, NAME)));
+        logs_send(&b, scope_of(field(dict, NAME)));
     }
     Py_XDECREF(text);
     buf_done(&b);
@@ -334,10 +333,10 @@ static PyObject *emit_exception(PyObject *module, PyObject *const *args, Py_ssiz
     t->in_log = 1;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
     put_head(&b, 0, 50);
-    put_ids(&b);
+    logs_put_ids(&b, NULL);
     if (put_body(&b, args[0]) == 0) {
         exception_put(&b, LOG_ATTRIBUTE, args[1], NULL, &attributes);
-        send(&b, 0);
+        logs_send(&b, 0);
     }
     buf_done(&b);
     PyErr_Clear();

@@ -63,6 +63,13 @@ typedef struct {
 
 extern PyTypeObject Span_Type;
 
+/* Functions of the package that see each recorded span: started(span, parent) after it has begun,
+ * ended(span) before it is sent. NULL: nobody looks. */
+extern PyObject *span_started, *span_ended;
+/* sampler(trace id, parent's context or None, name, kind, attributes, span) → keep it? NULL: C's.
+ */
+extern PyObject *span_sampler;
+
 struct span_limits {
     uint16_t attributes, events, links, event_attributes;
 };

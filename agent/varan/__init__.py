@@ -65,6 +65,11 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
         if settings.metrics is not None:
             metrics.start(settings)
         imports.install(settings.disabled_hooks)
+        if settings.other_sampler or settings.other_exporters:
+            from . import otel_slow
+
+            argument = os.environ.get("OTEL_TRACES_SAMPLER_ARG", "")
+            otel_slow.start(settings.other_exporters, settings.other_sampler, argument)
         contrib.install(settings.disabled_hooks)
     except Exception as error:
         _report.failure("start", error)

@@ -44,6 +44,9 @@ class Settings:
         self.timeout_ms = 10000
         self.buffer_bytes = 4 << 20
         self.sampler: tuple[bool, float] = (True, 1.0)
+        self.propagation = 3
+        self.other_sampler = ""  # an entry point's name
+        self.other_exporters: list[str] = []
         self.keep: float | None = None  # choose at the end of local traces; the share of the rest
         self.red = False  # count spans before sampling
         self.limits = [128, 128, 128, 128, 16384]
@@ -209,8 +212,22 @@ def _sampler(env: Mapping[str, str]) -> tuple[bool, float]:
             pass
         _bad("OTEL_TRACES_SAMPLER_ARG", text, "a ratio between 0 and 1")
         return parent_based, 1.0
-    _bad("OTEL_TRACES_SAMPLER", name, "a known sampler")
     return True, 1.0
+
+
+# Formats of propagation.h.
+PROPAGATORS = {"tracecontext": 1, "baggage": 2, "b3": 4, "b3multi": 8, "jaeger": 16, "none": 0}
+
+
+def _propagation(env: Mapping[str, str]) -> int:
+    text = env.get("OTEL_PROPAGATORS", "").strip().lower() or "tracecontext,baggage"
+    formats = 0
+    for name in (part.strip() for part in text.split(",")):
+        if name in PROPAGATORS:
+            formats |= PROPAGATORS[name]
+        elif name:
+            _bad("OTEL_PROPAGATORS", name, "one of " + ", ".join(PROPAGATORS))
+    return formats
 
 
 def _keep(env: Mapping[str, str]) -> float | None:
@@ -297,6 +314,16 @@ def _read_profiler(env: Mapping[str, str], endpoint: str | None, s: Settings) ->
     s.profiler = (what != 2 and s.profiles is not None, what == 0, rate)
 
 
+def _read_others(env: Mapping[str, str], s: Settings) -> None:
+    """Samplers and exporters that are not ours: found by their entry points once the agent runs."""
+    name = env.get("OTEL_TRACES_SAMPLER", "").strip().lower()
+    kinds = ("always_on", "always_off", "traceidratio")
+    if name and name not in kinds and name not in tuple("parentbased_" + k for k in kinds):
+        s.other_sampler = name
+    names = [n.strip() for n in env.get("OTEL_TRACES_EXPORTER", "").split(",") if n.strip()]
+    s.other_exporters = [n for n in names if n.lower() not in ("otlp", "none", "otlp_proto_http")]
+
+
 def _limits(env: Mapping[str, str]) -> list[int]:
     return [
         _number(env, ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"), 128),
@@ -345,6 +372,8 @@ def read(
     s.buffer_bytes = _number(env, ("VARAN_BUFFER_BYTES",), 4 << 20)
     s.sampler = _sampler(env)
     s.limits = _limits(env)
+    s.propagation = _propagation(env)
+    _read_others(env, s)
     s.resource = resource.detect(env, service, _pairs(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
     s.resource.update(attributes or {})
     _read_red(env, s)
@@ -359,6 +388,7 @@ def read(
 
 def apply(core: Any, s: Settings) -> None:
     """Hands the settings to the extension."""
+    resource.current.update(s.resource)
     if any(t and t.secure for t in (s.traces, s.logs, s.metrics)) and not core.tls_is_available():
         _report.once("tls", "https needs the system's libssl.so.3 or .1.1: nothing can be sent")
     core.set_resource(s.resource)
@@ -370,6 +400,7 @@ def apply(core: Any, s: Settings) -> None:
         core.set_tls(signal, secure, *s.files[signal])
     core.set_export(s.interval_ms, s.timeout_ms, s.buffer_bytes, s.gzip)
     core.set_sampler(*s.sampler)
+    core.set_propagation(s.propagation)
     core.set_choice(s.red, s.keep is not None, s.keep or 0.0)
     core.set_limits(*s.limits)
     core.set_metrics(

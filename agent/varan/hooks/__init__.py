@@ -72,5 +72,6 @@ HOOKS = (
     ("anthropic._base_client", "model_clients"),
     ("opentelemetry.trace", "otel"),
     ("opentelemetry.metrics", "otel"),
+    ("opentelemetry._logs", "otel"),
     ("prometheus_client.registry", "prometheus"),
 )
