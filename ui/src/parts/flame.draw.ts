@@ -164,7 +164,7 @@ export function frameColor(tokens: Tokens, kind: FrameKind, file = ""): string {
 export function changeColor(tokens: Tokens, change: number): string {
   const size = Math.abs(change);
   if (size < 0.0005) return mix(tokens.surface, tokens.muted, 0.14);
-  const strength = 0.18 + Math.min(1, Math.sqrt(size / 0.25)) * 0.5;
+  const strength = 0.16 + Math.min(1, Math.sqrt(size / 0.25)) * (luminous(tokens) ? 0.52 : 0.28);
   return mix(tokens.surface, change > 0 ? tokens.series[1]! : tokens.series[0]!, strength);
 }
 
