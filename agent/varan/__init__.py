@@ -22,8 +22,10 @@ try:
     from . import _core
 except Exception as error:  # a foreign interpreter, a free-threaded build, a missing library
     from . import _noop as _core  # type: ignore[no-redef]
+    from . import _unfit
 
-    _report.once("core", f"the agent is off: its extension does not load ({error})")
+    if "VARAN_DOCTOR" not in os.environ:  # which says it at more length
+        _report.once("core", f"the agent is off: {_unfit.told(error)}")
 
 __version__ = "0.1.0"
 __all__ = [

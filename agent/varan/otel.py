@@ -14,7 +14,7 @@ TWINS = {
     for name, hook in (
         ("wsgi", "wsgi"), ("asgi", "asgi"), ("flask", "flask"), ("fastapi", "starlette"), ("starlette", "starlette"),
         ("sqlite3", "sqlite3"), ("sqlalchemy", "sqlalchemy"), ("requests", "requests"), ("urllib3", "urllib3"),
-        ("httpx", "httpx"), ("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("asyncpg", "asyncpg"),
+        ("httpx", "httpx"), ("httpx2", "httpx"), ("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("asyncpg", "asyncpg"),
         ("pymysql", "pymysql"), ("mysqlclient", "mysqlclient"), ("pymongo", "pymongo"), ("redis", "redis"),
         ("django", "django_handlers"), ("aiohttp_client", "aiohttp_client"),
         ("aiohttp_server", "aiohttp_server"), ("tornado", "tornado"), ("urllib", "http_client"), ("celery", "celery"),
