@@ -1,6 +1,7 @@
 /* Log records: emit_log(record) takes a logging.LogRecord and sends it as an OTLP log record with
- * the ids of the current span. It never logs, never waits, and does nothing when called from within
- * itself (a value whose __str__ logs). */
+ * the ids of the current span. It never logs and never waits. Called from within itself (a value
+ * whose
+ * __str__ logs, a signal handler, a destructor) it sends that record, too, to a depth. */
 #include "logs.h"
 #include "args.h"
 #include "context.h"
@@ -9,6 +10,7 @@
 #include "resource.h"
 #include "ring.h"
 
+#define NESTED_MAX 3 /* records that are sent while one is: a value whose __str__ logs */
 #define LOGGERS_MAX (SCOPES_MAX / 2) /* that have a scope of their own */
 
 enum field {
@@ -282,6 +284,7 @@ static void emit(PyObject *record, PyObject *dict) {
         put_named(&b, "code.line.number", field(dict, LINENO), &n);
         put_named(&b, "code.function.name", field(dict, FUNCNAME), &n);
         put_named(&b, "thread.name", field(dict, THREADNAME), &n);
+        put_named(&b, "code.stacktrace", field(dict, STACK_INFO), &n);
         put_exception(&b, dict, &n);
         dropped = put_extra(&b, dict, &n);
         if (dropped)
@@ -292,19 +295,27 @@ static void emit(PyObject *record, PyObject *dict) {
     buf_done(&b);
 }
 
+bool logs_enter(struct thread_state *t) {
+    if (t->in_log >= NESTED_MAX) {
+        count_locked(LOGS_RATE_LIMITED);
+        return false;
+    }
+    t->in_log++;
+    return true;
+}
+
 static PyObject *emit_log(PyObject *module, PyObject *record) {
     struct thread_state *t = thread_state();
     PyObject *dict;
 
-    if (!span_enabled || t->in_log)
+    if (!span_enabled || !logs_enter(t))
         Py_RETURN_NONE;
-    t->in_log = 1;
     dict = PyObject_GetAttr(record, str_dict);
     if (dict && PyDict_Check(dict))
         emit(record, dict);
     Py_XDECREF(dict);
     PyErr_Clear();
-    thread_state_self.in_log = 0;
+    thread_state_self.in_log--;
     Py_RETURN_NONE;
 }
 
@@ -328,9 +339,8 @@ static PyObject *emit_exception(PyObject *module, PyObject *const *args, Py_ssiz
 
     if (!args_count("emit_exception", n, 2, 2))
         return NULL;
-    if (!span_enabled || t->in_log || !PyExceptionInstance_Check(args[1]))
+    if (!span_enabled || !PyExceptionInstance_Check(args[1]) || !logs_enter(t))
         Py_RETURN_NONE;
-    t->in_log = 1;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
     put_head(&b, 0, 50);
     logs_put_ids(&b, NULL);
@@ -340,7 +350,7 @@ static PyObject *emit_exception(PyObject *module, PyObject *const *args, Py_ssiz
     }
     buf_done(&b);
     PyErr_Clear();
-    thread_state_self.in_log = 0;
+    thread_state_self.in_log--;
     Py_RETURN_NONE;
 }
 

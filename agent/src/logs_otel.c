@@ -74,9 +74,8 @@ static PyObject *emit_otel(PyObject *module, PyObject *const *args, Py_ssize_t n
 
     if (!args_count("emit_otel", n, N, N))
         return NULL;
-    if (!span_enabled || t->in_log)
+    if (!span_enabled || !logs_enter(t))
         Py_RETURN_NONE;
-    t->in_log = 1;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
     at = args_time(args[TIME]);
     if (at)
@@ -95,7 +94,7 @@ static PyObject *emit_otel(PyObject *module, PyObject *const *args, Py_ssize_t n
     logs_send(&b, Py_TYPE(args[SCOPE]) == &Tracer_Type ? tracer_scope(args[SCOPE]) : 0);
     buf_done(&b);
     PyErr_Clear();
-    thread_state_self.in_log = 0;
+    thread_state_self.in_log--;
     Py_RETURN_NONE;
 }
 

@@ -34,6 +34,7 @@ enum span_flag {
     SPAN_COUNTED = 1 << 12,     /* is to be counted at its end, recording or not; see red.h */
     SPAN_WAITS = 1 << 13,       /* a local root whose trace waits for it; see keep.h */
     SPAN_LEFT = 1 << 14,        /* deactivated where it was not the current one */
+    SPAN_HEADERS = 1 << 15,     /* has its request's headers; see headers.c */
 };
 
 typedef struct {

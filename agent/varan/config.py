@@ -29,6 +29,7 @@ class Settings:
         self.disabled = False
         self.debug = False
         self.exception_locals = True
+        self.error_headers = True
         self.log_level = 0
         self.log_rate = 0  # records a second; 0: no limit
         self.traces: Target | None = None
@@ -356,6 +357,7 @@ def read(
     s.disabled = any(flag.strip().lower() in TRUE for flag in flags)
     s.debug = env.get("VARAN_DEBUG", "").strip().lower() in TRUE
     s.exception_locals = env.get("VARAN_EXCEPTION_LOCALS", "").strip().lower() not in FALSE
+    s.error_headers = env.get("VARAN_ERROR_HEADERS", "").strip().lower() not in FALSE
     s.traces = _endpoint(env, endpoint, "traces")
     s.logs = _endpoint(env, endpoint, "logs")
     s.metrics = _endpoint(env, endpoint, "metrics")
@@ -393,6 +395,7 @@ def apply(core: Any, s: Settings) -> None:
         _report.once("tls", "https needs the system's libssl.so.3 or .1.1: nothing can be sent")
     core.set_resource(s.resource)
     core.set_exception_locals(s.exception_locals)
+    core.set_error_headers(s.error_headers)
     core.set_logs(s.log_level, s.log_rate)
     for signal, target in ((0, s.traces), (1, s.logs), (2, s.metrics), (3, s.profiles)):
         host, port, socket, path, secure = target or (None, "", "", "", False)

@@ -179,6 +179,9 @@ def detect(
     version = env.get("VARAN_SERVICE_VERSION", "")
     if version:
         found["service.version"] = version
+    environment = env.get("VARAN_ENVIRONMENT", "")
+    if environment:
+        found["deployment.environment.name"] = environment
     name = (
         service
         or env.get("VARAN_SERVICE")

@@ -14,6 +14,7 @@ HOOKS = (
     ("flask.app", "flask"),
     ("starlette.applications", "starlette"),
     ("starlette.routing", "starlette_routes"),
+    ("starlette.middleware.exceptions", "starlette_errors"),
     ("fastapi.routing", "fastapi_routes"),
     ("fastapi.telemetry._asgi", "fastapi_telemetry"),
     ("django.core.handlers.wsgi", "django_wsgi"),
