@@ -35,7 +35,24 @@ static PyObject *call_below(PyObject *module, PyObject *const *args, Py_ssize_t 
     return result;
 }
 
+/* call_here(function, *args, **kwargs): for a thread that was put into somebody's context: the
+ * profiler is told whose, and that it is over. */
+static PyObject *call_here(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    PyObject *result;
+
+    if (n < 1) {
+        PyErr_SetString(PyExc_TypeError, "call_here(function, ...)");
+        return NULL;
+    }
+    context_publish(true);
+    result = PyObject_Vectorcall(args[0], args + 1, (size_t) n - 1, names);
+    context_publish(false);
+    return result;
+}
+
 PyMethodDef carry_functions[] = {
+        {"call_here", (PyCFunction) (void (*)(void)) call_here, METH_FASTCALL | METH_KEYWORDS,
+         "call_here(function, *args, **kwargs): the profiler knows the thread's span meanwhile."},
         {"attach", attach, METH_O, "attach(span): makes a span current for good."},
         {"call_below", (PyCFunction) (void (*)(void)) call_below, METH_FASTCALL | METH_KEYWORDS,
          "call_below(span, function, *args, **kwargs): calls the function with the span current."},

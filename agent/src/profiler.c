@@ -145,7 +145,7 @@ struct work {
     struct cpython *target;
     struct cpython_sample sample;
     struct profiler_window *window;
-    uint64_t window_start_ns, last_walk_ns, period_ns, cost_ns;
+    uint64_t window_start_ns, window_end_ns, last_walk_ns, period_ns, cost_ns;
     int64_t window_start_wall_ns;
     unsigned failures;
 };
@@ -176,9 +176,21 @@ static int walk(struct work *w, const struct profiler_options *o) {
 
 /* ---- Windows ---- */
 
+/* Windows of a process end every ten seconds sharp, so that steps of a chart have equally many. At
+ * another moment in each process, so that they do not all send at once; and never about a full ten
+ * seconds of the wall clock, where a little jitter would move a window into another step. */
+static uint64_t phase_ns(void) {
+    return NS / 2 + (uint64_t) getpid() * 7919 % 9000 * 1000000ull;
+}
+
 static void begin_window(struct work *w) {
+    uint64_t wall = clock_wall_ns(), since = (wall + WINDOW_NS - phase_ns()) % WINDOW_NS;
+
     w->window_start_ns = clock_monotonic_ns();
-    w->window_start_wall_ns = (int64_t) clock_wall_ns();
+    w->window_start_wall_ns = (int64_t) wall;
+    w->window_end_ns = w->window_start_ns + WINDOW_NS - since;
+    if (WINDOW_NS - since < WINDOW_NS / 10) /* the last one was sealed a little early */
+        w->window_end_ns += WINDOW_NS;
     if (w->last_walk_ns == 0)
         w->last_walk_ns = w->window_start_ns;
     window_clear(w->window);
@@ -264,7 +276,7 @@ static void profile(struct work *w) {
             break;
         if (clock_monotonic_ns() >= due && walk(w, &o) < 0)
             break;
-        if (wanted != served || clock_monotonic_ns() - w->window_start_ns >= WINDOW_NS)
+        if (wanted != served || clock_monotonic_ns() >= w->window_end_ns)
             seal_window(w);
         if (wanted != served)
             answer_seal(served = wanted);

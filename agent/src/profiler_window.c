@@ -2,6 +2,7 @@
 #include "profiler_window.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/vector.h"
 #include "profiler_slot.h"
@@ -185,7 +186,9 @@ static struct row *find_row(struct profiler_window *w, const struct row *wanted)
 
 void window_add(struct profiler_window *w, const struct cpython_thread *t,
                 const struct window_span *span, const uint64_t costs[COSTS]) {
-    const char *name = t->python_name ? t->python_name : t->name;
+    const char *name = t->python_name                             ? t->python_name
+                       : t->native_id && t->native_id == getpid() ? "MainThread"
+                                                                  : t->name;
     int64_t node = stack_node(w, t);
 
     if (node <= 0) {

@@ -473,6 +473,7 @@ static PyObject *set_route(PyObject *module, PyObject *const *args, Py_ssize_t n
             name = PyUnicode_FromFormat("%U %U", s->name, args[1]);
             if (name)
                 Py_SETREF(s->name, name);
+            span_tell_operation(s); /* what is in progress is the route's, too */
             span_put(s, "http.route", 10, args[1]);
             break;
         }

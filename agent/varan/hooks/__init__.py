@@ -8,6 +8,7 @@ HOOKS = (
     ("threading", "threads"),
     ("concurrent.futures.thread", "futures"),
     ("concurrent.futures.process", "futures_process"),
+    ("anyio.to_thread", "anyio_threads"),
     ("multiprocessing.process", "processes"),
     ("subprocess", "subprocess"),
     ("asyncio.base_subprocess", "asyncio_subprocess"),

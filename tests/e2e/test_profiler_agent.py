@@ -1,0 +1,237 @@
+"""The agent's profiler in real applications: what it charges CPU time to is where it was spent, by endpoint, thread and
+trace; forked workers have profiles of their own; short programs and `off` send none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from conftest import VARAN, Server, wait_until
+
+# CPU time of the thread itself, so that a machine at work with other things changes nothing.
+SPIN = """
+    import os, threading, time
+
+    def spin(seconds):
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            sum(i * i for i in range(300))
+
+"""
+FLASK = """
+    from flask import Flask
+    app = Flask(__name__)
+
+    @app.get("/heavy/<int:n>")
+    def heavy(n):
+        spin(0.02)
+        return "done"
+
+    @app.get("/light/<int:n>")
+    def light(n):
+        spin(0.005)
+        return "done"
+"""
+FASTAPI = """
+    import asyncio
+    from fastapi import FastAPI
+    app = FastAPI()
+
+    async def step():
+        spin(0.006)
+        await asyncio.sleep(0.001)
+        spin(0.006)
+
+    @app.get("/coroutine/{n}")
+    async def coroutine(n: int):
+        await step()
+        return n
+
+    @app.get("/thread/{n}")
+    def thread(n: int):
+        spin(0.012)
+        return n
+
+    @app.get("/ready/{n}")
+    async def ready(n: int):
+        return n
+"""
+FORK = """
+    def before(): spin(0.5)
+    def in_child(): spin(1.0)
+    def in_parent(): spin(0.7)
+
+    before()
+    pid = os.fork()
+    if pid == 0:
+        in_child()
+        os._exit(0)
+    in_parent()
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+THREADS = """
+    def worker(): spin(0.8)
+    def napper(): time.sleep(2)
+
+    threads = [threading.Thread(target=worker, name=f"worker-{i}") for i in (1, 2)]
+    threads.append(threading.Thread(target=napper, name="napper"))
+    for one in threads: one.start()
+    for one in threads: one.join()
+"""
+
+
+class Program:
+    def __init__(self, server: Server, folder: Path, service: str, text: str):
+        self.server, self.folder, self.service = server, folder, service
+        (folder / "app.py").write_text(textwrap.dedent(SPIN) + textwrap.dedent(text))
+        self.process: subprocess.Popen | None = None
+
+    def start(self, *command: str, **env: str) -> None:
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [str(VARAN), "run", "--service", self.service, "--", sys.executable, *command],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "VARAN_ENDPOINT": self.server.otlp, **env},
+            )
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+    def run(self, **env: str) -> None:
+        self.start("app.py", **env)
+        assert self.process.wait(120) == 0, (self.folder / "log").read_text()
+
+    def address(self, pattern: str) -> str:
+        """Where the program listens, by its own log."""
+
+        def said() -> str:
+            text = (self.folder / "log").read_text()
+            assert self.process.poll() is None, text
+            return next(
+                (
+                    line.split(pattern)[1].split()[0]
+                    for line in text.splitlines()
+                    if pattern in line
+                ),
+                "",
+            )
+
+        return "http://127.0.0.1:" + wait_until(said, 60, f"{pattern} in the log")
+
+    def seconds(self, kind: str = "cpu", **params: str) -> dict[str, float]:
+        """Seconds of each function, with what it called."""
+        rows = self.server.api(
+            "/profiles/table", service=self.service, type=kind, sort="sum", limit=1000, **params
+        )["rows"]
+        return {row["function"]: row["sum"] / 1e9 for row in rows}
+
+
+def get(url: str) -> None:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        answer.read()
+
+
+def load(base: str, *paths: str, count: int = 80) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(get, [f"{base}{path}/{n}" for n in range(count) for path in paths]))
+
+
+def assert_near(got: float, want: float) -> None:
+    """Within what a sample in flight at either end, and a lost one, may change."""
+    assert want * 0.75 - 0.05 < got < want * 1.3 + 0.1, f"{got} s instead of {want} s"
+
+
+@pytest.mark.parametrize("options", [["--threads", "4"], ["--preload", "--workers", "2"]])
+def test_flask_under_gunicorn(server, tmp_path, options):
+    app = Program(server, tmp_path, f"flask{len(options)}{options[0]}", FLASK)
+    app.start("-m", "gunicorn", "-b", "127.0.0.1:0", *options, "app:app")
+    try:
+        load(app.address("http://127.0.0.1:"), "/heavy", "/light")
+    finally:
+        app.stop()
+    wait_until(lambda: "heavy" in app.seconds(), 30, "a profile")
+    assert_near(app.seconds(endpoint="GET /heavy/<int:n>")["spin"], 80 * 0.02)
+    assert_near(app.seconds(endpoint="GET /light/<int:n>")["spin"], 80 * 0.005)
+    # A trace leads to what its span did.
+    found = server.api(
+        "/traces", filter=f'service = "{app.service}" name = "GET /heavy/<int:n>"', sort="slowest"
+    )["traces"]
+    spent = [server.api("/profiles/trace", trace_id=one["trace_id"])["spans"] for one in found[:40]]
+    cpu = [span["values"].get("cpu", 0) / 1e9 for spans in spent for span in spans]
+    assert len(cpu) >= 10, "most requests of 20 ms are met by a sample"
+    assert 0.001 < sum(cpu) / len(cpu) < 0.06
+
+
+def test_fastapi_under_uvicorn(server, tmp_path):
+    app = Program(server, tmp_path, "fastapi", FASTAPI)
+    app.start("-m", "uvicorn", "--port", "0", "app:app")
+    try:
+        base = app.address("http://127.0.0.1:")
+        load(base, "/coroutine", "/thread", "/ready")
+    finally:
+        app.stop()
+    wait_until(lambda: "spin" in app.seconds(), 30, "a profile")
+    # Of an endpoint that awaits in between, and of one on AnyIO's threads.
+    assert_near(app.seconds(endpoint="GET /coroutine/{n}")["spin"], 80 * 0.012)
+    assert_near(app.seconds(endpoint="GET /thread/{n}")["spin"], 80 * 0.012)
+    assert app.seconds(endpoint="").get("spin", 0) < 0.3
+
+
+def test_fork(server, tmp_path):
+    app = Program(server, tmp_path, "forks", FORK)
+    app.run()
+    wait_until(lambda: {"in_child", "in_parent"} <= set(app.seconds()), 30, "both processes")
+    spent = app.seconds()
+    assert_near(spent["in_child"], 1.0)
+    assert_near(spent["in_parent"], 0.7)
+    assert spent["before"] < 0.6
+    processes = server.sql(
+        "SELECT uniqExact(resource_id) FROM profile_samples WHERE service = 'forks'"
+    )
+    assert int(processes[0][0]) == 2
+
+
+def test_threads_cpu_wall_and_gil(server, tmp_path):
+    app = Program(server, tmp_path, "threads", THREADS)
+    began = time.monotonic()
+    app.run()
+    took = time.monotonic() - began
+    wait_until(lambda: app.seconds(), 30, "a profile")
+    for thread in ("worker-1", "worker-2"):
+        assert_near(app.seconds(thread=thread)["worker"], 0.8)
+        assert app.seconds("gil_wait", thread=thread)["worker"] > 0.1
+    assert app.seconds(thread="napper").get("napper", 0) < 0.1
+    assert 1.2 < app.seconds("wall", thread="napper")["napper"] < min(took, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "kinds"),
+    [("off", {"VARAN_PROFILER": "off"}, set()), ("only-cpu", {"VARAN_PROFILER": "cpu"}, {"cpu"})],
+)
+def test_settings(server, tmp_path, name, env, kinds):
+    app = Program(server, tmp_path, name, "import varan\nspin(0.6)\nvaran.flush()")
+    app.run(**env)
+    assert server.process.poll() is None
+    if kinds:
+        wait_until(lambda: app.seconds(), 30, "a profile")
+    assert {one for one in ("cpu", "wall", "gil_wait") if app.seconds(one)} == kinds
+
+
+def test_a_program_that_ends_at_once_is_left_alone(server, tmp_path):
+    app = Program(server, tmp_path, "short", "print('done')")
+    app.run()
+    assert "done" in (tmp_path / "log").read_text()
+    assert app.seconds("wall") == {}
