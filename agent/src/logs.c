@@ -1,8 +1,6 @@
 /* Log records: emit_log(record) takes a logging.LogRecord and sends it as an OTLP log record with
- * the ids of the current span. It never logs and never waits. Called from within itself (a value
- * whose
- * __str__ logs, a signal handler, a destructor) it sends that record, too, to a depth. */
-#include "logs.h"
+ * the ids of the current span. It never logs, never waits, and does nothing when called from within
+ * itself (a value whose __str__ logs). */
 #include "args.h"
 #include "context.h"
 #include "encode.h"
@@ -10,7 +8,8 @@
 #include "resource.h"
 #include "ring.h"
 
-#define NESTED_MAX 3 /* records that are sent while one is: a value whose __str__ logs */
+#define LOG_BYTES_MAX (128u << 10)
+#define LOG_ATTRIBUTES_MAX 128
 #define LOGGERS_MAX (SCOPES_MAX / 2) /* that have a scope of their own */
 
 enum field {
@@ -207,10 +206,10 @@ static unsigned put_extra(struct buf *b, PyObject *dict, unsigned *n) {
     return dropped;
 }
 
-void logs_put_ids(struct buf *b, PyObject *context) {
+static void put_ids(struct buf *b) {
     struct context_parent at;
 
-    context_find_parent(context, &at);
+    context_find_parent(NULL, &at);
     if (at.found) {
         uint32_t flags = at.context.flags;
         char *p;
@@ -245,7 +244,7 @@ static int put_body(struct buf *b, PyObject *text) {
     return mark == UINT32_MAX ? -ENOSPC : 0;
 }
 
-void logs_send(const struct buf *b, uint16_t scope) {
+static void send(const struct buf *b, uint16_t scope) {
     char *p = ring_reserve(SIGNAL_LOG, scope, pb_bytes_size(b->used));
 
     count_locked(LOGS_FINISHED);
@@ -277,45 +276,36 @@ static void emit(PyObject *record, PyObject *dict) {
         return;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
     put_head(&b, created && PyFloat_Check(created) ? PyFloat_AS_DOUBLE(created) : 0, number);
-    logs_put_ids(&b, NULL);
+    put_ids(&b);
     text = message_of(record, dict);
     if (put_body(&b, text) == 0) {
         put_named(&b, "code.file.path", field(dict, PATHNAME), &n);
         put_named(&b, "code.line.number", field(dict, LINENO), &n);
         put_named(&b, "code.function.name", field(dict, FUNCNAME), &n);
         put_named(&b, "thread.name", field(dict, THREADNAME), &n);
-        put_named(&b, "code.stacktrace", field(dict, STACK_INFO), &n);
         put_exception(&b, dict, &n);
         dropped = put_extra(&b, dict, &n);
         if (dropped)
             pb_put_varint(&b, LOG_DROPPED_ATTRIBUTES, dropped);
-        logs_send(&b, scope_of(field(dict, NAME)));
+        send(&b, scope_of(field(dict, NAME)));
     }
     Py_XDECREF(text);
     buf_done(&b);
-}
-
-bool logs_enter(struct thread_state *t) {
-    if (t->in_log >= NESTED_MAX) {
-        count_locked(LOGS_RATE_LIMITED);
-        return false;
-    }
-    t->in_log++;
-    return true;
 }
 
 static PyObject *emit_log(PyObject *module, PyObject *record) {
     struct thread_state *t = thread_state();
     PyObject *dict;
 
-    if (!span_enabled || !logs_enter(t))
+    if (!span_enabled || t->in_log)
         Py_RETURN_NONE;
+    t->in_log = 1;
     dict = PyObject_GetAttr(record, str_dict);
     if (dict && PyDict_Check(dict))
         emit(record, dict);
     Py_XDECREF(dict);
     PyErr_Clear();
-    thread_state_self.in_log--;
+    thread_state_self.in_log = 0;
     Py_RETURN_NONE;
 }
 
@@ -339,18 +329,19 @@ static PyObject *emit_exception(PyObject *module, PyObject *const *args, Py_ssiz
 
     if (!args_count("emit_exception", n, 2, 2))
         return NULL;
-    if (!span_enabled || !PyExceptionInstance_Check(args[1]) || !logs_enter(t))
+    if (!span_enabled || t->in_log || !PyExceptionInstance_Check(args[1]))
         Py_RETURN_NONE;
+    t->in_log = 1;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
     put_head(&b, 0, 50);
-    logs_put_ids(&b, NULL);
+    put_ids(&b);
     if (put_body(&b, args[0]) == 0) {
         exception_put(&b, LOG_ATTRIBUTE, args[1], NULL, &attributes);
-        logs_send(&b, 0);
+        send(&b, 0);
     }
     buf_done(&b);
     PyErr_Clear();
-    thread_state_self.in_log--;
+    thread_state_self.in_log = 0;
     Py_RETURN_NONE;
 }
 

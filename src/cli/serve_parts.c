@@ -21,6 +21,21 @@
 #define ROUTE_TABLES_MAX 12
 #define SCRUB_KEYS_MAX 1000
 
+static unsigned days(uint64_t n) {
+    return n > STORE_DAYS_MAX ? STORE_DAYS_MAX : (unsigned) n;
+}
+
+static void set_retention(struct store_options *o, const struct settings *s) {
+    o->retention_days = days(s->retention_days);
+    o->signal_days[SIGNAL_TRACES] = days(s->traces_retention_days);
+    o->signal_days[SIGNAL_LOGS] = days(s->logs_retention_days);
+    o->signal_days[SIGNAL_METRICS] = days(s->metrics_retention_days);
+    o->signal_days[SIGNAL_PROFILES] = days(s->profiles_retention_days);
+    o->signal_days[SIGNAL_METRICS_5M] = days(s->metrics_5m_retention_days);
+    o->signal_days[SIGNAL_METRICS_1H] = days(s->metrics_1h_retention_days);
+    o->retention_bytes = s->retention_bytes;
+}
+
 static int open_store(struct serve *s, struct error *e) {
     const struct settings *settings = s->settings;
     struct store_options o;
@@ -31,9 +46,7 @@ static int open_store(struct serve *s, struct error *e) {
     o.engine_lib = settings->engine_lib;
     o.clickhouse_url = settings->clickhouse;
     o.clickhouse_database = settings->clickhouse_database;
-    o.retention_days = settings->retention_days > UINT32_MAX ? UINT32_MAX
-                                                             : (unsigned) settings->retention_days;
-    o.retention_bytes = settings->retention_bytes;
+    set_retention(&o, settings);
     o.free_bytes_min = settings->free_bytes_min;
     o.queue_bytes_max = (size_t) settings->queue_bytes;
     o.commit_ns_max = settings->commit_interval_ns;
@@ -77,7 +90,9 @@ static int open_ingest(struct serve *s, struct error *e) {
 static int open_metrics(struct serve *s, struct error *e) {
     struct metrics_options o = {.store = atomic_load(&s->store),
                                 .ingest = atomic_load(&s->ingest),
-                                .retention = s->settings->metrics_retention};
+                                .retention = s->settings->metrics_retention,
+                                .make_5m = s->settings->metrics_5m_retention_days > 0,
+                                .make_1h = s->settings->metrics_1h_retention_days > 0};
     struct metrics *metrics;
     int r = metrics_new(&o, &metrics, e);
 
@@ -107,7 +122,7 @@ static int open_api(struct serve *s, struct error *e) {
                             .page_url = or_null(s->page_url),
                             .otlp_http_url = or_null(s->otlp_http_url),
                             .otlp_grpc_url = or_null(s->otlp_grpc_url),
-                            .retention_days = (unsigned) s->settings->retention_days};
+                            .retention_days = days(s->settings->retention_days)};
     int r = api_new(&o, &s->api);
 
     return r < 0 ? error_set(e, r, "cannot start the API: %s", error_name(r)) : 0;
@@ -117,11 +132,12 @@ static int open_api(struct serve *s, struct error *e) {
 static void print_flags(void *ctx, void (*each)(void *to, const char *name, const char *value),
                         void *to) {
     const struct serve *s = ctx;
-    char days[32];
+    char kept[32];
 
-    snprintf(days, sizeof(days), "%llud", (unsigned long long) s->settings->retention_days);
+    snprintf(kept, sizeof(kept), "%ud",
+             store_kept_days(atomic_load(&s->store), SIGNAL_METRICS));
     each(to, "storage.tsdb.path", s->settings->data_dir);
-    each(to, "storage.tsdb.retention.time", days);
+    each(to, "storage.tsdb.retention.time", kept);
     each(to, "web.external-url", s->page_url);
 }
 

@@ -27,6 +27,13 @@ static int flush_hook(void *ctx, struct store_batch *b) {
         return 0;
     int r = window_write(s, b);
     s->n_days = 0;
+    if (s->late_hours.n) {
+        struct ingest *g = ctx;
+        struct store_stats stats;
+        store_read_stats(g->store, &stats);
+        late_hours_mark(g->late, s->late_hours.items, s->late_hours.n, stats.commits);
+        s->late_hours.n = 0;
+    }
     if (s->full || s->day != day || r < 0)
         state_forget(s);
     state_shrink(s);
@@ -99,6 +106,11 @@ int ingest_new(const struct ingest_options *o, struct ingest **ret, struct error
         ingest_free(g);
         return error_set(e, r, "out of memory");
     }
+    r = late_hours_new(o->store, &g->late, e);
+    if (r < 0) {
+        ingest_free(g);
+        return r;
+    }
     store_set_flush_hook(o->store, flush_hook, g);
     r = sweeper_start(g);
     if (r == 0 && o->load_series)
@@ -137,6 +149,7 @@ void ingest_free(struct ingest *g) {
     rollup_done(&g->rollup);
     edges_done(&g->edges);
     series_index_free(g->series);
+    late_hours_free(g->late);
     map_done(&g->metadata.written);
     free(g);
 }
@@ -188,6 +201,10 @@ int ingest_begin(struct ingest *g, size_t bytes, struct ingest_txn **ret, unsign
             .now_ns = clock_now_ns(),
             .days_before = s->n_days,
     };
+    t->late_ms = t->now_ns / NS_PER_MS - LATE_MS;
+    int64_t until_ms = late_hours_until(g->late) * HOUR_MS;
+    if (until_ms > t->late_ms) /* the clock was ahead */
+        t->late_ms = until_ms;
     do
         t->token = atomic_fetch_add(&g->token, 1) + 1;
     while (!t->token);
@@ -322,7 +339,9 @@ static void committed(void *ctx, int result) {
 void txn_commit_always(struct ingest_txn *t, ingest_done done, void *ctx) {
     t->done = done;
     t->done_ctx = ctx;
-    int r = state_apply(t->state);
+    int r = metric_apply(t);
+    if (r == 0)
+        r = state_apply(t->state);
     if (r < 0) {
         t->spans = t->logs = t->samples = t->profile_samples = 0;
         ingest_abort(t);

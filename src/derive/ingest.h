@@ -124,6 +124,8 @@ int ingest_last_values(struct ingest *g, const struct ingest_labels *series, siz
 /* The index of series, for queries. */
 struct series_index;
 struct series_index *ingest_series(struct ingest *g);
+/* Hours of samples that are to be downsampled again: see derive/late.h. */
+struct late_hours *ingest_late_hours(struct ingest *g);
 
 void ingest_read_stats(struct ingest *g, struct ingest_stats *ret);
 

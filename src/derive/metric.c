@@ -15,6 +15,8 @@
 #define EXEMPLAR_BYTES_MAX 4096u
 #define HELP_BYTES_MAX 16384u
 #define UNIT_BYTES_MAX 256u
+#define LATE_LOOK_BACK 48u
+#define LATE_NOTES_MAX (2 * 24 * (DAYS_PER_BATCH + 1))
 
 static uint32_t now_s(const struct ingest_txn *t) {
     return (uint32_t) (t->now_ns / NS_PER_S);
@@ -39,14 +41,26 @@ static int series_row(void *ctx, const struct series_view *v) {
     if (r < 0)
         return -ENOBUFS;
     native_block_end_row(b);
-    return vector_push(&t->series, v->ref, TXN_SERIES_MAX);
+    return 0;
 }
 
-/* Notes that the series was seen at that time, and writes its row when that is due. */
+/* Notes that the series was seen at that time, and that its row is due. */
 static int seen(struct ingest_txn *t, struct series_ref s, int64_t time_ms) {
     int r = series_touch(t->ingest->series, s, time_ms, now_s(t), t->token);
 
-    return r == 1 ? series_view(t->ingest->series, s, series_row, t) : r;
+    return r == 1 ? vector_push(&t->series, s, TXN_SERIES_MAX) : r;
+}
+
+/* At the end, so that a row says when the last of the transaction's samples is. */
+int metric_apply(struct ingest_txn *t) {
+    int r = 0;
+
+    for (size_t i = 0; i < t->series.n && r == 0; i++) {
+        r = series_view(t->ingest->series, t->series.items[i], series_row, t);
+        if (r == -ESTALE) /* it left the memory: its row is there */
+            r = 0;
+    }
+    return r;
 }
 
 static int find(struct ingest_txn *t, const struct label *labels, size_t n, struct series_ref *ret,
@@ -97,6 +111,29 @@ static int start_row(struct ingest_txn *t, struct series_ref series, const struc
     return vector_push(&t->starts, series, TXN_SERIES_MAX);
 }
 
+static int order_hours(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Hours mostly repeat, or follow one another. */
+static int note_late(struct state *s, uint32_t hour) {
+    size_t n = s->late_hours.n, kept = 0;
+
+    for (size_t i = n; i-- > 0 && i + LATE_LOOK_BACK >= n;)
+        if (s->late_hours.items[i] == hour)
+            return 0;
+    if (n == LATE_NOTES_MAX) { /* each once: no more than a batch's days have */
+        qsort(s->late_hours.items, n, sizeof(*s->late_hours.items), order_hours);
+        for (size_t i = 0; i < n; i++)
+            if (kept == 0 || s->late_hours.items[kept - 1] != s->late_hours.items[i])
+                s->late_hours.items[kept++] = s->late_hours.items[i];
+        s->late_hours.n = kept;
+    }
+    return vector_push(&s->late_hours, hour, LATE_NOTES_MAX);
+}
+
 static int sample_row(struct ingest_txn *t, struct series_ref series, const struct sample *s) {
     struct native_block *b = t->samples_block;
     int r = native_put_u64(b, SAMPLES_ID, series.id);
@@ -106,6 +143,8 @@ static int sample_row(struct ingest_txn *t, struct series_ref series, const stru
     if (r < 0)
         return -ENOBUFS;
     native_block_end_row(b);
+    if (s->time_ms < t->late_ms && note_late(t->state, hour_of_ms(s->time_ms)) < 0)
+        return -ENOBUFS;
     if (s->start_ms && series_start_changed(t->ingest->series, series, s->start_ms))
         return start_row(t, series, s);
     return 0;
@@ -284,6 +323,10 @@ void metric_committed(struct ingest_txn *t, int result) {
             series_start_forget(x, *s);
         }
     }
+}
+
+struct late_hours *ingest_late_hours(struct ingest *g) {
+    return g->late;
 }
 
 struct series_index *ingest_series(struct ingest *g) {

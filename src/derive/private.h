@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "derive/ingest.h"
+#include "derive/late.h"
 #include "derive/series.h"
 #include "derive/state.h"
 
@@ -16,6 +17,8 @@
 #define METADATA_MEMO_MAX 200000u
 #define METADATA_EMIT_S 86400 /* its row is written anew after this long */
 #define TXN_SERIES_MAX (8u << 20)
+/* Hours are downsampled ten minutes after no sample of them can come that is not noted as late. */
+#define LATE_MS (30 * 60 * INT64_C(1000))
 #define EMIT_AGAIN_S 300 /* a resource's or series' row is written anew after this long */
 #define EDGE_WINDOW_S 60 /* a client span waits so long for its server span */
 #define EDGE_PENDING_MAX 65536u
@@ -62,6 +65,7 @@ struct metadata_memo {
 struct ingest {
     struct store *store;
     struct series_index *series;
+    struct late_hours *late;
     struct metadata_memo metadata;
     _Atomic uint32_t token; /* numbers transactions, see series_touch() */
     pthread_t loader;
@@ -102,6 +106,7 @@ struct ingest_txn {
     uint64_t profile_samples, rejected_profiles;
     bool stacks_written; /* in this transaction */
     int64_t now_ns;       /* when it began */
+    int64_t late_ms;      /* samples before this time are late: their hours are noted */
     unsigned days_before; /* state->n_days then */
     ingest_done done;
     void *done_ctx;
@@ -153,6 +158,8 @@ int txn_time(struct ingest_txn *t, int64_t ns, struct error *e);
 void txn_commit_always(struct ingest_txn *t, ingest_done done, void *ctx);
 
 /* ---- metric.c ---- */
+/* The rows of its series. 0, -ENOBUFS, -ENOMEM. */
+int metric_apply(struct ingest_txn *t);
 /* The transaction ends: 0 durable, else its rows are gone. */
 void metric_committed(struct ingest_txn *t, int result);
 

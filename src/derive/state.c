@@ -57,6 +57,7 @@ void state_free(struct state *s) {
     vector_done(&s->notes);
     vector_done(&s->red_notes);
     vector_done(&s->emitted);
+    vector_done(&s->late_hours);
     free(s);
 }
 

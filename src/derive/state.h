@@ -163,6 +163,7 @@ struct state {
     struct trace *trace_before;
     int64_t days[DAYS_PER_BATCH]; /* on which rows lie */
     unsigned n_days;
+    VECTOR(uint32_t) late_hours; /* of samples that may be late */
 
     /* The transaction at work. */
     struct arena scratch;              /* of one record */

@@ -27,11 +27,18 @@ int metrics_new(const struct metrics_options *o, struct metrics **ret, struct er
 
     if (!m)
         return error_set(e, -ENOMEM, "out of memory");
-    *m = (struct metrics){.store = o->store, .series = ingest_series(o->ingest)};
+    *m = (struct metrics){.store = o->store,
+                          .series = ingest_series(o->ingest),
+                          .late = ingest_late_hours(o->ingest),
+                          .make_5m = o->make_5m,
+                          .make_1h = o->make_1h,
+                          .raw_samples_max = METRICS_RAW_SAMPLES_MAX};
     atomic_init(&m->histograms_stored, false);
     int r = o->retention ? metrics_rules_read(m, o->retention, e) : 0;
     if (r == 0)
         r = look_for_histograms(m, e);
+    if (r == 0)
+        r = metrics_look_at_tiers(m, e);
     if (r == 0 && (r = metrics_keeper_start(m)) < 0)
         error_set(e, r, "cannot start a thread: %s", error_name(r));
     if (r < 0) {

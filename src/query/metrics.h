@@ -21,6 +21,7 @@ struct metrics_options {
     /* "SELECTOR DAYS; SELECTOR DAYS": samples of these series are kept so long (the first rule that
      * matches counts; never longer than the store keeps all); NULL: none. */
     const char *retention;
+    bool make_5m, make_1h; /* downsampled samples */
 };
 int metrics_new(const struct metrics_options *o, struct metrics **ret, struct error *e);
 void metrics_free(struct metrics *m);
@@ -33,7 +34,7 @@ struct metrics_source {
     int64_t deadline_ns;       /* clock_monotonic_ns(); 0: the engine's own limit */
     const atomic_bool *cancel; /* may be NULL */
     /* What happened: */
-    uint64_t series, samples, bytes;
+    uint64_t series, samples, bytes, downsampled; /* the last: rows of buckets */
 };
 void metrics_source_init(struct metrics_source *s, struct metrics *m);
 

@@ -81,7 +81,8 @@ int metrics_rules_read(struct metrics *m, const char *text, struct error *e) {
     return r;
 }
 
-static const char *const rule_tables[] = {"samples", "histograms", "exemplars", "sample_starts"};
+static const char *const rule_tables[] = {"samples",   "samples_5m", "samples_1h",
+                                          "histograms", "exemplars",  "sample_starts"};
 
 /* Whether the table has rows of these series before `day`. */
 static int has_rows(const struct metrics_turn *t, const char *table, int64_t before_ms,
@@ -207,10 +208,24 @@ static void *keeper_main(void *arg) {
             if (metrics_rules_apply(m, clock_now_ns() / NS_PER_MS, &e) < 0 && e.code != -ECANCELED)
                 log_warn("metrics", "metrics-retention: %s", e.text);
         }
+        if (metrics_downsample(m, clock_now_ns() / NS_PER_MS, true, &e) < 0 &&
+            e.code != -ECANCELED)
+            log_warn("metrics", "downsampling: %s", e.text);
         pthread_mutex_lock(&m->keeper_lock);
     }
     pthread_mutex_unlock(&m->keeper_lock);
     return NULL;
+}
+
+bool metrics_keeper_wait(struct metrics *m, int64_t ns) {
+    int64_t until_ns = clock_monotonic_ns() + ns;
+    struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
+
+    pthread_mutex_lock(&m->keeper_lock);
+    while (!atomic_load(&m->keeper_stops) && clock_monotonic_ns() < until_ns)
+        pthread_cond_timedwait(&m->keeper_wake, &m->keeper_lock, &until);
+    pthread_mutex_unlock(&m->keeper_lock);
+    return !atomic_load(&m->keeper_stops);
 }
 
 int metrics_keeper_start(struct metrics *m) {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/vector.h"
+#include "derive/late.h"
 #include "derive/series.h"
 #include "query/metrics.h"
 #include "query/promql/labels.h"
@@ -20,6 +21,7 @@
 #define METRICS_TABLE_SERIES_MAX 1000000u /* read out of the series table for one selector */
 
 #define METRICS_RULES_MAX 1000u
+#define METRICS_RAW_SAMPLES_MAX 3e6 /* more than this is better read downsampled */
 
 struct retention_rule {
     struct promql_query *query; /* owns the matchers */
@@ -28,12 +30,20 @@ struct retention_rule {
     unsigned days;
 };
 
+/* The tables of samples, from fine to coarse. */
+enum tier { TIER_RAW, TIER_5M, TIER_1H, TIERS };
+
 struct metrics {
     struct store *store;
     struct series_index *series;
     atomic_bool histograms_stored; /* at the start: so that their table is asked at all */
     _Atomic size_t bytes;          /* of answers at work */
     VECTOR(struct retention_rule) rules;
+    /* Downsampling. */
+    struct late_hours *late;
+    bool make_5m, make_1h;
+    double raw_samples_max; /* METRICS_RAW_SAMPLES_MAX, but for tests */
+    _Atomic int64_t oldest_ms[TIERS]; /* what each table holds begins here; INT64_MAX: nothing */
     pthread_t keeper;
     pthread_mutex_t keeper_lock;
     pthread_cond_t keeper_wake;
@@ -49,6 +59,17 @@ int metrics_rules_apply(struct metrics *m, int64_t now_ms, struct error *e);
 int metrics_keeper_start(struct metrics *m);
 /* Frees the rules too. */
 void metrics_keeper_stop(struct metrics *m);
+
+/* Waits; false when the keeper is to stop. */
+bool metrics_keeper_wait(struct metrics *m, int64_t ns);
+
+/* ---- metrics_downsample.c ---- */
+int64_t tier_ms(enum tier t); /* a bucket's width; RAW: 0 */
+/* Downsamples the hours that are due, and those with late samples; paces itself. On the keeper's
+ * thread; also for tests. */
+int metrics_downsample(struct metrics *m, int64_t now_ms, bool paced, struct error *e);
+/* Looks at what the tables hold. */
+int metrics_look_at_tiers(struct metrics *m, struct error *e);
 
 /* A series that was found. Several ids may belong to one label set (`slot`). */
 struct found {
@@ -100,6 +121,7 @@ struct floats {
     int64_t *times;
     double *values;
     int64_t *starts;
+    uint32_t *counts; /* NULL: one each; see struct promql_samples */
     bool unsorted, twice; /* out of order; two values of one time that differ */
 };
 
@@ -107,6 +129,34 @@ struct floats {
 int metrics_read_samples(const struct metrics_turn *t, const struct finding *f, int64_t from_ms,
                          int64_t to_ms, struct arena *arena, struct floats *ret,
                          struct metrics_source *stats);
+
+/* ---- metrics_plan.c ---- */
+
+/* What of a bucket the function needs. */
+enum tier_emit { EMIT_LAST, EMIT_FIRST, EMIT_MIN, EMIT_MAX, EMIT_SUM, EMIT_COUNTER };
+
+struct tier_part {
+    enum tier tier;
+    bool exact; /* windows are whole buckets */
+    enum tier_emit emit;
+    int64_t from_ms, to_ms; /* both inclusive */
+};
+
+/* Ascending; at most one of each table, the raw one last. */
+struct tier_plan {
+    size_t n;
+    struct tier_part parts[TIERS];
+};
+void metrics_plan(struct metrics *m, const struct promql_hints *hints, int64_t from_ms,
+                  int64_t to_ms, size_t n_series, struct tier_plan *ret);
+
+/* ---- metrics_buckets.c ---- */
+
+/* Appends the floats that stand for the found series' buckets. */
+int metrics_read_buckets(const struct metrics_turn *t, const struct finding *f,
+                         const struct tier_part *p, const struct promql_hints *hints,
+                         struct arena *arena, struct floats *ret, struct metrics_source *stats);
+int metrics_append_floats(struct floats *to, const struct floats *from, struct arena *arena);
 
 /* ---- metrics_histograms.c ---- */
 

@@ -42,8 +42,35 @@ struct selection {
     const struct promql_labels **labels;
 };
 
+/* Downsampled ones first, then raw ones, as the plan says. */
+static int read_floats(struct metrics_source *s, const struct metrics_turn *t, int64_t from_ms,
+                       int64_t to_ms, const struct promql_hints *hints, struct arena *arena,
+                       struct selection *x) {
+    uint32_t n = x->found.n_slots;
+    struct floats *raw = x->floats;
+    struct tier_plan plan;
+    int r = 0;
+
+    metrics_plan(s->metrics, hints, from_ms, to_ms, n, &plan);
+    for (size_t i = 0; i < plan.n && r == 0; i++) {
+        const struct tier_part *p = &plan.parts[i];
+        if (p->tier != TIER_RAW) {
+            r = metrics_read_buckets(t, &x->found, p, hints, arena, x->floats, s);
+            continue;
+        }
+        if (i > 0 && !(raw = arena_array(arena, struct floats, n)))
+            return error_set(t->error, -ENOBUFS, "the series take more memory than a query may have");
+        r = metrics_read_samples(t, &x->found, p->from_ms, p->to_ms, arena, raw, s);
+    }
+    for (uint32_t i = 0; i < n && r == 0 && raw != x->floats; i++)
+        if (metrics_append_floats(&x->floats[i], &raw[i], arena) < 0)
+            r = error_set(t->error, -ENOBUFS, "the samples take more memory than a query may have");
+    return r;
+}
+
 static int read_all(struct metrics_source *s, const struct metrics_turn *t, int64_t from_ms,
-                    int64_t to_ms, struct arena *arena, struct selection *ret) {
+                    int64_t to_ms, const struct promql_hints *hints, struct arena *arena,
+                    struct selection *ret) {
     uint32_t n = ret->found.n_slots;
     int r = 0;
 
@@ -57,7 +84,7 @@ static int read_all(struct metrics_source *s, const struct metrics_turn *t, int6
     }
     s->series += n;
     if (n)
-        r = metrics_read_samples(t, &ret->found, from_ms, to_ms, arena, ret->floats, s);
+        r = read_floats(s, t, from_ms, to_ms, hints, arena, ret);
     if (r == 0 && n && has_histograms(s->metrics))
         r = metrics_read_histograms(t, &ret->found, from_ms, to_ms, arena, ret->histograms, s);
     return r;
@@ -71,6 +98,7 @@ static int hand_over(const struct selection *x, promql_add_fn *add, void *ctx) {
                                          .n_floats = f->n,
                                          .float_ms = f->times,
                                          .floats = f->values,
+                                         .float_counts = f->counts,
                                          .n_histograms = h->n,
                                          .histogram_ms = h->times,
                                          .histograms = h->items};
@@ -98,7 +126,7 @@ static int select_stored(struct promql_source *source, const struct promql_match
         return 0;
     int r = metrics_find(&t, matchers, n_matchers, from_ms, to_ms, arena, &x.found);
     if (r == 0)
-        r = read_all(s, &t, from_ms, to_ms, arena, &x);
+        r = read_all(s, &t, from_ms, to_ms, hints, arena, &x);
     if (r < 0)
         tell(r, &error, e);
     else

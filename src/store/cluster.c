@@ -13,6 +13,8 @@ static const struct {
         {"resources", "id"},
         {"series", "id"},
         {"samples", "id"},
+        {"samples_5m", "id"},
+        {"samples_1h", "id"},
         {"sample_starts", "id"},
         {"histograms", "id"},
         {"exemplars", "id"},
@@ -59,15 +61,17 @@ int cluster_rewrite(const char *statement, const char *cluster, struct buffer *l
         return -EINVAL;
     struct slice columns = slice_take(rest, (size_t) at);
     rest = slice_skip(rest, (size_t) at + engine.size);
-    struct slice kind = slice_trim(slice_cut(&rest, '\n'));
+    struct slice version = slice_trim(slice_cut(&rest, '\n'));
+    struct slice kind = slice_cut(&version, '('); /* ReplacingMergeTree(count) */
+    version = slice_cut(&version, ')');
     if (!slice_ends(kind, SLICE("MergeTree")))
         return -EINVAL;
     buffer_printf(local,
                   "CREATE TABLE IF NOT EXISTS %.*s_local ON CLUSTER '%s'\n%.*s\nENGINE = "
                   "Replicated%.*s('/clickhouse/tables/{shard}/{database}/%.*s_local', "
-                  "'{replica}')\n%.*s",
+                  "'{replica}'%s%.*s)\n%.*s",
                   SLICE_ARG(name), cluster, SLICE_ARG(columns), SLICE_ARG(kind), SLICE_ARG(name),
-                  SLICE_ARG(rest));
+                  version.size ? ", " : "", SLICE_ARG(version), SLICE_ARG(rest));
     buffer_append_u8(local, 0);
     buffer_printf(distributed,
                   "CREATE TABLE IF NOT EXISTS %.*s ON CLUSTER '%s' AS %.*s_local ENGINE = "

@@ -20,6 +20,7 @@
 struct partition {
     char table[32], id[16];
     int last_day; /* days since 1970 of its last row at most */
+    int days;     /* that its table's rows are kept */
     uint64_t bytes;
 };
 
@@ -108,10 +109,10 @@ int keeper_apply_options(struct store *s, struct error *e) {
     struct slice rest = buffer_slice(&answer);
     while (r == 0 && rest.size) {
         struct slice line = slice_cut(&rest, '\n'), name = slice_cut(&line, '\t');
-        for (enum store_table t = 0; t < TABLE_COUNT && r == 0; t++)
-            if (slice_is(plain_name(s, name), tables[t].name)) {
+        for (size_t t = 0; t < kept_tables_n && r == 0; t++)
+            if (slice_is(plain_name(s, name), kept_tables[t].name)) {
                 ((uint8_t *) line.data)[line.size] = 0; /* the newline, in our own buffer */
-                r = apply_to_table(s, tables[t].name, (const char *) line.data, e);
+                r = apply_to_table(s, kept_tables[t].name, (const char *) line.data, e);
             }
     }
     buffer_done(&answer);
@@ -139,6 +140,18 @@ static int partition_last_day(struct slice id) {
     return -1;
 }
 
+/* For how long rows of the table are kept: as long as any signal needs them. */
+static int days_of_table(const struct store *s, struct slice table) {
+    unsigned days = 0;
+
+    for (size_t t = 0; t < kept_tables_n; t++)
+        for (enum store_signal i = 0; i < SIGNAL_COUNT; i++)
+            if (slice_is(table, kept_tables[t].name) && (kept_tables[t].signals >> i & 1) &&
+                store_kept_days(s, i) > days)
+                days = store_kept_days(s, i);
+    return (int) (days ? days : s->options.retention_days);
+}
+
 static int order_by_day(const void *a, const void *b) {
     const struct partition *x = a, *y = b;
 
@@ -159,7 +172,8 @@ static int partitions_read(struct store *s, struct partitions *ret, struct error
         struct slice line = slice_cut(&rest, '\n'), table = slice_cut(&line, '\t');
         struct slice id = slice_cut(&line, '\t');
         table = plain_name(s, table);
-        struct partition p = {.last_day = partition_last_day(id)};
+        struct partition p = {.last_day = partition_last_day(id),
+                              .days = days_of_table(s, table)};
         if (slice_to_u64(line, &p.bytes) < 0)
             continue;
         ret->bytes += p.bytes;
@@ -282,15 +296,31 @@ static int guard_disk(struct store *s, struct partitions *ps, int today, struct 
     return 0;
 }
 
+/* Drops the partitions that are older than their table's rows are kept. */
+static int drop_expired(struct store *s, struct partitions *ps, int today, struct error *e) {
+    size_t kept = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < ps->list.n; i++) {
+        const struct partition *p = &ps->list.items[i];
+        if (r == 0 && p->last_day < today - p->days) {
+            r = partition_drop(s, p, e);
+            ps->bytes -= p->bytes;
+        } else {
+            ps->list.items[kept++] = *p;
+        }
+    }
+    ps->list.n = kept;
+    return r;
+}
+
 int keeper_round(struct store *s, struct error *e) {
     struct partitions ps = {0};
     int today = (int) (clock_now_ns() / NS_PER_S / DAY_S);
-    int oldest_kept = today - (int) s->options.retention_days;
     int r = partitions_read(s, &ps, e);
 
-    while (r == 0 && ps.list.n && ps.list.items[0].last_day < oldest_kept)
-        if ((r = drop_oldest_day(s, &ps, today, e)) > 0)
-            r = 0;
+    if (r == 0)
+        r = drop_expired(s, &ps, today, e);
     while (r == 0 && s->options.retention_bytes && ps.bytes > s->options.retention_bytes) {
         r = drop_oldest_day(s, &ps, today, e);
         if (r == 0)

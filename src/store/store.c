@@ -19,6 +19,11 @@ void store_options_default(struct store_options *o) {
 static void options_fill(struct store_options *o) {
     if (!o->retention_days)
         o->retention_days = 30;
+    if (o->retention_days > STORE_DAYS_MAX)
+        o->retention_days = STORE_DAYS_MAX;
+    for (enum store_signal i = 0; i < SIGNAL_COUNT; i++)
+        if (o->signal_days[i] > STORE_DAYS_MAX)
+            o->signal_days[i] = STORE_DAYS_MAX;
     if (!o->free_bytes_min)
         o->free_bytes_min = (uint64_t) 2 << 30;
     if (!o->queue_bytes_max)
@@ -225,6 +230,12 @@ void store_time_bounds(const struct store *s, int64_t *ret_oldest_ns, int64_t *r
 
     *ret_oldest_ns = kept < now ? now - kept : 0;
     *ret_newest_ns = now + day_ns;
+}
+
+unsigned store_kept_days(const struct store *s, enum store_signal signal) {
+    unsigned days = s->options.signal_days[signal];
+
+    return days ? days : s->options.retention_days;
 }
 
 int store_execute(struct store *s, const char *sql, struct error *e) {

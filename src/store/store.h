@@ -35,6 +35,19 @@ enum store_table {
     TABLE_COUNT,
 };
 
+#define STORE_DAYS_MAX 36500u
+
+/* What may be kept for a time of its own. */
+enum store_signal {
+    SIGNAL_TRACES,
+    SIGNAL_LOGS,
+    SIGNAL_METRICS, /* as they came */
+    SIGNAL_PROFILES,
+    SIGNAL_METRICS_5M, /* downsampled */
+    SIGNAL_METRICS_1H,
+    SIGNAL_COUNT,
+};
+
 struct store;
 
 struct store_options {
@@ -44,7 +57,8 @@ struct store_options {
     const char *clickhouse_database; /* NULL: "varan" */
     const char *clickhouse_cluster;  /* not NULL: replicated and distributed tables on this cluster
                                         (HTTP  only; see docs/internals/storage.md) */
-    unsigned retention_days;         /* 0: 30 */
+    unsigned retention_days;         /* 0: 30; at most STORE_DAYS_MAX, as those below */
+    unsigned signal_days[SIGNAL_COUNT]; /* 0: as retention_days */
     uint64_t retention_bytes;        /* 0: no limit */
     uint64_t free_bytes_min;         /* disk guard; 0: 2 GiB */
     size_t queue_bytes_max;          /* waiting for the writer; 0: 128 MiB */
@@ -94,6 +108,9 @@ void **store_batch_user(struct store_batch *b);
  * hold up everybody for seconds.
  */
 void store_time_bounds(const struct store *s, int64_t *ret_oldest_ns, int64_t *ret_newest_ns);
+
+/* For how many days rows of that signal are kept. */
+unsigned store_kept_days(const struct store *s, enum store_signal signal);
 
 /* ---- Reading ---- */
 

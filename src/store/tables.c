@@ -2,30 +2,59 @@
 #include "store/tables.h"
 #include "signal/columns.h"
 
-#define TABLE(name_, expires_)                                                                     \
+#define TABLE(name_)                                                                               \
     {                                                                                              \
         .name = #name_, .columns = name_##_columns,                                                \
-        .n = sizeof(name_##_columns) / sizeof(*name_##_columns), .expires = expires_,              \
+        .n = sizeof(name_##_columns) / sizeof(*name_##_columns),                                   \
     }
 
 const struct table tables[TABLE_COUNT] = {
-        [TABLE_SPANS] = TABLE(spans, "toDate(ts)"),
-        [TABLE_LOGS] = TABLE(logs, "toDate(ts)"),
-        [TABLE_RESOURCES] = TABLE(resources, "toDate(last_seen)"),
-        [TABLE_RED] = TABLE(red, "toDate(ts)"),
-        [TABLE_EDGES] = TABLE(edges, "toDate(ts)"),
-        [TABLE_TRACES] = TABLE(traces, "day"),
-        [TABLE_ATTRIBUTES] = TABLE(attributes, "day"),
-        [TABLE_SERIES] = TABLE(series, "toDate(last_seen)"),
-        [TABLE_SAMPLES] = TABLE(samples, "toDate(ts)"),
-        [TABLE_SAMPLE_STARTS] = TABLE(sample_starts, "toDate(ts)"),
-        [TABLE_HISTOGRAMS] = TABLE(histograms, "toDate(ts)"),
-        [TABLE_EXEMPLARS] = TABLE(exemplars, "toDate(ts)"),
-        [TABLE_METRIC_METADATA] = TABLE(metric_metadata, "toDate(last_seen)"),
-        [TABLE_STACKS] = TABLE(stacks, "day"),
-        [TABLE_PROFILE_SAMPLES] = TABLE(profile_samples, "toDate(ts)"),
-        [TABLE_PROFILE_STEPS] = TABLE(profile_steps, "toDate(ts)"),
+        [TABLE_SPANS] = TABLE(spans),
+        [TABLE_LOGS] = TABLE(logs),
+        [TABLE_RESOURCES] = TABLE(resources),
+        [TABLE_RED] = TABLE(red),
+        [TABLE_EDGES] = TABLE(edges),
+        [TABLE_TRACES] = TABLE(traces),
+        [TABLE_ATTRIBUTES] = TABLE(attributes),
+        [TABLE_SERIES] = TABLE(series),
+        [TABLE_SAMPLES] = TABLE(samples),
+        [TABLE_SAMPLE_STARTS] = TABLE(sample_starts),
+        [TABLE_HISTOGRAMS] = TABLE(histograms),
+        [TABLE_EXEMPLARS] = TABLE(exemplars),
+        [TABLE_METRIC_METADATA] = TABLE(metric_metadata),
+        [TABLE_STACKS] = TABLE(stacks),
+        [TABLE_PROFILE_SAMPLES] = TABLE(profile_samples),
+        [TABLE_PROFILE_STEPS] = TABLE(profile_steps),
 };
+
+#define TRACES (1u << SIGNAL_TRACES)
+#define LOGS (1u << SIGNAL_LOGS)
+#define METRICS (1u << SIGNAL_METRICS)
+#define PROFILES (1u << SIGNAL_PROFILES)
+#define METRICS_5M (1u << SIGNAL_METRICS_5M)
+#define METRICS_1H (1u << SIGNAL_METRICS_1H)
+
+const struct kept_table kept_tables[] = {
+        {"spans", TRACES},
+        {"logs", LOGS},
+        {"resources", TRACES | LOGS | PROFILES},
+        {"red", TRACES},
+        {"edges", TRACES},
+        {"traces", TRACES},
+        {"attributes", TRACES | LOGS},
+        {"series", METRICS | METRICS_5M | METRICS_1H},
+        {"samples", METRICS},
+        {"samples_5m", METRICS_5M},
+        {"samples_1h", METRICS_1H},
+        {"sample_starts", METRICS},
+        {"histograms", METRICS},
+        {"exemplars", METRICS},
+        {"metric_metadata", METRICS | METRICS_5M | METRICS_1H},
+        {"stacks", PROFILES},
+        {"profile_samples", PROFILES},
+        {"profile_steps", PROFILES},
+};
+const size_t kept_tables_n = sizeof(kept_tables) / sizeof(*kept_tables);
 
 int table_insert_sql(enum store_table t, struct buffer *ret) {
     buffer_printf(ret, "INSERT INTO %s (", tables[t].name);

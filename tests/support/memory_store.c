@@ -5,6 +5,7 @@
 #include "signal/columns.h"
 
 #include <assert.h>
+#include <sqlite3.h>
 
 #define BLOCK_BYTES_MAX ((size_t) 256 << 20)
 #define WAITERS_MAX 100000
@@ -29,6 +30,8 @@ struct store {
     VECTOR(struct waiter) waiters;
     int refuse;
     bool hold, written;
+    struct sqlite3 *state;
+    uint64_t commits;
 };
 
 static const struct {
@@ -58,6 +61,8 @@ struct store *memory_store_new(void) {
 
     if (!s)
         abort();
+    if (sqlite3_open(":memory:", &s->state) != SQLITE_OK)
+        abort();
     s->batch.store = s;
     for (unsigned t = 0; t < TABLE_COUNT; t++) {
         if (native_block_new(defs[t].columns, defs[t].n, BLOCK_BYTES_MAX, &s->batch.blocks[t]) < 0)
@@ -73,6 +78,7 @@ void memory_store_free(struct store *s) {
         buffer_done(&s->read[t]);
     }
     vector_done(&s->waiters);
+    sqlite3_close(s->state);
     free(s);
 }
 
@@ -111,6 +117,7 @@ int memory_store_flush(struct store *s, int result) {
     size_t n = s->waiters.n;
 
     s->written = true;
+    s->commits++;
     s->waiters.n = 0;
     for (size_t i = 0; i < n; i++)
         s->waiters.items[i].done(s->waiters.items[i].ctx, r < 0 ? r : result);
@@ -128,6 +135,25 @@ int store_query(struct store *s, const char *sql, const struct store_param *para
                 const char *format, const struct store_limits *limits, struct buffer *ret,
                 struct error *e) {
     return error_set(e, -ENOTSUP, "the store in memory does not read");
+}
+
+struct sqlite3 *store_state_lock(struct store *s) {
+    return s->state;
+}
+
+void store_state_unlock(struct store *s) {
+}
+
+int store_state_migrate(struct store *s, const char *owner, const char *const *sql, size_t n,
+                        struct error *e) {
+    for (size_t i = 0; i < n; i++)
+        if (sqlite3_exec(s->state, sql[i], NULL, NULL, NULL) != SQLITE_OK)
+            return error_set(e, -EIO, "%s", sqlite3_errmsg(s->state));
+    return 0;
+}
+
+void store_read_stats(struct store *s, struct store_stats *ret) {
+    *ret = (struct store_stats){.commits = s->commits};
 }
 
 int store_batch_acquire(struct store *s, size_t bytes_hint, struct store_batch **ret) {

@@ -12,7 +12,7 @@ from .. import _core
 
 emit_log = _core.emit_log
 
-_state = threading.local()  # inside: the library that the thread is about to log with
+_state = threading.local()
 
 # loguru's options: (exception, depth, record, lazy, colors, raw, capture, patchers, extra)
 _DEPTH, _PATCHERS = 1, 7
@@ -44,16 +44,16 @@ def install(module: Any) -> None:
     def _log(
         self: Any, level: Any, from_decorator: Any, options: Any, message: Any, *rest: Any
     ) -> Any:
-        inside = getattr(_state, "inside", "")
+        inside = getattr(_state, "inside", False)
         try:
             options = list(options)
             options[_DEPTH] += 1  # this function's frame
-            if inside != "logging":
+            if not inside:
                 options[_PATCHERS] = [*options[_PATCHERS], _send]
             options = tuple(options)
         except Exception:
             return log(self, level, from_decorator, options, message, *rest)
-        _state.inside = "loguru"
+        _state.inside = True
         try:
             return log(self, level, from_decorator, options, message, *rest)
         finally:
@@ -70,13 +70,12 @@ def _wrap_logging() -> None:
 
     @functools.wraps(plain)
     def callHandlers(self: Any, record: Any) -> None:
-        inside = getattr(_state, "inside", "")
-        if inside == "loguru":
+        if getattr(_state, "inside", False):
             return plain(self, record)
-        _state.inside = "logging"
+        _state.inside = True
         try:
             call_handlers(self, record)
         finally:
-            _state.inside = inside
+            _state.inside = False
 
     logging.Logger.callHandlers = callHandlers  # type: ignore[method-assign]

@@ -84,7 +84,7 @@ struct window {
     const double *v;
     const struct promql_histogram *const *h;
     const int64_t *st, *st_h; /* start times, or NULL */
-    const uint32_t *resets;   /* how often v fell so far, or NULL */
+    const uint32_t *counts;   /* how many samples each of v stands for, or NULL */
 };
 
 struct range_series {

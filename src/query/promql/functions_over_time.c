@@ -43,6 +43,14 @@ static double float_sum(const struct window *w) {
     return isinf(sum) ? sum : sum + rest;
 }
 
+static double float_count(const struct window *w) {
+    uint64_t n = w->counts ? 0 : w->n;
+
+    for (size_t i = 0; w->counts && i < w->n; i++)
+        n += w->counts[i];
+    return (double) n;
+}
+
 /* Sum or mean of the histograms. 1, 0, negative. */
 static int histogram_total(struct eval *e, const struct window *w, bool mean, struct point *ret) {
     struct histogram_mean m = {0};
@@ -77,7 +85,10 @@ static int total(struct eval *e, const struct window *w, bool mean, struct point
     }
     if (!w->n)
         return histogram_total(e, w, mean, ret);
-    ret->v = mean ? float_mean(w) : float_sum(w);
+    if (mean && w->counts)
+        ret->v = float_sum(w) / float_count(w);
+    else
+        ret->v = mean ? float_mean(w) : float_sum(w);
     return 1;
 }
 
@@ -90,7 +101,7 @@ RANGE_FUNCTION(range_sum) {
 }
 
 RANGE_FUNCTION(range_count) {
-    ret->v = (double) (w->n + w->n_h);
+    ret->v = float_count(w) + (double) w->n_h;
     return 1;
 }
 

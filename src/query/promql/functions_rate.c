@@ -132,6 +132,15 @@ static inline double extrapolated(const struct window *w, double sampled, double
     return sampled + to_start + to_end;
 }
 
+/* How many samples the floats of the window stand for. */
+static size_t samples_in(const struct window *w) {
+    uint64_t n = 0;
+
+    for (size_t i = 0; w->counts && i < w->n; i++)
+        n += w->counts[i];
+    return n > 1 ? n : w->n;
+}
+
 static int extrapolated_rate(struct eval *e, const struct window *w, bool counter, bool per_second,
                              struct point *ret) {
     size_t n = w->n ? w->n : w->n_h;
@@ -160,7 +169,7 @@ static int extrapolated_rate(struct eval *e, const struct window *w, bool counte
     double to_start = (double) (t[0] - w->start) / 1000,
            to_end = (double) (w->end - t[n - 1]) / 1000;
     double sampled = (double) (t[n - 1] - t[0]) / 1000;
-    double average = n > 1 ? sampled / (double) (n - 1) : 0;
+    double average = n > 1 ? sampled / (double) ((w->n ? samples_in(w) : n) - 1) : 0;
     if (began) {
         unsigned flags = 0;
 

@@ -102,6 +102,10 @@ struct promql_samples {
     const int64_t *float_ms;
     const double *floats;
     const int64_t *float_start_ms; /* NULL: none known */
+    /* How many samples each float stands for, 0 of those in between: for downsampled data, where
+     * count_over_time, avg_over_time (floats are sums then), rate, increase and delta go by it.
+     * NULL: one each. */
+    const uint32_t *float_counts;
     size_t n_histograms;
     const int64_t *histogram_ms;
     const struct promql_histogram *const *histograms;
@@ -111,7 +115,8 @@ struct promql_samples {
 #define PROMQL_STALE_BITS UINT64_C(0x7ff0000000000002)
 
 struct promql_hints {
-    int64_t step_ms, range_ms; /* 0: an instant selector */
+    int64_t step_ms, range_ms; /* range 0: an instant selector */
+    int64_t lookback_ms;
     struct slice function;     /* the function the series go into, or empty */
 };
 

@@ -28,7 +28,8 @@ int eval_range_input(struct eval *e, const struct node *n, const struct grid *g,
     if (n->kind == NODE_SUBQUERY)
         return eval_subquery(e, n, g, ret);
     const struct selector *s = &n->matrix.selector->selector;
-    struct promql_hints hints = {.step_ms = g->step, .function = function};
+    struct promql_hints hints = {
+            .step_ms = g->step, .lookback_ms = e->options.lookback_ms, .function = function};
     int r = check_extension(e, s, function);
 
     if (r == 0)
@@ -80,6 +81,7 @@ void window_move(const struct range_input *in, const struct range_series *s, con
     w->t = w->n ? p->float_ms + at[0] : NULL;
     w->v = w->n ? p->floats + at[0] : NULL;
     w->st = w->n && p->float_start_ms ? p->float_start_ms + at[0] : NULL;
+    w->counts = w->n && p->float_counts ? p->float_counts + at[0] : NULL;
     w->t_h = w->n_h ? p->histogram_ms + at[2] : NULL;
     w->h = w->n_h ? p->histograms + at[2] : NULL;
     w->st_h = w->n_h && p->histogram_start_ms ? p->histogram_start_ms + at[2] : NULL;
@@ -113,8 +115,8 @@ static int run_series(struct eval *e, const struct node *call, const struct grid
     size_t at[4] = {0};
     int r = 0;
 
-    if (f->column && !s->samples.n_histograms && !s->samples.float_start_ms && !in->smoothed &&
-        !in->anchored) {
+    if (f->column && !s->samples.n_histograms && !s->samples.float_start_ms &&
+        !s->samples.float_counts && !in->smoothed && !in->anchored) {
         r = count_resets(e, &s->samples, &resets);
         if (r < 0)
             return r;

@@ -27,9 +27,10 @@ static int drop_stale_floats(struct eval *e, struct promql_samples *s) {
     int64_t *t = arena_alloc(&e->arena, s->n_floats * sizeof(*t));
     double *v = arena_alloc(&e->arena, s->n_floats * sizeof(*v));
     int64_t *st = s->float_start_ms ? arena_alloc(&e->arena, s->n_floats * sizeof(*st)) : NULL;
+    uint32_t *c = s->float_counts ? arena_alloc(&e->arena, s->n_floats * sizeof(*c)) : NULL;
     size_t n = 0;
 
-    if (!t || !v || (s->float_start_ms && !st))
+    if (!t || !v || (s->float_start_ms && !st) || (s->float_counts && !c))
         return eval_memory(e);
     for (size_t i = 0; i < s->n_floats; i++) {
         if (is_absent(s->floats[i]))
@@ -38,11 +39,14 @@ static int drop_stale_floats(struct eval *e, struct promql_samples *s) {
         v[n] = s->floats[i];
         if (st)
             st[n] = s->float_start_ms[i];
+        if (c)
+            c[n] = s->float_counts[i];
         n++;
     }
     s->float_ms = t;
     s->floats = v;
     s->float_start_ms = st;
+    s->float_counts = c;
     s->n_floats = n;
     return 0;
 }
@@ -298,7 +302,7 @@ int eval_selector(struct eval *e, const struct node *n, const struct grid *g,
                   enum selector_mode mode, struct value *ret) {
     const struct selector *s = &n->selector;
     struct instant in = {.lookback_ms = e->options.lookback_ms, .mode = mode};
-    struct promql_hints hints = {.step_ms = g->step};
+    struct promql_hints hints = {.step_ms = g->step, .lookback_ms = e->options.lookback_ms};
     struct range_input input = {0};
     int r = eval_duration_ms(e, s->offset, false, &in.offset_ms);
 
