@@ -134,8 +134,7 @@ static void print_flags(void *ctx, void (*each)(void *to, const char *name, cons
     const struct serve *s = ctx;
     char kept[32];
 
-    snprintf(kept, sizeof(kept), "%ud",
-             store_kept_days(atomic_load(&s->store), SIGNAL_METRICS));
+    snprintf(kept, sizeof(kept), "%ud", store_kept_days(atomic_load(&s->store), SIGNAL_METRICS));
     each(to, "storage.tsdb.path", s->settings->data_dir);
     each(to, "storage.tsdb.retention.time", kept);
     each(to, "web.external-url", s->page_url);

@@ -44,7 +44,8 @@ static const struct option_def rows[] = {
          "For metrics as they came; 0: as retention-days."},
         {"metrics-5m-retention-days", "VARAN_METRICS_5M_RETENTION_DAYS",
          "metrics_5m_retention_days", OPTION_NUMBER, AT(metrics_5m_retention_days), "120", "N",
-         "For metrics in steps of five minutes, which long ranges are read from; 0: none are made."},
+         "For metrics in steps of five minutes, which long ranges are read from; 0: none are "
+         "made."},
         {"metrics-1h-retention-days", "VARAN_METRICS_1H_RETENTION_DAYS",
          "metrics_1h_retention_days", OPTION_NUMBER, AT(metrics_1h_retention_days), "730", "N",
          "For metrics in steps of an hour; 0: none are made."},

@@ -118,8 +118,7 @@ struct ingest_labels {
 };
 struct arena;
 int ingest_last_values(struct ingest *g, const struct ingest_labels *series, size_t n,
-                       int64_t since_ms, struct arena *a, struct ingest_last *ret,
-                       struct error *e);
+                       int64_t since_ms, struct arena *a, struct ingest_last *ret, struct error *e);
 
 /* The index of series, for queries. */
 struct series_index;

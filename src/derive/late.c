@@ -69,8 +69,9 @@ static int load(struct late_hours *x, struct error *e) {
     sqlite3_stmt *q = NULL;
     int r = 0;
 
-    if (sqlite3_prepare_v2(db, "SELECT until, 1 FROM downsampled UNION ALL "
-                               "SELECT hour, 0 FROM downsample_again",
+    if (sqlite3_prepare_v2(db,
+                           "SELECT until, 1 FROM downsampled UNION ALL "
+                           "SELECT hour, 0 FROM downsample_again",
                            -1, &q, NULL) != SQLITE_OK)
         r = error_set(e, -EIO, "state.db: %s", sqlite3_errmsg(db));
     while (r == 0 && sqlite3_step(q) == SQLITE_ROW) {
@@ -175,8 +176,7 @@ void late_hours_end(struct late_hours *x, uint32_t hour, uint64_t number) {
 
     pthread_mutex_lock(&x->lock);
     size_t at = place_of(x, hour);
-    if (at < x->marks.n && x->marks.items[at].hour == hour &&
-        x->marks.items[at].number == number) {
+    if (at < x->marks.n && x->marks.items[at].hour == hour && x->marks.items[at].number == number) {
         x->marks.n--;
         memmove(&x->marks.items[at], &x->marks.items[at + 1],
                 (x->marks.n - at) * sizeof(*x->marks.items));

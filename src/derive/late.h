@@ -1,8 +1,8 @@
 /*
  * Hours of samples that must be downsampled again, because samples came for them after that was
- * done. Ingest notes them, with the batch, before it is written; the one who downsamples takes them.
- * Durable (SQLite): a mark is there before the samples are. Hour h holds the samples of
- * (h, h + 1 h], as windows of PromQL do. Thread-safe.
+ * done. Ingest notes them, with the batch, before it is written; the one who downsamples takes
+ * them. Durable (SQLite): a mark is there before the samples are. Hour h holds the samples of (h, h
+ * + 1 h], as windows of PromQL do. Thread-safe.
  */
 #ifndef VARAN_DERIVE_LATE_H
 #define VARAN_DERIVE_LATE_H

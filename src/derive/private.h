@@ -102,9 +102,10 @@ struct ingest_txn {
     VECTOR(struct series_ref) series; /* whose row is in this transaction */
     VECTOR(struct series_ref) starts; /* whose start is */
     VECTOR(uint64_t) metadata;
-    uint64_t exemplars, spans, logs, samples, rejected_spans, rejected_logs, rejected_samples, scrubbed;
+    uint64_t exemplars, spans, logs, samples, rejected_spans, rejected_logs, rejected_samples,
+            scrubbed;
     uint64_t profile_samples, rejected_profiles;
-    bool stacks_written; /* in this transaction */
+    bool stacks_written;  /* in this transaction */
     int64_t now_ns;       /* when it began */
     int64_t late_ms;      /* samples before this time are late: their hours are noted */
     unsigned days_before; /* state->n_days then */

@@ -1,7 +1,7 @@
 /*
- * Downsampled samples as PromQL takes them: each bucket becomes a few floats from which the function
- * computes what it would from the samples themselves (when the windows are whole buckets), or some
- * evenly spread ones, so that windows and lookback narrower than a bucket find something.
+ * Downsampled samples as PromQL takes them: each bucket becomes a few floats from which the
+ * function computes what it would from the samples themselves (when the windows are whole buckets),
+ * or some evenly spread ones, so that windows and lookback narrower than a bucket find something.
  */
 #include "query/metrics_private.h"
 
@@ -63,8 +63,8 @@ static double stale_marker(void) {
     return v;
 }
 
-/* What rate() and increase() give for it is what they gave for the samples: the first, the last, and
- * between them a fall from the sum of all values before resets. */
+/* What rate() and increase() give for it is what they gave for the samples: the first, the last,
+ * and between them a fall from the sum of all values before resets. */
 static void put_counter(struct floats *f, const struct bucket *b) {
     put(f, b->first_ms, b->value, 1);
     if (b->count < 2)
@@ -141,12 +141,8 @@ static uint32_t parts_of(const struct promql_hints *h, int64_t width) {
 /* ---- Reading ---- */
 
 static const char *const values_of[] = {
-        [EMIT_LAST] = "last",
-        [EMIT_FIRST] = "first",
-        [EMIT_MIN] = "min",
-        [EMIT_MAX] = "max",
-        [EMIT_SUM] = "sum",
-        [EMIT_COUNTER] = "first",
+        [EMIT_LAST] = "last", [EMIT_FIRST] = "first", [EMIT_MIN] = "min",
+        [EMIT_MAX] = "max",   [EMIT_SUM] = "sum",     [EMIT_COUNTER] = "first",
 };
 
 static int ask(const struct metrics_turn *t, const struct finding *f, size_t from, size_t to,

@@ -1,8 +1,8 @@
 /*
- * Downsampling: whole hours of `samples` become rows of samples_5m and samples_1h, by the engine, on
- * the keeper's thread. An hour is done when no sample can come for it any more that ingest does not
- * note as late (derive/late.h); hours with late samples are done again. Both may be repeated: of two
- * rows of a bucket the one made of more samples counts.
+ * Downsampling: whole hours of `samples` become rows of samples_5m and samples_1h, by the engine,
+ * on the keeper's thread. An hour is done when no sample can come for it any more that ingest does
+ * not note as late (derive/late.h); hours with late samples are done again. Both may be repeated:
+ * of two rows of a bucket the one made of more samples counts.
  */
 #include "base/log.h"
 #include "query/metrics_private.h"

@@ -81,7 +81,7 @@ int metrics_rules_read(struct metrics *m, const char *text, struct error *e) {
     return r;
 }
 
-static const char *const rule_tables[] = {"samples",   "samples_5m", "samples_1h",
+static const char *const rule_tables[] = {"samples",    "samples_5m", "samples_1h",
                                           "histograms", "exemplars",  "sample_starts"};
 
 /* Whether the table has rows of these series before `day`. */
@@ -208,8 +208,7 @@ static void *keeper_main(void *arg) {
             if (metrics_rules_apply(m, clock_now_ns() / NS_PER_MS, &e) < 0 && e.code != -ECANCELED)
                 log_warn("metrics", "metrics-retention: %s", e.text);
         }
-        if (metrics_downsample(m, clock_now_ns() / NS_PER_MS, true, &e) < 0 &&
-            e.code != -ECANCELED)
+        if (metrics_downsample(m, clock_now_ns() / NS_PER_MS, true, &e) < 0 && e.code != -ECANCELED)
             log_warn("metrics", "downsampling: %s", e.text);
         pthread_mutex_lock(&m->keeper_lock);
     }

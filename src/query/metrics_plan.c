@@ -5,8 +5,8 @@
  */
 #include "query/metrics_private.h"
 
-#define RAW_INTERVAL_MS 15000    /* a guess, for the cost */
-#define COARSE_BUCKETS_MIN 6     /* in a window that an hour's rows may stand for */
+#define RAW_INTERVAL_MS 15000 /* a guess, for the cost */
+#define COARSE_BUCKETS_MIN 6  /* in a window that an hour's rows may stand for */
 
 static const struct {
     const char *function;
@@ -82,8 +82,7 @@ static void add(struct tier_plan *p, const struct ask *a, enum tier t, int64_t *
         to = a->to_ms;
     if (to < *from)
         return;
-    p->parts[p->n++] =
-            (struct tier_part){t, t == TIER_RAW || is_exact(a, t), a->emit, *from, to};
+    p->parts[p->n++] = (struct tier_part){t, t == TIER_RAW || is_exact(a, t), a->emit, *from, to};
     *from = to + 1;
 }
 

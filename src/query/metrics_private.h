@@ -42,7 +42,7 @@ struct metrics {
     /* Downsampling. */
     struct late_hours *late;
     bool make_5m, make_1h;
-    double raw_samples_max; /* METRICS_RAW_SAMPLES_MAX, but for tests */
+    double raw_samples_max;           /* METRICS_RAW_SAMPLES_MAX, but for tests */
     _Atomic int64_t oldest_ms[TIERS]; /* what each table holds begins here; INT64_MAX: nothing */
     pthread_t keeper;
     pthread_mutex_t keeper_lock;
@@ -121,7 +121,7 @@ struct floats {
     int64_t *times;
     double *values;
     int64_t *starts;
-    uint32_t *counts; /* NULL: one each; see struct promql_samples */
+    uint32_t *counts;     /* NULL: one each; see struct promql_samples */
     bool unsorted, twice; /* out of order; two values of one time that differ */
 };
 

@@ -59,7 +59,8 @@ static int read_floats(struct metrics_source *s, const struct metrics_turn *t, i
             continue;
         }
         if (i > 0 && !(raw = arena_array(arena, struct floats, n)))
-            return error_set(t->error, -ENOBUFS, "the series take more memory than a query may have");
+            return error_set(t->error, -ENOBUFS,
+                             "the series take more memory than a query may have");
         r = metrics_read_samples(t, &x->found, p->from_ms, p->to_ms, arena, raw, s);
     }
     for (uint32_t i = 0; i < n && r == 0 && raw != x->floats; i++)

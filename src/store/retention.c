@@ -172,8 +172,7 @@ static int partitions_read(struct store *s, struct partitions *ret, struct error
         struct slice line = slice_cut(&rest, '\n'), table = slice_cut(&line, '\t');
         struct slice id = slice_cut(&line, '\t');
         table = plain_name(s, table);
-        struct partition p = {.last_day = partition_last_day(id),
-                              .days = days_of_table(s, table)};
+        struct partition p = {.last_day = partition_last_day(id), .days = days_of_table(s, table)};
         if (slice_to_u64(line, &p.bytes) < 0)
             continue;
         ret->bytes += p.bytes;

@@ -59,11 +59,11 @@ struct store_options {
                                         (HTTP  only; see docs/internals/storage.md) */
     unsigned retention_days;         /* 0: 30; at most STORE_DAYS_MAX, as those below */
     unsigned signal_days[SIGNAL_COUNT]; /* 0: as retention_days */
-    uint64_t retention_bytes;        /* 0: no limit */
-    uint64_t free_bytes_min;         /* disk guard; 0: 2 GiB */
-    size_t queue_bytes_max;          /* waiting for the writer; 0: 128 MiB */
-    int64_t commit_ns_max;           /* group commit window; 0: 1 s */
-    size_t commit_bytes_max;         /* 0: 32 MiB */
+    uint64_t retention_bytes;           /* 0: no limit */
+    uint64_t free_bytes_min;            /* disk guard; 0: 2 GiB */
+    size_t queue_bytes_max;             /* waiting for the writer; 0: 128 MiB */
+    int64_t commit_ns_max;              /* group commit window; 0: 1 s */
+    size_t commit_bytes_max;            /* 0: 32 MiB */
     bool durable; /* fsync before an answer; default true via store_options_default() */
 };
 void store_options_default(struct store_options *o);
@@ -124,10 +124,10 @@ struct store_param {
 };
 
 struct store_limits {
-    int64_t timeout_ns;      /* 0: 10 s */
-    size_t memory_bytes_max; /* 0: 1 GiB */
-    size_t rows_max;         /* rows of the result; 0: 100,000 */
-    size_t result_bytes_max; /* 0: 64 MiB */
+    int64_t timeout_ns;        /* 0: 10 s */
+    size_t memory_bytes_max;   /* 0: 1 GiB */
+    size_t rows_max;           /* rows of the result; 0: 100,000 */
+    size_t result_bytes_max;   /* 0: 64 MiB */
     const atomic_bool *cancel; /* may be NULL; set by another thread: the query ends, -ECANCELED */
 };
 

@@ -52,6 +52,8 @@ def test_help_lists_the_commands_and_every_option():
         (["serve", "--data-dri", "x"], "--data-dir"),
         (["serve", "--listen", "nonsense"], "nonsense"),
         (["serve", "--retention-days", "-1"], "-1"),
+        (["serve", "--metrics-5m-retention-days", "a week"], "a week"),
+        (["serve", "--logs-retention-days", ""], "--logs-retention-days"),
         (["query"], "services"),
         (["query", "traces", "--limit", "x"], "--limit"),
         (["run"], "--"),

@@ -117,7 +117,7 @@ struct promql_samples {
 struct promql_hints {
     int64_t step_ms, range_ms; /* range 0: an instant selector */
     int64_t lookback_ms;
-    struct slice function;     /* the function the series go into, or empty */
+    struct slice function; /* the function the series go into, or empty */
 };
 
 struct promql_error;

@@ -23,8 +23,7 @@ static void open_all(void) {
     store = fixture_open(&o);
     struct ingest_options i = {.store = store, .load_series = true};
     assert_int_equal(ingest_new(&i, &ingest, &e), 0);
-    struct metrics_options m = {
-            .store = store, .ingest = ingest, .make_5m = true, .make_1h = true};
+    struct metrics_options m = {.store = store, .ingest = ingest, .make_5m = true, .make_1h = true};
     if (metrics_new(&m, &metrics, &e) < 0)
         fail_msg("%s", e.text);
 }
@@ -134,8 +133,7 @@ static struct promql_result *ask(const char *text, int64_t from_ms, int64_t to_m
 }
 
 static bool near(double a, double b, double tolerance) {
-    return (isnan(a) && isnan(b)) || a == b ||
-           fabs(a - b) <= tolerance * fmax(fabs(a), fabs(b));
+    return (isnan(a) && isnan(b)) || a == b || fabs(a - b) <= tolerance * fmax(fabs(a), fabs(b));
 }
 
 static void compare(const char *text, const struct promql_result *a, const struct promql_result *b,
@@ -222,8 +220,8 @@ static void test_others_stay_raw(void **state) {
         promql_result_free(ask(queries[i], from, to, 10 * MINUTE_MS, false, &buckets));
         assert_int_equal(buckets, 0);
     }
-    promql_result_free(ask("rate(even_total[10m])", from + 1000, to, 10 * MINUTE_MS, false,
-                           &buckets));
+    promql_result_free(
+            ask("rate(even_total[10m])", from + 1000, to, 10 * MINUTE_MS, false, &buckets));
     assert_int_equal(buckets, 0);
     promql_result_free(ask("rate(even_total[10m])", from, to, 60000, false, &buckets));
     assert_int_equal(buckets, 0);
@@ -249,8 +247,8 @@ static void test_late_samples_are_counted(void **state) {
     put(t, "level", at - 2001, -1e6);
     put(t, "even_total", at - 12 * MINUTE_MS, 0); /* an earlier time, a value anew: a reset */
     commit(t);
-    assert_int_equal(late_hours_count(metrics->late), 2 - (at / HOUR_MS == (at - 12 * MINUTE_MS) /
-                                                                                   HOUR_MS));
+    assert_int_equal(late_hours_count(metrics->late),
+                     2 - (at / HOUR_MS == (at - 12 * MINUTE_MS) / HOUR_MS));
     /* Until it is done again the samples themselves are read. */
     assert_true(instant("max_over_time(level[10m])", at, false) == 1e6);
     downsample();
@@ -336,11 +334,12 @@ static void check_without_raw(double tolerance, int64_t window_min) {
 static void test_when_samples_are_gone(void **state) {
     uint64_t none, buckets;
     int64_t from = base_ms + 300 * MINUTE_MS, to = base_ms + (HOURS - 1) * 60 * MINUTE_MS;
-    struct promql_result *before = ask("increase(resets_total[1h])", from, to, HOUR_MS, true, &none);
+    struct promql_result *before =
+            ask("increase(resets_total[1h])", from, to, HOUR_MS, true, &none);
 
     drop("samples");
-    struct promql_result *after = ask("increase(resets_total[1h])", from, to, HOUR_MS, true,
-                                      &buckets);
+    struct promql_result *after =
+            ask("increase(resets_total[1h])", from, to, HOUR_MS, true, &buckets);
     assert_int_equal(none, 0);
     assert_true(buckets > 0);
     compare("increase without samples", before, after, 1e-12);

@@ -62,6 +62,25 @@ static void test_days(void **state) {
     assert_int_equal(st.dropped_partitions, 4);
 }
 
+static void test_days_of_a_signal(void **state) {
+    assert_int_equal(commit_days((const int[]){8, 7}, 2), 0);
+    store->options.signal_days[SIGNAL_LOGS] = 7;
+    store->options.signal_days[SIGNAL_TRACES] = STORE_DAYS_MAX;
+    assert_int_equal(store_kept_days(store, SIGNAL_LOGS), 7);
+    assert_int_equal(store_kept_days(store, SIGNAL_METRICS), 30);
+    round_now();
+    assert_int_equal(fixture_number(store, "SELECT count() FROM logs"), 3); /* 7, 1, 0 */
+    assert_int_equal(fixture_number(store, "SELECT count() FROM spans"), 6);
+    store->options.signal_days[SIGNAL_LOGS] = store->options.signal_days[SIGNAL_TRACES] = 0;
+}
+
+static void test_too_many_days_keep_everything(void **state) {
+    store->options.retention_days = STORE_DAYS_MAX;
+    round_now();
+    assert_int_equal(count(), 9);
+    store->options.retention_days = 30;
+}
+
 static void test_bytes_drop_the_oldest_day_of_all_tables(void **state) {
     uint64_t bytes =
             fixture_number(store, "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND "
@@ -69,7 +88,7 @@ static void test_bytes_drop_the_oldest_day_of_all_tables(void **state) {
 
     store->options.retention_bytes = bytes - 1;
     round_now();
-    assert_int_equal(count(), 6);
+    assert_int_equal(count(), 8);
     assert_int_equal(fixture_number(store, "SELECT count() FROM logs WHERE seq = 29"), 0);
     store->options.retention_bytes = 1; /* today stays all the same */
     round_now();
@@ -108,6 +127,8 @@ static void test_dropped_data_leaves_the_disk(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_days),
+            cmocka_unit_test(test_days_of_a_signal),
+            cmocka_unit_test(test_too_many_days_keep_everything),
             cmocka_unit_test(test_bytes_drop_the_oldest_day_of_all_tables),
             cmocka_unit_test(test_disk_guard),
             cmocka_unit_test(test_dropped_data_leaves_the_disk),
