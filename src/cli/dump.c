@@ -10,6 +10,7 @@
 
 struct dump_settings {
     bool json, locals, async_tree;
+    const char *core;
 };
 
 #define AT(field) offsetof(struct dump_settings, field)
@@ -21,10 +22,12 @@ static const struct option_def rows[] = {
          "The local variables of each frame, too: texts, numbers and what holds them, shortened."},
         {"async-tree", NULL, NULL, OPTION_FLAG, AT(async_tree), "false", NULL,
          "The asyncio tasks, too, with what they await and who awaits them."},
+        {"core", NULL, NULL, OPTION_TEXT, AT(core), NULL, "FILE",
+         "Read a core file instead of a process."},
 };
 
 static const struct usage usage = {
-        "varan dump [OPTION]... PID",
+        "varan dump [OPTION]... (PID | --core FILE)",
         "Prints the stack of every thread of a running Python program (CPython 3.8 to 3.14), "
         "innermost call first, without pausing it.",
         "The program needs no preparation. Reading another process needs its user's rights, or "
@@ -54,14 +57,15 @@ static int dump(const struct dump_settings *settings, pid_t pid) {
     struct cpython *c;
     struct buffer out;
 
-    if (cpython_open(pid, &c, &e) < 0)
+    if ((settings->core ? cpython_open_core(settings->core, &c, &e) : cpython_open(pid, &c, &e)) <
+        0)
         return process_open_failed("dump", &e);
     cpython_sample_init(&s);
     cpython_want(c, CPYTHON_THREAD_NAMES | CPYTHON_GIL_WAIT);
     buffer_init(&out, DUMP_BYTES_MAX);
     cpython_tasks_init(&tasks);
     int r = take(c, settings, &s, &tasks);
-    const struct dump_report report = {.pid = pid,
+    const struct dump_report report = {.pid = cpython_pid(c),
                                        .target = c,
                                        .sample = &s,
                                        .tasks = settings->async_tree ? &tasks : NULL,
@@ -91,16 +95,17 @@ static int run(int argc, char **argv, struct arena *arena) {
     struct dump_settings settings = {0};
     struct options_result result;
     struct error e = ERROR_NONE;
-    pid_t pid;
+    pid_t pid = 0;
 
     int r = options_begin(table, &usage, argc, argv, arena, &settings, &result);
     if (r >= 0)
         return r;
-    if (result.rest + 1 != argc) {
-        fprintf(stderr, "varan dump: give one process id, as in: varan dump 1234\n");
+    if (result.rest + (settings.core ? 0 : 1) != argc) {
+        fprintf(stderr,
+                "varan dump: give one process id, as in: varan dump 1234, or --core FILE\n");
         return EXIT_USAGE;
     }
-    if (process_id_parse(argv[result.rest], &pid, &e) < 0) {
+    if (!settings.core && process_id_parse(argv[result.rest], &pid, &e) < 0) {
         fprintf(stderr, "varan dump: %s\n", e.text);
         return EXIT_USAGE;
     }

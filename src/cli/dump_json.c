@@ -97,11 +97,17 @@ static void put_task(struct json_writer *w, const struct dump_report *report,
 
 void dump_put_json(struct buffer *out, const struct dump_report *report) {
     struct json_writer w = json_writer(out);
+    pid_t ended_in;
+    int number;
 
     json_begin_object(&w);
     json_field_int(&w, "pid", report->pid);
     json_field_text(&w, "version", cpython_version(report->target));
     json_field_text(&w, "path", cpython_path(report->target));
+    if (cpython_core_end(report->target, &number, &ended_in)) {
+        json_field_int(&w, "signal", number);
+        json_field_int(&w, "ended_in", ended_in);
+    }
     json_put_key(&w, "threads");
     json_begin_array(&w);
     for (size_t i = 0; i < report->sample->n_threads; i++)

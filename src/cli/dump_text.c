@@ -81,10 +81,17 @@ static void put_thread(struct buffer *out, const struct dump_report *report,
 }
 
 void dump_put_text(struct buffer *out, const struct dump_report *report) {
+    pid_t ended_in;
+    int number;
+
     buffer_printf(out, "Process %d: Python %s (", (int) report->pid,
                   cpython_version(report->target));
     dump_put_clean(out, cpython_path(report->target));
     buffer_append_text(out, ")\n");
+    if (cpython_core_end(report->target, &number, &ended_in))
+        buffer_printf(out, "Core file: ended by SIG%s (%s) in thread %d\n",
+                      sigabbrev_np(number) ? sigabbrev_np(number) : "?", strsignal(number),
+                      (int) ended_in);
     for (size_t i = 0; i < report->sample->n_threads; i++)
         put_thread(out, report, &report->sample->threads[i]);
 }

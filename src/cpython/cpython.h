@@ -69,8 +69,17 @@ struct cpython;
 /* Finds the interpreter inside the process. -ESRCH: no such process; -EPERM with what to do about
  * it; -ENOENT: no CPython in it (yet); -ENOTSUP: a version that is not known. */
 int cpython_open(pid_t pid, struct cpython **ret, struct error *e);
+/* The same in the usual places only, and quicker: for a program that may become a Python any
+ * moment. */
+int cpython_try(pid_t pid, struct cpython **ret);
+/* Opens a core file. The program's files must lie where they lay when it ran. */
+int cpython_open_core(const char *path, struct cpython **ret, struct error *e);
 void cpython_close(struct cpython *c);
-/* "3.11.7", or "3.8" where the target does not tell its patch level (up to 3.10). */
+/* The process, of a core too. */
+pid_t cpython_pid(const struct cpython *c);
+/* What ended the process of a core, and in which thread; false: not told. */
+bool cpython_core_end(const struct cpython *c, int *ret_signal, pid_t *ret_thread);
+/* "3.11.7", or "3.8" before the interpreter has come far enough to tell its patch level. */
 const char *cpython_version(const struct cpython *c);
 /* What a sample holds beside the stacks; a set of these, none at first. */
 enum {

@@ -1,41 +1,21 @@
 /*
- * Discovery: goes through the files mapped into the process (the executable, libpython*.so), looks
- * for the symbol _PyRuntime or the section .PyRuntime, and accepts a place when an interpreter
- * whose thread points back at it hangs there. Files are opened through /proc/PID/root, so
- * containers work.
+ * Discovery: goes through the files mapped into the target (the executable, libpython*.so, then
+ * every library), looks for the symbol _PyRuntime or the section .PyRuntime, and accepts a place
+ * when an interpreter whose thread points back at it hangs there. When no file tells, as those that
+ * were stripped of everything, the writable data of the files is searched for such a place.
  */
 #include "cpython/runtime.h"
-#include "cpython/elf_file.h"
+#include "cpython/inspect.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MAPS_MAX 65536u
-
-struct mapped {
-    char path[PATH_MAX];
-    uint64_t start, offset;
-};
-
-/* Parses one line of /proc/PID/maps that maps a file; false: it maps none. */
-static bool parse_map(const char *line, struct mapped *ret) {
-    unsigned long long start, end, offset;
-    int at = 0;
-
-    if (sscanf(line, "%llx-%llx %*s %llx %*s %*s %n", &start, &end, &offset, &at) < 3 || !at ||
-        line[at] != '/')
-        return false;
-    size_t n = strcspn(line + at, "\n");
-    if (n >= sizeof(ret->path))
-        return false;
-    memcpy(ret->path, line + at, n);
-    ret->path[n] = 0;
-    ret->start = start;
-    ret->offset = offset;
-    return true;
-}
+#define SCAN_BYTES_MAX ((uint64_t) 64 << 20) /* of one mapping */
+#define SCAN_AT_ONCE 65536u
+#define SCAN_TRIES_MAX 200000u /* places that look like an interpreter's */
+#define VERSION_TEXTS_MAX ((size_t) 8 << 20)
 
 /* Minor version out of a name such as python3.11, libpython3.8.so.1.0: 0 when there is none. */
 static unsigned version_in_name(const char *path) {
@@ -49,16 +29,19 @@ static unsigned version_in_name(const char *path) {
 }
 
 /* Whether an interpreter's state hangs at this runtime: its first thread belongs to it. */
-static bool self_test(struct memory_reader *m, uint64_t runtime, const struct cpython_offsets *o) {
+static bool self_test(struct memory_reader *m, uint64_t runtime, const struct cpython_offsets *o,
+                      uint64_t *ret_interpreter) {
     uint64_t interpreter = 0, thread = 0, owner = 0;
 
     for (unsigned i = 0; i < 4; i++)
         if (memory_read_u64(m, runtime + o->runtime.interpreters_head, &interpreter) < 0 ||
             memory_read_u64(m, interpreter + o->interpreter.threads_head, &thread) < 0 ||
-            memory_read_u64(m, thread + o->thread.interp, &owner) < 0 || owner != interpreter)
+            memory_read_u64(m, thread + o->thread.interp, &owner) < 0 || owner != interpreter) {
             continue; /* it may have changed between two reads: look again */
-        else
+        } else {
+            *ret_interpreter = interpreter;
             return true;
+        }
     return false;
 }
 
@@ -69,54 +52,70 @@ static void set_version(struct cpython_runtime *r, unsigned minor, uint32_t hex)
         snprintf(r->version, sizeof(r->version), "3.%u", minor);
 }
 
+/* sys.hexversion, read as if the offsets were right; 0: not to be had (yet). */
+static uint32_t hex_version(struct memory_reader *m, uint64_t interpreter,
+                            const struct cpython_offsets *o) {
+    struct arena texts;
+    struct inspector in = {m, o, &texts};
+    uint64_t value = 0;
+
+    arena_init(&texts, VERSION_TEXTS_MAX);
+    uint64_t number = dict_get(&in, module_dict(&in, interpreter, "sys"), "hexversion");
+    if (!number || !int_value(&in, number, &value) || value >> 24 != 3)
+        value = 0;
+    arena_done(&texts);
+    return (uint32_t) value;
+}
+
+/* Tries the table's rows; `minor` 0: whichever says of itself that it is that version. */
+static int try_known(struct memory_reader *m, uint64_t address, unsigned minor, uint32_t hex,
+                     struct cpython_runtime *ret) {
+    uint64_t interpreter;
+
+    for (unsigned known = 8; known <= 12; known++) {
+        const struct cpython_offsets *o = cpython_offsets_known(known);
+        if ((minor && minor != known) || !o || !self_test(m, address, o, &interpreter))
+            continue;
+        uint32_t says = hex ? hex : hex_version(m, interpreter, o);
+        if (says ? (says >> 16 & 0xff) != known : !minor)
+            continue;
+        ret->offsets = *o;
+        ret->address = address;
+        set_version(ret, known, says);
+        return 0;
+    }
+    return -ENOENT;
+}
+
 /* Tries `address` as _PyRuntime. 0; -ENOENT: it is not; -ENOTSUP: a version we do not know. */
 static int try_runtime(struct memory_reader *m, uint64_t address, unsigned minor, uint32_t hex,
                        struct cpython_runtime *ret) {
     uint8_t head[CPYTHON_DEBUG_OFFSETS_MAX];
+    uint64_t interpreter;
 
     if (memory_read(m, address, head, sizeof(head)) < 0)
         return -ENOENT;
     int r = cpython_offsets_parse(slice_new(head, sizeof(head)), &ret->offsets, &hex);
     if (r == -ENOTSUP || r == -EBADMSG)
         return -ENOTSUP;
-    if (r == 0 && self_test(m, address, &ret->offsets)) {
+    if (r == 0 && self_test(m, address, &ret->offsets, &interpreter)) {
         ret->address = address;
         set_version(ret, ret->offsets.minor, hex);
         return 0;
     }
-    for (unsigned known = 8; known <= 12; known++) {
-        const struct cpython_offsets *o = cpython_offsets_known(known);
-        if ((minor && minor != known) || !o || !self_test(m, address, o))
-            continue;
-        ret->offsets = *o;
-        ret->address = address;
-        set_version(ret, known, hex);
-        return 0;
-    }
-    return -ENOENT;
+    r = try_known(m, address, minor, hex, ret);
+    return r < 0 && minor ? try_known(m, address, 0, 0, ret) : r; /* the name may lie */
 }
 
-/* Opens a file as the target sees it. */
-static int open_mapped(pid_t pid, const char *name, struct elf_file *ret) {
-    char path[PATH_MAX + 64];
-
-    snprintf(path, sizeof(path), "/proc/%d/root%s", (int) pid, name);
-    if (elf_open(path, ret) == 0)
-        return 0;
-    /* deleted or replaced since: the executable itself is still to be had */
-    snprintf(path, sizeof(path), "/proc/%d/exe", (int) pid);
-    return elf_open(path, ret) < 0 ? -ENOENT : 0;
-}
-
-static int try_file(pid_t pid, struct memory_reader *m, const struct mapped *map,
-                    struct cpython_runtime *ret) {
+static int try_file(const struct image *image, struct memory_reader *m,
+                    const struct image_mapping *map, struct cpython_runtime *ret) {
     struct elf_file elf;
     uint64_t symbol, size, version_at;
     uint32_t hex = 0;
 
-    if (open_mapped(pid, map->path, &elf) < 0)
+    if (image_open_file(image, map, &elf) < 0)
         return -ENOENT;
-    uint64_t base = map->start - map->offset - elf.load_bias;
+    uint64_t base = image_bias(map, &elf);
     int r = elf_find_symbol(&elf, "_PyRuntime", &symbol);
     if (r < 0)
         r = elf_find_section(&elf, ".PyRuntime", &symbol, &size);
@@ -125,109 +124,129 @@ static int try_file(pid_t pid, struct memory_reader *m, const struct mapped *map
         if (elf_find_symbol(&elf, "Py_Version", &version_at) == 0 &&
             memory_read(m, base + version_at, &hex, sizeof(hex)) == 0 && hex >> 24 == 3)
             minor = hex >> 16 & 0xff;
+        else
+            hex = 0;
         r = try_runtime(m, base + symbol, minor, hex, ret);
         if (r == 0)
-            memcpy(ret->path, map->path, sizeof(ret->path));
+            snprintf(ret->path, sizeof(ret->path), "%s", map->path);
     }
     elf_close(&elf);
     return r;
 }
 
-int cpython_find_section(pid_t pid, const char *name, const char *or_path, const char *section,
-                         uint64_t *ret_address) {
-    char maps_path[64], *line = NULL;
-    size_t room = 0;
-    struct mapped map, last = {0};
-    int found = -ENOENT;
-    unsigned lines = 0;
+/* ---- Binaries that tell nothing ---- */
 
-    snprintf(maps_path, sizeof(maps_path), "/proc/%d/maps", (int) pid);
-    FILE *maps = fopen(maps_path, "re");
-    if (!maps)
+struct scan {
+    const struct image *image;
+    struct memory_reader *memory;
+    struct cpython_runtime *ret;
+    unsigned tries;
+};
+
+/* Whether the word at `address` may be the head of a runtime's list of interpreters: 0, -ENOENT. */
+static int try_word(struct scan *s, uint64_t address, uint64_t word) {
+    const struct image_mapping *map = word & 7 ? NULL : image_find(s->image, word);
+
+    if (!map || !map->writable || s->tries >= SCAN_TRIES_MAX)
         return -ENOENT;
-    while (found < 0 && lines++ < MAPS_MAX && getline(&line, &room, maps) > 0) {
-        struct elf_file elf;
-        uint64_t address, size;
-        if (!parse_map(line, &map) || strcmp(map.path, last.path) == 0)
-            continue;
-        last = map;
-        if ((!strstr(strrchr(map.path, '/'), name) && strcmp(map.path, or_path) != 0) ||
-            open_mapped(pid, map.path, &elf) < 0)
-            continue;
-        found = elf_find_section(&elf, section, &address, &size);
-        if (found == 0)
-            *ret_address = map.start - map.offset - elf.load_bias + address;
-        elf_close(&elf);
+    for (unsigned minor = 8; minor <= 12; minor++) {
+        const struct cpython_offsets *o = cpython_offsets_known(minor);
+        uint64_t thread = 0, owner = 0;
+        s->tries++;
+        if (memory_read_u64(s->memory, word + o->interpreter.threads_head, &thread) == 0 &&
+            memory_read_u64(s->memory, thread + o->thread.interp, &owner) == 0 && owner == word &&
+            try_known(s->memory, address - o->runtime.interpreters_head, 0, 0, s->ret) == 0)
+            return 0;
     }
-    free(line);
-    fclose(maps);
-    return found < 0 ? -ENOENT : 0;
+    return -ENOENT;
 }
 
-static int explain(pid_t pid, int r, struct error *e) {
-    if (r == -ESRCH || r == -ENOENT)
-        return error_set(e, -ESRCH, "there is no process %d", (int) pid);
-    if (r == -EACCES || r == -EPERM)
-        return error_set(
-                e, -EPERM,
-                "no permission to read process %d: run as the same user; if it is the same "
-                "user, allow it with 'sudo sysctl kernel.yama.ptrace_scope=0' or run this "
-                "command with sudo; in a container, add the capability SYS_PTRACE "
-                "(docker run --cap-add SYS_PTRACE)",
-                (int) pid);
-    return error_set(e, r, "cannot read process %d: %s", (int) pid, error_name(r));
+static int scan_mapping(struct scan *s, const struct image_mapping *map) {
+    uint64_t end = map->end - map->start > SCAN_BYTES_MAX ? map->start + SCAN_BYTES_MAX : map->end;
+    uint64_t *words = malloc(SCAN_AT_ONCE);
+    int r = -ENOENT;
+
+    for (uint64_t at = map->start; words && r == -ENOENT && at < end; at += SCAN_AT_ONCE) {
+        size_t size = end - at < SCAN_AT_ONCE ? (size_t) (end - at) : SCAN_AT_ONCE;
+        if (memory_read(s->memory, at, words, size) < 0)
+            continue;
+        for (size_t i = 0; r == -ENOENT && i < size / 8; i++)
+            if (memcmp(&words[i], "xdebugpy", 8) == 0)
+                r = try_runtime(s->memory, at + i * 8, 0, 0, s->ret);
+            else if (words[i])
+                r = try_word(s, at + i * 8, words[i]);
+    }
+    free(words);
+    return r;
 }
 
-int cpython_runtime_find(pid_t pid, struct memory_reader *memory, struct cpython_runtime *ret,
-                         struct error *e) {
-    char name[64], *line = NULL;
-    size_t room = 0;
-    struct mapped map, last = {0};
+/* The writable data of files, with what follows it (zeroed data has no file behind it). */
+static int scan(struct scan *s) {
+    const struct image *image = s->image;
+    int r = -ENOENT;
+
+    for (size_t i = 0; r == -ENOENT && i < image->maps.n; i++) {
+        const struct image_mapping *map = &image->maps.items[i], *before = i ? map - 1 : map;
+        bool of_file = map->path[0] == '/',
+             follows = i && !map->path[0] && before->path[0] == '/' && before->end == map->start;
+        if (!map->writable || (!of_file && !follows))
+            continue;
+        r = scan_mapping(s, map);
+        if (r == 0)
+            snprintf(s->ret->path, sizeof(s->ret->path), "%s", of_file ? map->path : before->path);
+    }
+    return r;
+}
+
+/* ---- All of it ---- */
+
+static bool is_library(const char *path) {
+    return strstr(strrchr(path, '/'), ".so") != NULL;
+}
+
+/* Executables and libraries with Python in their name; or the other ones. */
+static int try_files(const struct image *image, struct memory_reader *memory, bool others,
+                     struct cpython_runtime *ret) {
     int found = -ENOENT;
-    unsigned lines = 0;
 
-    snprintf(name, sizeof(name), "/proc/%d/maps", (int) pid);
-    FILE *maps = fopen(name, "re");
-    if (!maps)
-        return explain(pid, -errno, e);
-    uint64_t probed = 0;
-    uint8_t byte;
-    int access = 0;
-    while (found < 0 && lines++ < MAPS_MAX && getline(&line, &room, maps) > 0) {
-        if (!parse_map(line, &map) || strcmp(map.path, last.path) == 0)
+    for (size_t i = 0; found == -ENOENT && i < image->maps.n; i++) {
+        const struct image_mapping *map = &image->maps.items[i];
+        if (!image_first_of_file(image, i))
             continue;
-        last = map;
-        if (!probed) {
-            probed = map.start;
-            access = memory_read(memory, probed, &byte, 1);
-            if (access == -EPERM || access == -ESRCH)
-                break;
-        }
-        const char *base = strrchr(map.path, '/');
-        bool library = strstr(base, ".so") != NULL;
-        if (library && !strstr(base, "python"))
-            continue;
-        int r = try_file(pid, memory, &map, ret);
-        if (r != -ENOENT)
-            found = r;
-        if (r == -ENOTSUP)
-            break;
+        bool usual = !is_library(map->path) || strstr(strrchr(map->path, '/'), "python");
+        if (usual != others)
+            found = try_file(image, memory, map, ret);
+        if (found == -ENOTSUP)
+            snprintf(ret->path, sizeof(ret->path), "%s", map->path);
     }
-    bool empty = lines <= 1;
-    free(line);
-    fclose(maps);
+    return found;
+}
+
+int cpython_runtime_find(const struct image *image, struct memory_reader *memory,
+                         enum runtime_search search, struct cpython_runtime *ret, struct error *e) {
+    struct scan s = {.image = image, .memory = memory, .ret = ret};
+    uint8_t byte;
+    int access = image->maps.n ? memory_read(memory, image->maps.items[0].start, &byte, 1) : -EPERM;
+
+    ret->path[0] = 0;
     if (access == -EPERM || access == -ESRCH)
-        return explain(pid, access, e);
+        return cpython_explain_refusal(image->pid, access, e);
+    int found = try_files(image, memory, false, ret);
+    if (found == -ENOENT && search == RUNTIME_THOROUGH)
+        found = try_files(image, memory, true, ret);
+    if (found == -ENOENT && search == RUNTIME_THOROUGH)
+        found = scan(&s);
     if (found == -ENOTSUP)
         return error_set(
                 e, -ENOTSUP,
                 "process %d runs a CPython whose layout is not known (known: 3.8 to 3.14): %s",
-                (int) pid, last.path);
-    if (found < 0 && empty)
-        return explain(pid, -EPERM, e);
+                (int) image->pid, ret->path);
     if (found < 0)
         return error_set(e, -ENOENT,
-                         "process %d runs no CPython 3.8 to 3.14 (or it has not started yet)",
-                         (int) pid);
+                         image->core ? "the core of process %d holds no CPython 3.8 to 3.14; the "
+                                       "program's files must be where they were when it ran"
+                                     : "process %d runs no CPython 3.8 to 3.14 (or it has not "
+                                       "started yet)",
+                         (int) image->pid);
     return 0;
 }

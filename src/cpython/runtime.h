@@ -2,8 +2,8 @@
 #ifndef VARAN_CPYTHON_RUNTIME_H
 #define VARAN_CPYTHON_RUNTIME_H
 
+#include "cpython/image.h"
 #include "cpython/offsets.h"
-#include "cpython/reader.h"
 
 #include <limits.h>
 
@@ -14,11 +14,14 @@ struct cpython_runtime {
     char path[PATH_MAX]; /* the binary or libpython, as the target sees it */
 };
 
-int cpython_runtime_find(pid_t pid, struct memory_reader *memory, struct cpython_runtime *ret,
-                         struct error *e);
-/* Where a section lies in the process, in the first mapped file whose name holds `name` and which
- * has it, or in the file `or_path`. 0 or -ENOENT. */
-int cpython_find_section(pid_t pid, const char *name, const char *or_path, const char *section,
-                         uint64_t *ret_address);
+/* How far to look: in the usual files only (quick, for a program that may become a Python any
+ * moment), or also in every library and, by structure, in the data of stripped binaries. */
+enum runtime_search { RUNTIME_QUICK, RUNTIME_THOROUGH };
+
+/* 0; -ESRCH, -EPERM (with what to do), -ENOENT: there is none (yet), -ENOTSUP. */
+int cpython_runtime_find(const struct image *image, struct memory_reader *memory,
+                         enum runtime_search search, struct cpython_runtime *ret, struct error *e);
+/* The same for reading an image that cannot be read: a sentence for `r`. */
+int cpython_explain_refusal(pid_t pid, int r, struct error *e);
 
 #endif

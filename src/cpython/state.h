@@ -22,6 +22,7 @@ struct asyncio_places {
 struct known_thread {
     uint64_t address, thread_id;
     pid_t native_id;
+    pid_t told_id; /* as the target tells it: in its own namespace of process ids */
     struct thread_files files;
     struct stack stack;
     enum cpython_state state;
@@ -38,6 +39,8 @@ struct known_thread {
 
 struct cpython {
     pid_t pid;
+    struct core_file *core; /* NULL: the process lives */
+    struct namespaced_threads namespaced;
     struct memory_reader memory;
     struct cpython_runtime runtime;
     struct stack_reader reader;

@@ -22,9 +22,13 @@ static struct inspector inspector_of(struct cpython *c) {
 
 static void read_told_places(struct cpython *c) {
     uint64_t numbers[DEBUG_NUMBERS], address;
+    struct image image;
 
-    if (cpython_find_section(c->pid, "_asyncio", c->runtime.path, ".AsyncioDebug", &address) < 0 ||
-        memory_read(&c->memory, address, numbers, sizeof(numbers)) < 0)
+    int r = image_read(&image, c->pid, c->core);
+    if (r == 0)
+        r = image_find_section(&image, "_asyncio", c->runtime.path, ".AsyncioDebug", &address);
+    image_done(&image);
+    if (r < 0 || memory_read(&c->memory, address, numbers, sizeof(numbers)) < 0)
         return;
     for (size_t i = 0; i < DEBUG_NUMBERS; i++)
         if (numbers[i] > PLACE_MAX)

@@ -1,6 +1,9 @@
 /* /proc/PID/task/TID/stat and schedstat. */
 #include "cpython/thread_stat.h"
 
+#include "base/clock.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -8,6 +11,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define PID_MOST (1 << 22)             /* the kernel's own limit */
+#define IDS_AGAIN_NS (100 * NS_PER_MS) /* ids of a namespace are not read more often */
 
 static atomic_uint kept_files;
 
@@ -120,18 +126,84 @@ bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to) {
     return address >= from && address < to;
 }
 
-pid_t thread_native_id(struct memory_reader *m, pid_t pid, uint64_t pthread) {
-    /* struct pthread: glibc on x86-64, glibc on arm64, musl on x86-64 */
-    static const uint32_t places[] = {720, 208, 48};
-    char path[64];
+/* struct pthread: glibc on x86-64, glibc on arm64, musl on x86-64 */
+static const uint32_t id_places[] = {720, 208, 48};
 
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        int32_t tid = 0;
-        if (memory_read(m, pthread + places[i], &tid, 4) < 0 || tid <= 0)
+pid_t thread_told_id(struct memory_reader *m, uint64_t pthread) {
+    for (size_t i = 0; i < sizeof(id_places) / sizeof(id_places[0]); i++) {
+        int32_t id[2] = {
+                0}; /* glibc: the thread's, then the process' when it was older than 2.25 */
+        if (memory_read(m, pthread + id_places[i], id, 4) == 0 && id[0] > 0 && id[0] <= PID_MOST)
+            return id[0];
+    }
+    return 0;
+}
+
+/* The innermost of the ids in a status file's line NSpid, and how many there are. */
+static pid_t inner_id(const char *status, unsigned *ret_n) {
+    char text[4096], *at;
+    pid_t id = 0;
+
+    *ret_n = 0;
+    if (read_small(status, text, sizeof(text)) <= 0 || !(at = strstr(text, "\nNSpid:")))
+        return 0;
+    at += 7;
+    for (;;) {
+        char *end;
+        while (*at == '\t' || *at == ' ')
+            at++;
+        long value = strtol(at, &end, 10);
+        if (end == at)
+            return id;
+        id = (pid_t) value;
+        ++*ret_n;
+        at = end;
+    }
+}
+
+static void read_ids(struct namespaced_threads *n, pid_t pid) {
+    char path[300];
+    unsigned depth;
+
+    n->items.n = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
+    DIR *tasks = opendir(path);
+    if (!tasks)
+        return;
+    for (struct dirent *d; (d = readdir(tasks));) {
+        uint64_t outer;
+        if (slice_to_u64(slice_from(d->d_name), &outer) < 0 || outer > INT32_MAX)
             continue;
-        snprintf(path, sizeof(path), "/proc/%d/task/%d", (int) pid, (int) tid);
-        if (access(path, F_OK) == 0)
-            return tid;
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int) pid, (int) outer);
+        struct thread_ids ids = {.inner = inner_id(path, &depth), .outer = (pid_t) outer};
+        if (ids.inner && vector_push(&n->items, ids, CPYTHON_THREADS_MAX) < 0)
+            break;
+    }
+    closedir(tasks);
+}
+
+pid_t thread_outer_id(struct namespaced_threads *n, pid_t pid, pid_t told) {
+    char path[64];
+    unsigned depth;
+
+    if (told <= 0)
+        return 0;
+    if (!n->known) {
+        snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
+        inner_id(path, &depth);
+        n->known = depth > 1 ? 2 : 1;
+    }
+    if (n->known == 1) {
+        snprintf(path, sizeof(path), "/proc/%d/task/%d", (int) pid, (int) told);
+        return access(path, F_OK) == 0 ? told : 0;
+    }
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        vector_each(&n->items, ids) if (ids->inner == told) return ids->outer;
+        int64_t now = clock_monotonic_ns();
+        if (n->read_ns && now - n->read_ns < IDS_AGAIN_NS)
+            return 0;
+        n->read_ns = now;
+        read_ids(n, pid);
     }
     return 0;
 }

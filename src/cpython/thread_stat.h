@@ -2,6 +2,7 @@
 #ifndef VARAN_CPYTHON_THREADS_H
 #define VARAN_CPYTHON_THREADS_H
 
+#include "cpython/core_file.h"
 #include "cpython/cpython.h"
 #include "cpython/reader.h"
 
@@ -25,9 +26,23 @@ uint64_t thread_read_runs(struct thread_files *f);
 /* Whether the thread sleeps in a system call whose first argument lies in [from, to): a futex
  * there. False when the kernel does not tell. */
 bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to);
-/* The kernel's id of a thread by its C library's structure (pthread_self() is its address), for
- * versions of CPython that do not keep it: 0 when it is not found. */
-pid_t thread_native_id(struct memory_reader *m, pid_t pid, uint64_t pthread);
+/* The id of a thread as it knows it itself, by its C library's structure (pthread_self() is its
+ * address), for versions of CPython that do not keep it: 0 when it is not found. Not verified. */
+pid_t thread_told_id(struct memory_reader *m, uint64_t pthread);
+
+/* Threads of a process in a namespace of process ids: inner id, ours. */
+struct thread_ids {
+    pid_t inner, outer;
+};
+
+struct namespaced_threads {
+    VECTOR(struct thread_ids) items;
+    int known; /* 0: not looked yet; 1: the process is in our namespace; 2: in another */
+    int64_t read_ns;
+};
+
+/* Our id of a thread that the target knows as `told`: 0 when there is none. */
+pid_t thread_outer_id(struct namespaced_threads *n, pid_t pid, pid_t told);
 /* Whether the process still exists and is no zombie. */
 bool process_alive(pid_t pid);
 

@@ -38,15 +38,45 @@ int cpython_open_reader(pid_t pid, struct memory_reader memory,
     return 0;
 }
 
-int cpython_open(pid_t pid, struct cpython **ret, struct error *e) {
-    struct memory_reader memory = memory_reader_process(pid);
+static int open_target(pid_t pid, struct core_file *core, enum runtime_search search,
+                       struct cpython **ret, struct error *e) {
+    struct memory_reader memory = core ? memory_reader_core(core) : memory_reader_process(pid);
     struct cpython_runtime runtime;
-    int r = cpython_runtime_find(pid, &memory, &runtime, e);
+    struct image image;
+    int r = image_read(&image, pid, core);
+
+    if (r < 0)
+        cpython_explain_refusal(pid, r, e);
+    else
+        r = cpython_runtime_find(&image, &memory, search, &runtime, e);
+    image_done(&image);
+    if (r < 0)
+        return r == -ENOENT && !core && process_alive(pid) == false ? -ESRCH : r;
+    r = cpython_open_reader(pid, memory, &runtime, ret);
+    if (r < 0)
+        return error_set(e, r, "out of memory");
+    (*ret)->core = core;
+    return 0;
+}
+
+int cpython_open(pid_t pid, struct cpython **ret, struct error *e) {
+    return open_target(pid, NULL, RUNTIME_THOROUGH, ret, e);
+}
+
+int cpython_try(pid_t pid, struct cpython **ret) {
+    return open_target(pid, NULL, RUNTIME_QUICK, ret, NULL);
+}
+
+int cpython_open_core(const char *path, struct cpython **ret, struct error *e) {
+    struct core_file *core;
+    int r = core_file_open(path, &core, e);
 
     if (r < 0)
         return r;
-    r = cpython_open_reader(pid, memory, &runtime, ret);
-    return r < 0 ? error_set(e, r, "out of memory") : 0;
+    r = open_target(core->pid, core, RUNTIME_THOROUGH, ret, e);
+    if (r < 0)
+        core_file_close(core);
+    return r;
 }
 
 static void free_known(struct known_thread *k) {
@@ -65,11 +95,25 @@ void cpython_close(struct cpython *c) {
     pages_done(&c->reader.pages);
     pages_done(&c->fixed);
     arena_done(&c->scratch);
+    vector_done(&c->namespaced.items);
+    core_file_close(c->core);
     free(c);
 }
 
 const char *cpython_version(const struct cpython *c) {
     return c->runtime.version;
+}
+
+pid_t cpython_pid(const struct cpython *c) {
+    return c->pid;
+}
+
+bool cpython_core_end(const struct cpython *c, int *ret_signal, pid_t *ret_thread) {
+    if (!c->core || !c->core->signal || !c->core->threads.n)
+        return false;
+    *ret_signal = c->core->signal;
+    *ret_thread = c->core->threads.items[0];
+    return true;
 }
 
 const char *cpython_path(const struct cpython *c) {
@@ -208,18 +252,21 @@ static struct known_thread *find_known(struct cpython *c, uint64_t address) {
 static void identify(struct cpython *c, struct known_thread *k) {
     const struct cpython_offsets *o = &c->runtime.offsets;
     uint64_t id = field_u64(k->raw, o->thread.size, o->thread.thread_id);
-    pid_t native = o->thread.native_id
-                           ? (pid_t) field_u64(k->raw, o->thread.size, o->thread.native_id)
-                           : k->native_id;
+    pid_t told = o->thread.native_id
+                         ? (pid_t) field_u64(k->raw, o->thread.size, o->thread.native_id)
+                         : k->told_id;
 
-    if (id == k->thread_id && native == k->native_id && native > 0)
+    if (id == k->thread_id && told == k->told_id && k->native_id > 0)
         return;
     if (!o->thread.native_id)
-        native = thread_native_id(&c->memory, c->pid, id);
+        told = thread_told_id(&c->memory, id);
+    k->told_id = told;
+    pid_t native = c->core ? (core_file_has_thread(c->core, told) ? told : 0)
+                           : thread_outer_id(&c->namespaced, c->pid, told);
     thread_files_done(&k->files);
-    thread_files_init(&k->files, c->pid, native > 0 ? native : 0);
+    thread_files_init(&k->files, c->pid, c->core ? 0 : native);
     k->thread_id = id;
-    k->native_id = native > 0 ? native : 0;
+    k->native_id = native;
     k->runs = 0;
     k->slept = false;
     k->name[0] = k->python_name[0] = 0;
@@ -305,12 +352,12 @@ static int walk_stack(struct walk *w, struct known_thread *k, uint64_t runs) {
 /* The stack as it is now: read, or known to be the last one. The run count is read first, then the
  * state, then the stack: whatever wakes the thread after the first changes the count. */
 static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *ret_torn) {
-    uint64_t runs = k->native_id ? thread_read_runs(&k->files) : 0;
+    uint64_t runs = k->files.tid ? thread_read_runs(&k->files) : 0;
 
     *ret_torn = false;
     if (runs && runs == k->runs && k->slept)
         return 0;
-    if (!k->native_id || thread_read_stat(&k->files, &k->state, k->name) < 0)
+    if (!k->files.tid || thread_read_stat(&k->files, &k->state, k->name) < 0)
         k->state = CPYTHON_UNKNOWN;
     int r = walk_stack(w, k, runs);
     if (r == -EIO)
@@ -398,7 +445,7 @@ static int walk_interpreters(struct walk *w) {
     bool named = false;
 
     if (read_fixed(c, c->runtime.address + o->runtime.interpreters_head, &interpreter, 8) < 0)
-        return process_alive(c->pid) ? -EIO : -ESRCH;
+        return c->core || process_alive(c->pid) ? -EIO : -ESRCH;
     for (unsigned n = 0; interpreter && n < CPYTHON_INTERPRETERS_MAX; n++) {
         uint64_t id = 0;
         if (read_fixed(c, interpreter + o->interpreter.id, &id, 8) < 0 ||

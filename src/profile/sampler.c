@@ -10,6 +10,7 @@
 #define ROOT_EVERY_NS (10 * NS_PER_MS) /* a command that starts is looked at this often */
 /* Walks in a row that read nothing: the process may have become another program. */
 #define FAILURES_MAX 10u
+#define THOROUGH_EVERY 16u    /* of these attempts one looks into everything that is mapped */
 #define OPEN_ATTEMPTS_MAX 20u /* a child that is no Python (yet) is tried this often */
 
 struct process {
@@ -132,9 +133,10 @@ static int note_child(void *ctx, pid_t child) {
 }
 
 static void try_open(struct sampler *s, struct process *p) {
-    p->attempts++;
+    bool thorough = ++p->attempts % THOROUGH_EVERY == 0;
+
     p->failures = 0;
-    if (cpython_open(p->pid, &p->c, NULL) < 0)
+    if ((thorough ? cpython_open(p->pid, &p->c, NULL) : cpython_try(p->pid, &p->c)) < 0)
         p->c = NULL;
     else
         want(s, p->c);
