@@ -41,18 +41,31 @@ static bool any_torn(const struct cpython_sample *s) {
     return false;
 }
 
+size_t dump_deadlock(const struct dump_report *report, size_t thread, size_t *ret_circle,
+                     size_t room) {
+    size_t n = cpython_deadlock(report->locks, report->sample->n_threads, thread, ret_circle, room);
+
+    for (size_t i = 1; i < n; i++)
+        if (ret_circle[i] < thread)
+            return 0;
+    return n;
+}
+
 static int take(struct cpython *c, const struct dump_settings *settings, struct cpython_sample *s,
-                struct cpython_tasks *tasks) {
+                struct cpython_locks *locks, struct cpython_tasks *tasks) {
     int r = cpython_sample(c, s);
 
     for (unsigned i = 1; i < ATTEMPTS && r == 0 && any_torn(s); i++)
         r = cpython_sample(c, s);
+    if (r == 0)
+        r = cpython_read_locks(c, s, locks);
     return r == 0 && settings->async_tree ? cpython_read_tasks(c, tasks) : r;
 }
 
 static int dump(const struct dump_settings *settings, pid_t pid) {
     struct error e = ERROR_NONE;
     struct cpython_sample s;
+    struct cpython_locks locks;
     struct cpython_tasks tasks;
     struct cpython *c;
     struct buffer out;
@@ -63,11 +76,13 @@ static int dump(const struct dump_settings *settings, pid_t pid) {
     cpython_sample_init(&s);
     cpython_want(c, CPYTHON_THREAD_NAMES | CPYTHON_GIL_WAIT);
     buffer_init(&out, DUMP_BYTES_MAX);
+    cpython_locks_init(&locks);
     cpython_tasks_init(&tasks);
-    int r = take(c, settings, &s, &tasks);
+    int r = take(c, settings, &s, &locks, &tasks);
     const struct dump_report report = {.pid = cpython_pid(c),
                                        .target = c,
                                        .sample = &s,
+                                       .locks = &locks,
                                        .tasks = settings->async_tree ? &tasks : NULL,
                                        .locals = settings->locals};
     if (r == 0 && settings->json) {
@@ -84,6 +99,7 @@ static int dump(const struct dump_settings *settings, pid_t pid) {
     else if (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0)
         r = -EIO;
     buffer_done(&out);
+    cpython_locks_done(&locks);
     cpython_tasks_done(&tasks);
     cpython_sample_done(&s);
     cpython_close(c);

@@ -8,10 +8,15 @@ struct dump_report {
     pid_t pid;
     struct cpython *target;
     const struct cpython_sample *sample;
+    const struct cpython_locks *locks;
     const struct cpython_tasks *tasks; /* NULL: not asked for */
     bool locals;
 };
 
+/* A circle of waiting threads that begins with its lowest number: 0: the thread begins none. */
+size_t dump_deadlock(const struct dump_report *report, size_t thread, size_t *ret_circle,
+                     size_t room);
+#define DUMP_CIRCLE_MAX 64u /* threads of one deadlock that are named */
 void dump_put_text(struct buffer *out, const struct dump_report *report);
 void dump_put_json(struct buffer *out, const struct dump_report *report);
 /* The tasks as a tree: below each one those that it waits for. */

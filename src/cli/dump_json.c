@@ -53,8 +53,90 @@ static void put_id(struct json_writer *w, const char *key, pid_t id) {
         json_put_null(w);
 }
 
-static void put_thread(struct json_writer *w, const struct dump_report *report,
-                       const struct cpython_thread *t) {
+/* ---- Locks ---- */
+
+static void put_lock(struct json_writer *w, const struct dump_report *report,
+                     const struct cpython_lock *lock) {
+    char id[24];
+
+    snprintf(id, sizeof(id), "0x%llx", (unsigned long long) lock->address);
+    json_field_text(w, "lock", id);
+    json_field_text(w, "type", lock->reentrant ? "RLock" : "Lock");
+    json_put_key(w, "name");
+    if (lock->name)
+        json_put_text(w, lock->name);
+    else
+        json_put_null(w);
+    put_id(w, "held_by",
+           lock->holder == SIZE_MAX ? 0 : report->sample->threads[lock->holder].native_id);
+    json_put_key(w, "held_in");
+    if (lock->frame_known) {
+        const struct cpython_frame *f = &report->sample->threads[lock->holder].frames[lock->frame];
+        json_begin_object(w);
+        json_field_text(w, "function", f->code->name);
+        json_field_text(w, "file", f->code->file);
+        json_field_int(w, "line", f->line);
+        json_end_object(w);
+    } else {
+        json_put_null(w);
+    }
+}
+
+static void put_locks(struct json_writer *w, const struct dump_report *report, size_t thread) {
+    const struct cpython_wait *wait = &report->locks->waits[thread];
+
+    json_put_key(w, "waits_for");
+    if (wait->thread != SIZE_MAX || wait->lock != SIZE_MAX || wait->futex) {
+        json_begin_object(w);
+        if (wait->thread != SIZE_MAX)
+            put_id(w, "end_of", report->sample->threads[wait->thread].native_id);
+        else if (wait->notification)
+            json_field_bool(w, "notification", true);
+        else if (wait->lock != SIZE_MAX)
+            put_lock(w, report, &report->locks->items[wait->lock]);
+        if (wait->futex) {
+            char address[24];
+            snprintf(address, sizeof(address), "0x%llx", (unsigned long long) wait->futex);
+            json_field_text(w, "futex", address);
+        }
+        json_end_object(w);
+    } else {
+        json_put_null(w);
+    }
+    json_put_key(w, "holds");
+    json_begin_array(w);
+    for (size_t i = 0; i < report->locks->n; i++) {
+        if (report->locks->items[i].holder != thread)
+            continue;
+        json_begin_object(w);
+        put_lock(w, report, &report->locks->items[i]);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
+static void put_deadlocks(struct json_writer *w, const struct dump_report *report) {
+    size_t circle[DUMP_CIRCLE_MAX];
+
+    json_put_key(w, "deadlocks");
+    json_begin_array(w);
+    for (size_t i = 0; i < report->sample->n_threads; i++) {
+        size_t n = dump_deadlock(report, i, circle, DUMP_CIRCLE_MAX);
+        if (n)
+            json_begin_array(w);
+        for (size_t k = 0; k < n; k++)
+            json_put_int(w, report->sample->threads[circle[k]].native_id);
+        if (n)
+            json_end_array(w);
+    }
+    json_end_array(w);
+}
+
+/* ---- Threads ---- */
+
+static void put_thread(struct json_writer *w, const struct dump_report *report, size_t thread) {
+    const struct cpython_thread *t = &report->sample->threads[thread];
+
     json_begin_object(w);
     json_field_text(w, "name", thread_title(report->pid, t));
     json_field_uint(w, "thread_id", t->thread_id);
@@ -65,6 +147,7 @@ static void put_thread(struct json_writer *w, const struct dump_report *report,
     json_field_bool(w, "waits_gil", t->waits_gil);
     json_field_bool(w, "torn", t->torn);
     json_field_bool(w, "cut", t->cut);
+    put_locks(w, report, thread);
     put_frames(w, report, t->frames, t->n_frames);
     json_end_object(w);
 }
@@ -111,8 +194,9 @@ void dump_put_json(struct buffer *out, const struct dump_report *report) {
     json_put_key(&w, "threads");
     json_begin_array(&w);
     for (size_t i = 0; i < report->sample->n_threads; i++)
-        put_thread(&w, report, &report->sample->threads[i]);
+        put_thread(&w, report, i);
     json_end_array(&w);
+    put_deadlocks(&w, report);
     if (report->tasks) {
         json_put_key(&w, "tasks");
         json_begin_array(&w);

@@ -52,22 +52,112 @@ static void put_locals(struct buffer *out, const struct dump_report *report,
     arena_done(&texts);
 }
 
-static void put_thread(struct buffer *out, const struct dump_report *report,
-                       const struct cpython_thread *t) {
-    buffer_append_text(out, "\nThread ");
+/* ---- Locks ---- */
+
+static void put_thread_name(struct buffer *out, const struct dump_report *report,
+                            const struct cpython_thread *t) {
     if (t->native_id)
         buffer_printf(out, "%d", (int) t->native_id);
     else
         buffer_printf(out, "0x%llx", (unsigned long long) t->thread_id);
     buffer_append_text(out, " (");
     dump_put_clean(out, thread_title(report->pid, t));
-    buffer_printf(out, "): %s%s", dump_state_text(t->state),
+    buffer_append_text(out, ")");
+}
+
+static void put_lock_name(struct buffer *out, const struct cpython_lock *lock) {
+    buffer_append_text(out, lock->reentrant ? "RLock " : "Lock ");
+    if (lock->name)
+        dump_put_clean(out, lock->name);
+    else
+        buffer_printf(out, "0x%llx", (unsigned long long) lock->address);
+}
+
+static void put_lock(struct buffer *out, const struct dump_report *report,
+                     const struct cpython_lock *lock) {
+    put_lock_name(out, lock);
+    if (lock->holder == SIZE_MAX) {
+        buffer_append_text(out, lock->locked ? ", held by a thread that does not tell\n"
+                                             : ", which is free\n");
+        return;
+    }
+    const struct cpython_thread *t = &report->sample->threads[lock->holder];
+    buffer_append_text(out, ", held by thread ");
+    put_thread_name(out, report, t);
+    if (lock->frame_known) {
+        buffer_append_text(out, " in ");
+        dump_put_frame(out, &t->frames[lock->frame]); /* with the line's end */
+    } else {
+        buffer_append_text(out, "\n");
+    }
+}
+
+/* What the thread waits for and what it holds. */
+static void put_locks(struct buffer *out, const struct dump_report *report, size_t thread) {
+    const struct cpython_wait *wait = &report->locks->waits[thread];
+
+    if (wait->thread != SIZE_MAX) {
+        buffer_append_text(out, "    * waits for the end of thread ");
+        put_thread_name(out, report, &report->sample->threads[wait->thread]);
+        buffer_append_text(out, "\n");
+    } else if (wait->notification) {
+        buffer_append_text(out, "    * waits to be notified (threading.Condition)\n");
+    } else if (wait->lock != SIZE_MAX) {
+        buffer_append_text(out, "    * waits for ");
+        put_lock(out, report, &report->locks->items[wait->lock]);
+    } else if (wait->futex && report->sample->threads[thread].n_frames) {
+        buffer_printf(out, "    * waits in the kernel (futex 0x%llx)\n",
+                      (unsigned long long) wait->futex);
+    }
+    for (size_t i = 0; i < report->locks->n; i++) {
+        const struct cpython_lock *lock = &report->locks->items[i];
+        if (lock->holder != thread)
+            continue;
+        buffer_append_text(out, "    * holds ");
+        put_lock_name(out, lock);
+        buffer_append_text(out, "\n");
+    }
+}
+
+static void put_deadlocks(struct buffer *out, const struct dump_report *report) {
+    size_t circle[DUMP_CIRCLE_MAX];
+
+    for (size_t i = 0; i < report->sample->n_threads; i++) {
+        size_t n = dump_deadlock(report, i, circle, DUMP_CIRCLE_MAX);
+        if (!n)
+            continue;
+        buffer_append_text(out, "\nDEADLOCK: these threads wait for each other\n");
+        for (size_t k = 0; k < n; k++) {
+            const struct cpython_wait *wait = &report->locks->waits[circle[k]];
+            buffer_append_text(out, "    thread ");
+            put_thread_name(out, report, &report->sample->threads[circle[k]]);
+            buffer_append_text(out, " waits for ");
+            if (wait->thread == SIZE_MAX) {
+                put_lock(out, report, &report->locks->items[wait->lock]);
+                continue;
+            }
+            buffer_append_text(out, "the end of thread ");
+            put_thread_name(out, report, &report->sample->threads[wait->thread]);
+            buffer_append_text(out, "\n");
+        }
+    }
+}
+
+/* ---- Threads ---- */
+
+static void put_thread(struct buffer *out, const struct dump_report *report, size_t thread) {
+    const struct cpython_thread *t = &report->sample->threads[thread];
+
+    buffer_append_text(out, "\nThread ");
+    put_thread_name(out, report, t);
+    buffer_printf(out, ": %s%s", dump_state_text(t->state),
                   t->holds_gil   ? ", holds the GIL"
                   : t->waits_gil ? ", waits for the GIL"
                                  : "");
     if (t->interpreter)
         buffer_printf(out, ", interpreter %lld", (long long) t->interpreter);
     buffer_append_text(out, t->torn ? ", torn: the stack changed while it was read\n" : "\n");
+    put_locks(out, report, thread);
     for (size_t i = 0; i < t->n_frames; i++) {
         buffer_append_text(out, "    ");
         dump_put_frame(out, &t->frames[i]);
@@ -93,7 +183,8 @@ void dump_put_text(struct buffer *out, const struct dump_report *report) {
                       sigabbrev_np(number) ? sigabbrev_np(number) : "?", strsignal(number),
                       (int) ended_in);
     for (size_t i = 0; i < report->sample->n_threads; i++)
-        put_thread(out, report, &report->sample->threads[i]);
+        put_thread(out, report, i);
+    put_deadlocks(out, report);
 }
 
 /* ---- Tasks ---- */

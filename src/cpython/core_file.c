@@ -5,12 +5,16 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CORE_BYTES_MAX (UINT64_C(1) << 42)
 #define NOTES_BYTES_MAX ((uint64_t) 256 << 20)
 #define STATUS_SIGNAL 12u /* struct elf_prstatus: pr_cursig */
 #define STATUS_PID 32u
+#define STATUS_REGISTERS 112u /* struct user_regs_struct, x86-64: */
+#define REGISTER_RDI 14u
+#define REGISTER_ORIG_RAX 15u
 #define INFO_PID 24u /* struct elf_prpsinfo */
 #define INFO_NAME 40u
 #define NAME_BYTES 16u
@@ -55,8 +59,12 @@ static int take_note(struct core_file *c, uint32_t type, struct slice note) {
     if (type == NT_PRSTATUS && note.size >= STATUS_PID + 4) {
         if (!c->threads.n)
             c->signal = (int) (field_u32(note.data, note.size, STATUS_SIGNAL) & 0xffff);
-        pid_t id = (pid_t) field_u32(note.data, note.size, STATUS_PID);
-        int r = id > 0 ? vector_push(&c->threads, id, CORE_THREADS_MAX) : 0;
+        struct core_thread t = {.id = (pid_t) field_u32(note.data, note.size, STATUS_PID)};
+#ifdef __x86_64__
+        if (u64_at(note, STATUS_REGISTERS + 8 * REGISTER_ORIG_RAX) == SYS_futex)
+            t.futex = u64_at(note, STATUS_REGISTERS + 8 * REGISTER_RDI);
+#endif
+        int r = t.id > 0 ? vector_push(&c->threads, t, CORE_THREADS_MAX) : 0;
         return r == -ENOBUFS ? 0 : r;
     }
     if (type == NT_PRPSINFO && note.size >= INFO_NAME + NAME_BYTES) {
@@ -144,7 +152,7 @@ int core_file_parse(struct slice bytes, struct core_file **ret) {
         return r;
     }
     if (!c->pid && c->threads.n)
-        c->pid = c->threads.items[0];
+        c->pid = c->threads.items[0].id;
     *ret = c;
     return 0;
 }
@@ -212,8 +220,13 @@ const struct core_mapped *core_file_mapped(const struct core_file *c, uint64_t a
 }
 
 bool core_file_has_thread(const struct core_file *c, pid_t thread) {
-    vector_each(&c->threads, t) if (*t == thread) return true;
+    vector_each(&c->threads, t) if (t->id == thread) return true;
     return false;
+}
+
+uint64_t core_file_waits_at(const struct core_file *c, pid_t thread) {
+    vector_each(&c->threads, t) if (t->id == thread) return t->futex;
+    return 0;
 }
 
 /* ---- Reading ---- */

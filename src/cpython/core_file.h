@@ -19,6 +19,11 @@ struct core_segment {
     bool writable;
 };
 
+struct core_thread {
+    pid_t id;
+    uint64_t futex; /* where it slept; 0: it did not, or that is not known of this processor */
+};
+
 struct core_mapped {
     uint64_t start, end, offset;
     const char *path; /* inside the core's bytes */
@@ -30,7 +35,7 @@ struct core_file {
     bool mapped;                          /* the bytes are ours */
     VECTOR(struct core_segment) segments; /* by address */
     VECTOR(struct core_mapped) files;     /* by address */
-    VECTOR(pid_t) threads;                /* the one that ended the process first */
+    VECTOR(struct core_thread) threads;   /* the one that ended the process first */
     pid_t pid;
     int signal;       /* that ended it; 0: not told */
     char program[17]; /* the kernel's name of it */
@@ -44,6 +49,8 @@ int core_file_parse(struct slice bytes, struct core_file **ret);
 /* The file that was mapped at an address; NULL: none. */
 const struct core_mapped *core_file_mapped(const struct core_file *c, uint64_t address);
 bool core_file_has_thread(const struct core_file *c, pid_t thread);
+/* Where the thread slept in a futex; 0: it did not. */
+uint64_t core_file_waits_at(const struct core_file *c, pid_t thread);
 /* A reader over the core's memory; `c` must outlive it. */
 struct memory_reader memory_reader_core(const struct core_file *c);
 

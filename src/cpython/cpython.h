@@ -123,6 +123,50 @@ void cpython_tasks_init(struct cpython_tasks *t);
 void cpython_tasks_done(struct cpython_tasks *t);
 int cpython_read_tasks(struct cpython *c, struct cpython_tasks *t);
 
+/* ---- Locks ---- */
+
+#define CPYTHON_LOCKS_MAX 65536u
+
+/* A threading.Lock or RLock that some thread has in hand. */
+struct cpython_lock {
+    uint64_t address;
+    const char *name; /* what a frame that waits for it or holds it calls it; NULL: not known */
+    bool reentrant, locked;
+    bool parked;       /* somebody waits, from 3.13 on */
+    uint64_t futex;    /* where its waiters sleep; 0: elsewhere */
+    uint64_t owner_id; /* thread_id of an RLock's holder; 0: not told */
+    size_t holder;     /* place of the thread in the sample; SIZE_MAX: not known */
+    size_t frame;      /* of the `with` that holds it, when that is known */
+    bool frame_known;
+};
+
+/* What a thread sleeps for. */
+struct cpython_wait {
+    size_t lock;       /* SIZE_MAX: none that is known */
+    size_t frame;      /* which has the lock in hand */
+    size_t thread;     /* whose end is waited for (Thread.join()); SIZE_MAX: none */
+    bool notification; /* in Condition.wait(): the lock is its own, a notify() frees it */
+    uint64_t futex; /* it sleeps there, whatever that is; 0: it does not, or it waits for the GIL */
+};
+
+struct cpython_locks {
+    struct arena arena; /* owns the arrays */
+    struct cpython_lock *items;
+    size_t n;
+    struct cpython_wait *waits; /* by thread of the sample */
+};
+
+/* Of the threads of the last sample: call it right after cpython_sample(). */
+void cpython_locks_init(struct cpython_locks *l);
+void cpython_locks_done(struct cpython_locks *l);
+int cpython_read_locks(struct cpython *c, const struct cpython_sample *s,
+                       struct cpython_locks *ret);
+/* The thread that must go on first: SIZE_MAX: none, or not known. */
+size_t cpython_waits_on(const struct cpython_locks *l, size_t thread);
+/* The circle of threads that wait for each other, from `thread` on; 0: it is in none. */
+size_t cpython_deadlock(const struct cpython_locks *l, size_t n_threads, size_t thread,
+                        size_t *ret_circle, size_t room);
+
 /* A local variable and what is in it, as repr() would say it, bounded; "<Type at 0x…>" for what is
  * no plain value. */
 struct cpython_variable {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PID_MOST (1 << 22)             /* the kernel's own limit */
@@ -115,15 +116,20 @@ uint64_t thread_read_runs(struct thread_files *f) {
     return slice_to_u64(slice_trim(rest), &runs) == 0 ? runs : 0;
 }
 
-bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to) {
+uint64_t thread_futex(struct thread_files *f) {
     char text[256], *end;
     ssize_t n = read_kept(f, &f->syscall, "syscall", text, sizeof(text));
-    const char *argument = n > 0 ? strchr(text, ' ') : NULL; /* "202 0x7f… 0x80 …" or "running" */
 
-    if (!argument || strncmp(argument, " 0x", 3) != 0)
-        return false;
-    uint64_t address = strtoull(argument + 1, &end, 16);
-    return address >= from && address < to;
+    if (n <= 0 || text[0] < '0' || text[0] > '9')
+        return 0;                       /* "running" */
+    long call = strtol(text, &end, 10); /* "202 0x7f… 0x80 …" */
+    return call == SYS_futex && strncmp(end, " 0x", 3) == 0 ? strtoull(end + 1, NULL, 16) : 0;
+}
+
+bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to) {
+    uint64_t address = thread_futex(f);
+
+    return address && address >= from && address < to;
 }
 
 /* struct pthread: glibc on x86-64, glibc on arm64, musl on x86-64 */

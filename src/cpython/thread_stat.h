@@ -26,6 +26,8 @@ uint64_t thread_read_runs(struct thread_files *f);
 /* Whether the thread sleeps in a system call whose first argument lies in [from, to): a futex
  * there. False when the kernel does not tell. */
 bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to);
+/* Where the thread sleeps in a futex; 0: it does not, or the kernel does not tell. */
+uint64_t thread_futex(struct thread_files *f);
 /* The id of a thread as it knows it itself, by its C library's structure (pthread_self() is its
  * address), for versions of CPython that do not keep it: 0 when it is not found. Not verified. */
 pid_t thread_told_id(struct memory_reader *m, uint64_t pthread);

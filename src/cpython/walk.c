@@ -112,7 +112,7 @@ bool cpython_core_end(const struct cpython *c, int *ret_signal, pid_t *ret_threa
     if (!c->core || !c->core->signal || !c->core->threads.n)
         return false;
     *ret_signal = c->core->signal;
-    *ret_thread = c->core->threads.items[0];
+    *ret_thread = c->core->threads.items[0].id;
     return true;
 }
 
