@@ -51,47 +51,74 @@ size_t dump_deadlock(const struct dump_report *report, size_t thread, size_t *re
     return n;
 }
 
-static int take(struct cpython *c, const struct dump_settings *settings, struct cpython_sample *s,
-                struct cpython_locks *locks, struct cpython_tasks *tasks) {
-    int r = cpython_sample(c, s);
+/* What a dump reads, beside the target itself. */
+struct found {
+    struct cpython_sample sample;
+    struct cpython_locks locks;
+    struct cpython_greenlets greenlets;
+    struct cpython_tasks tasks;
+};
 
-    for (unsigned i = 1; i < ATTEMPTS && r == 0 && any_torn(s); i++)
-        r = cpython_sample(c, s);
+static void found_init(struct found *f) {
+    cpython_sample_init(&f->sample);
+    cpython_locks_init(&f->locks);
+    cpython_greenlets_init(&f->greenlets);
+    cpython_tasks_init(&f->tasks);
+}
+
+static void found_done(struct found *f) {
+    cpython_tasks_done(&f->tasks);
+    cpython_greenlets_done(&f->greenlets);
+    cpython_locks_done(&f->locks);
+    cpython_sample_done(&f->sample);
+}
+
+static int take(struct cpython *c, const struct dump_settings *settings, struct found *f) {
+    int r = cpython_sample(c, &f->sample);
+
+    for (unsigned i = 1; i < ATTEMPTS && r == 0 && any_torn(&f->sample); i++)
+        r = cpython_sample(c, &f->sample);
     if (r == 0)
-        r = cpython_read_locks(c, s, locks);
-    return r == 0 && settings->async_tree ? cpython_read_tasks(c, tasks) : r;
+        r = cpython_read_locks(c, &f->sample, &f->locks);
+    if (r == 0)
+        r = cpython_read_greenlets(c, &f->greenlets);
+    return r == 0 && settings->async_tree ? cpython_read_tasks(c, &f->tasks) : r;
+}
+
+static void put(struct buffer *out, const struct dump_settings *settings, struct cpython *c,
+                const struct found *f) {
+    const struct dump_report report = {.pid = cpython_pid(c),
+                                       .target = c,
+                                       .sample = &f->sample,
+                                       .locks = &f->locks,
+                                       .greenlets = &f->greenlets,
+                                       .tasks = settings->async_tree ? &f->tasks : NULL,
+                                       .locals = settings->locals};
+
+    if (settings->json) {
+        dump_put_json(out, &report);
+        return;
+    }
+    dump_put_text(out, &report);
+    if (report.tasks)
+        dump_put_task_tree(out, &report);
 }
 
 static int dump(const struct dump_settings *settings, pid_t pid) {
     struct error e = ERROR_NONE;
-    struct cpython_sample s;
-    struct cpython_locks locks;
-    struct cpython_tasks tasks;
+    struct found found;
     struct cpython *c;
     struct buffer out;
 
     if ((settings->core ? cpython_open_core(settings->core, &c, &e) : cpython_open(pid, &c, &e)) <
         0)
         return process_open_failed("dump", &e);
-    cpython_sample_init(&s);
+    found_init(&found);
     cpython_want(c, CPYTHON_THREAD_NAMES | CPYTHON_GIL_WAIT);
     buffer_init(&out, DUMP_BYTES_MAX);
-    cpython_locks_init(&locks);
-    cpython_tasks_init(&tasks);
-    int r = take(c, settings, &s, &locks, &tasks);
-    const struct dump_report report = {.pid = cpython_pid(c),
-                                       .target = c,
-                                       .sample = &s,
-                                       .locks = &locks,
-                                       .tasks = settings->async_tree ? &tasks : NULL,
-                                       .locals = settings->locals};
-    if (r == 0 && settings->json) {
-        dump_put_json(&out, &report);
-    } else if (r == 0) {
-        dump_put_text(&out, &report);
-        if (report.tasks)
-            dump_put_task_tree(&out, &report);
-    }
+    int r = take(c, settings, &found);
+    if (r == 0)
+        put(&out, settings, c, &found);
     if (r == 0)
         r = out.failed;
     if (r < 0)
@@ -99,9 +126,7 @@ static int dump(const struct dump_settings *settings, pid_t pid) {
     else if (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0)
         r = -EIO;
     buffer_done(&out);
-    cpython_locks_done(&locks);
-    cpython_tasks_done(&tasks);
-    cpython_sample_done(&s);
+    found_done(&found);
     cpython_close(c);
     return r < 0 ? EXIT_FAILED : EXIT_OK;
 }

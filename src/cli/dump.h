@@ -9,6 +9,7 @@ struct dump_report {
     struct cpython *target;
     const struct cpython_sample *sample;
     const struct cpython_locks *locks;
+    const struct cpython_greenlets *greenlets;
     const struct cpython_tasks *tasks; /* NULL: not asked for */
     bool locals;
 };

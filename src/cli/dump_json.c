@@ -178,6 +178,23 @@ static void put_task(struct json_writer *w, const struct dump_report *report,
     json_end_object(w);
 }
 
+static void put_greenlets(struct json_writer *w, const struct dump_report *report) {
+    char id[24];
+
+    json_put_key(w, "greenlets");
+    json_begin_array(w);
+    for (size_t i = 0; i < report->greenlets->n; i++) {
+        const struct cpython_greenlet *g = &report->greenlets->items[i];
+        json_begin_object(w);
+        snprintf(id, sizeof(id), "0x%llx", (unsigned long long) g->address);
+        json_field_text(w, "id", id);
+        json_field_text(w, "type", g->type);
+        put_frames(w, report, g->frames, g->n_frames);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 void dump_put_json(struct buffer *out, const struct dump_report *report) {
     struct json_writer w = json_writer(out);
     pid_t ended_in;
@@ -197,6 +214,7 @@ void dump_put_json(struct buffer *out, const struct dump_report *report) {
         put_thread(&w, report, i);
     json_end_array(&w);
     put_deadlocks(&w, report);
+    put_greenlets(&w, report);
     if (report->tasks) {
         json_put_key(&w, "tasks");
         json_begin_array(&w);

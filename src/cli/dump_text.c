@@ -170,6 +170,24 @@ static void put_thread(struct buffer *out, const struct dump_report *report, siz
         buffer_append_text(out, "    ... (deeper frames are left out)\n");
 }
 
+static void put_greenlets(struct buffer *out, const struct dump_report *report) {
+    const struct cpython_greenlets *g = report->greenlets;
+
+    if (g->n)
+        buffer_printf(out, "\n%zu suspended greenlet%s\n", g->n, g->n == 1 ? "" : "s");
+    for (size_t i = 0; i < g->n; i++) {
+        buffer_append_text(out, "\n");
+        dump_put_clean(out, g->items[i].type);
+        buffer_printf(out, " 0x%llx\n", (unsigned long long) g->items[i].address);
+        for (size_t k = 0; k < g->items[i].n_frames; k++) {
+            buffer_append_text(out, "    ");
+            dump_put_frame(out, &g->items[i].frames[k]);
+            if (report->locals)
+                put_locals(out, report, &g->items[i].frames[k], 0);
+        }
+    }
+}
+
 void dump_put_text(struct buffer *out, const struct dump_report *report) {
     pid_t ended_in;
     int number;
@@ -185,6 +203,7 @@ void dump_put_text(struct buffer *out, const struct dump_report *report) {
     for (size_t i = 0; i < report->sample->n_threads; i++)
         put_thread(out, report, i);
     put_deadlocks(out, report);
+    put_greenlets(out, report);
 }
 
 /* ---- Tasks ---- */

@@ -123,6 +123,30 @@ void cpython_tasks_init(struct cpython_tasks *t);
 void cpython_tasks_done(struct cpython_tasks *t);
 int cpython_read_tasks(struct cpython *c, struct cpython_tasks *t);
 
+/* ---- Greenlets ---- */
+
+#define CPYTHON_GREENLETS_MAX 65536u
+
+/* A suspended greenlet (gevent's and eventlet's too). */
+struct cpython_greenlet {
+    uint64_t address;
+    const char *type;                   /* "greenlet", "Greenlet", "GreenThread" */
+    const struct cpython_frame *frames; /* innermost first */
+    size_t n_frames;
+};
+
+struct cpython_greenlets {
+    struct arena arena; /* owns the array */
+    struct cpython_greenlet *items;
+    size_t n;
+};
+
+/* All suspended greenlets, where the package is imported; none of free-threaded builds. Call it
+ * after cpython_sample(), whose stacks tell which of them run. */
+void cpython_greenlets_init(struct cpython_greenlets *g);
+void cpython_greenlets_done(struct cpython_greenlets *g);
+int cpython_read_greenlets(struct cpython *c, struct cpython_greenlets *g);
+
 /* ---- Locks ---- */
 
 #define CPYTHON_LOCKS_MAX 65536u

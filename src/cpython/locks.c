@@ -25,6 +25,7 @@ static enum lock_object kind_of(struct locks *l, uint64_t type) {
             {"builtin_function_or_method", OBJECT_BUILTIN},
             {"method", OBJECT_METHOD},
             {"method_descriptor", OBJECT_DESCRIPTOR},
+            {"function", OBJECT_FUNCTION},
             {"Condition", OBJECT_CONDITION},
     };
     struct map_entry *e = map_get(&l->kinds, slice_new(&type, 8));
@@ -138,8 +139,10 @@ static bool is_exit(struct locks *l, enum lock_object kind, uint64_t object) {
     uint32_t head = l->in.offsets->head;
     char name[16] = "";
 
-    if (kind == OBJECT_DESCRIPTOR)
-        return text_is(&l->in, object_field(&l->in, object, head + 8), "__exit__");
+    if (kind == OBJECT_DESCRIPTOR || kind == OBJECT_FUNCTION) /* d_name; func_name */
+        return text_is(&l->in,
+                       object_field(&l->in, object, head + (kind == OBJECT_FUNCTION ? 16 : 8)),
+                       "__exit__");
     uint64_t definition = object_field(&l->in, object, head),
              text = object_field(&l->in, definition, 0);
     if (kind == OBJECT_BUILTIN) /* PyMethodDef: its name first */
@@ -163,7 +166,7 @@ static uint64_t lock_in_slot(struct locks *l, const uint64_t *slots, size_t n, s
                     is_exit(l, kind, slots[i]);
         return lock;
     }
-    if (kind == OBJECT_DESCRIPTOR && i + 1 < n) {
+    if ((kind == OBJECT_DESCRIPTOR || kind == OBJECT_FUNCTION) && i + 1 < n) {
         uint64_t lock = lock_of(l, slots[i + 1]);
         *ret_with = lock && is_exit(l, kind, slots[i]);
         return lock;

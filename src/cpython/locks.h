@@ -15,6 +15,7 @@ enum lock_object {
     OBJECT_BUILTIN,    /* a method of a C type, bound */
     OBJECT_METHOD,     /* of a Python class, bound */
     OBJECT_DESCRIPTOR, /* a method of a C type; the object follows it on the stack */
+    OBJECT_FUNCTION,   /* of Python; the object follows it on the stack, too (3.14) */
     OBJECT_CONDITION,
 };
 

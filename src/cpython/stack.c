@@ -32,7 +32,7 @@ static uint64_t code_of(const struct cpython_offsets *o, const uint8_t *raw) {
 }
 
 /* Whether the interpreter frame runs Python code, and not C code between two interpreters. */
-static bool is_python(const struct cpython_offsets *o, const uint8_t *raw) {
+bool stack_is_python(const struct cpython_offsets *o, const uint8_t *raw) {
     if (o->minor < 11)
         return true;
     uint8_t owner = raw[o->frame.owner];
@@ -130,7 +130,7 @@ static int walk_frames(struct stack_reader *r, struct stack *s, struct top *top)
             top->previous = previous;
             top->code = f.code;
         }
-        int e = is_python(o, raw) && f.code ? vector_push(&s->raw, f, CPYTHON_FRAMES_MAX) : 0;
+        int e = stack_is_python(o, raw) && f.code ? vector_push(&s->raw, f, CPYTHON_FRAMES_MAX) : 0;
         if (e == -ENOBUFS) {
             s->cut = true;
             break;

@@ -46,6 +46,9 @@ struct stack_reader {
 void stack_done(struct stack *s);
 /* What a frame that was read into `raw` executes. */
 struct raw_frame stack_frame(const struct cpython_offsets *o, uint64_t address, const uint8_t *raw);
+/* Whether the frame that was read into `raw` runs Python code, and not C code between two
+ * interpreters. */
+bool stack_is_python(const struct cpython_offsets *o, const uint8_t *raw);
 /* The line a frame stands at; 0: none. */
 int stack_line(struct stack_reader *r, const struct cpython_code *code, const struct raw_frame *f);
 /* What a walk of that thread will read first: its parts, to be read together with other things, and

@@ -144,6 +144,17 @@ static int keep_frames(const frames_vector *v, struct arena *to, const struct cp
     return 0;
 }
 
+int chain_frames(struct cpython *c, const struct await_chain *chain, struct arena *to,
+                 const struct cpython_frame **ret, size_t *ret_n) {
+    frames_vector frames = {0};
+    int r = push_chain(c, chain, clock_monotonic_ns(), &frames);
+
+    if (r == 0)
+        r = keep_frames(&frames, to, ret, ret_n);
+    vector_done(&frames);
+    return r;
+}
+
 static int push_task(struct cpython *c, uint64_t task, int64_t now_ns, frames_vector *to,
                      uint64_t *ret_awaited) {
     struct inspector in = inspector_of(c);

@@ -40,4 +40,8 @@ void task_awaiters(const struct inspector *in, uint64_t task, struct task_set *r
 int task_stack(struct cpython *c, uint64_t interpreter, const struct known_thread *k,
                int64_t now_ns, struct arena *to, const struct cpython_frame **ret, size_t *ret_n);
 
+/* A chain's frames in `to`, innermost first. */
+int chain_frames(struct cpython *c, const struct await_chain *chain, struct arena *to,
+                 const struct cpython_frame **ret, size_t *ret_n);
+
 #endif
