@@ -119,6 +119,14 @@ static PyObject *set_limits(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *set_propagation(PyObject *module, PyObject *number) {
+    unsigned long formats = PyLong_Check(number) ? PyLong_AsUnsignedLong(number) : 0;
+
+    PyErr_Clear();
+    propagation_formats = (unsigned) formats;
+    Py_RETURN_NONE;
+}
+
 static PyObject *set_sampler(PyObject *module, PyObject *args) {
     int parent_based;
     double ratio;
@@ -262,6 +270,7 @@ PyMethodDef config_functions[] = {
          "set_export(interval_ms, timeout_ms, buffer_bytes, gzip)"},
         {"set_limits", set_limits, METH_VARARGS,
          "set_limits(attributes, events, links, event_attributes, value_bytes)"},
+        {"set_propagation", set_propagation, METH_O, "set_propagation(formats)"},
         {"set_sampler", set_sampler, METH_VARARGS, "set_sampler(parent_based, ratio)"},
         {"set_choice", set_choice, METH_VARARGS, "set_choice(red, keep, share)"},
         {"set_resource", set_resource, METH_O, "set_resource(attributes)"},

@@ -213,6 +213,34 @@ void context_parent_done(struct context_parent *p) {
     Py_CLEAR(p->trace_state);
 }
 
+/* Baggage as the API has it: a mapping under its key of the context, made and read by two functions
+ * of the package. NULL: the API is not there. */
+static PyObject *baggage_key, *baggage_parse, *baggage_format;
+
+int context_bind_baggage(PyObject *key, PyObject *parse, PyObject *format) {
+    Py_INCREF(key);
+    Py_INCREF(parse);
+    Py_INCREF(format);
+    Py_XSETREF(baggage_parse, parse);
+    Py_XSETREF(baggage_format, format);
+    Py_XSETREF(baggage_key, key);
+    return 0;
+}
+
+/* What came with the request becomes the API's baggage. */
+static void hand_baggage(PyObject *context) {
+    PyObject *text = get(baggage_variable);
+    PyObject *mapping = text && text != Py_None
+                                ? PyObject_CallFunctionObjArgs(baggage_parse, text, NULL)
+                                : NULL;
+
+    if (mapping)
+        PyDict_SetItem(context, baggage_key, mapping);
+    Py_XDECREF(mapping);
+    Py_XDECREF(text);
+    PyErr_Clear();
+}
+
 /* The API's context with the span in place. */
 static PyObject *context_with(PyObject *context, Span *s) {
     PyObject *next;
@@ -224,6 +252,8 @@ static PyObject *context_with(PyObject *context, Span *s) {
     /* Context forbids item assignment to Python code; the dict below does not. */
     if (next && PyDict_SetItem(next, otel_span_key, (PyObject *) s) < 0)
         Py_CLEAR(next);
+    if (next && baggage_key && s->kind == KIND_SERVER)
+        hand_baggage(next);
     if (!next)
         PyErr_Clear();
     return next;
@@ -344,8 +374,30 @@ int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key)
     return 0;
 }
 
+/* The API's baggage as a header's text; *ret_there: whether the context has any. */
+static PyObject *api_baggage(bool *ret_there) {
+    PyObject *context = get(otel_variable), *mapping = NULL, *text = NULL;
+
+    if (context && PyDict_Check(context))
+        mapping = PyDict_GetItemWithError(context, baggage_key);
+    *ret_there = mapping != NULL;
+    if (mapping && PyObject_Size(mapping) > 0)
+        text = PyObject_CallFunctionObjArgs(baggage_format, mapping, NULL);
+    if (text && (!PyUnicode_Check(text) || PyUnicode_GET_LENGTH(text) > BAGGAGE_MAX))
+        Py_CLEAR(text);
+    Py_XDECREF(context);
+    PyErr_Clear();
+    return text;
+}
+
 PyObject *context_baggage(void) {
-    PyObject *value = get(baggage_variable);
+    PyObject *value;
+    bool there = false;
+
+    value = baggage_key && otel_variable ? api_baggage(&there) : NULL;
+    if (there)
+        return value;
+    value = get(baggage_variable);
 
     if (value == Py_None)
         Py_CLEAR(value);

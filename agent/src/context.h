@@ -46,6 +46,8 @@ void context_detach(PyObject *before);
  * Raises. */
 int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key);
 
+/* The API's baggage: its key, text → mapping, mapping → text. */
+int context_bind_baggage(PyObject *key, PyObject *parse, PyObject *format);
 /* Baggage that came with a request, as the header's text. New reference or NULL. */
 PyObject *context_baggage(void);
 /* Sets the baggage of this context. NULL: none. */

@@ -36,9 +36,8 @@ bool glimpse_is_secret(const char *name, size_t size) {
     return false;
 }
 
-/* Texts that are secrets whatever their name: JSON web tokens, keys in PEM form, cloud access keys,
- * what follows "Bearer". */
-static bool looks_secret(const char *text, size_t size) {
+/* Also cloud access keys, and what follows "Bearer" or "Basic". */
+bool glimpse_looks_secret(const char *text, size_t size) {
     static const char *const marks[] = {"eyJ", "-----BEGIN", "AKIA", "ghp_", "xox", "sk_live_"};
 
     for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
@@ -46,7 +45,8 @@ static bool looks_secret(const char *text, size_t size) {
         if (size >= n + 8 && memcmp(text, marks[i], n) == 0)
             return true;
     }
-    return size > 14 && strncasecmp(text, "bearer ", 7) == 0;
+    return size > 14 &&
+           (strncasecmp(text, "bearer ", 7) == 0 || strncasecmp(text, "basic ", 6) == 0);
 }
 
 static void put_text(struct buf *b, PyObject *text) {
@@ -59,7 +59,7 @@ static void put_text(struct buf *b, PyObject *text) {
         put(b, "<str>");
         return;
     }
-    if (looks_secret(p, n)) {
+    if (glimpse_looks_secret(p, n)) {
         put(b, REDACTED);
         Py_XDECREF(hold);
         return;

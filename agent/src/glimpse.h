@@ -22,6 +22,9 @@ void glimpse_put(struct buf *b, PyObject *value);
 /* Whether what goes by this name is likely to be secret ("password", "api_key", …). */
 bool glimpse_is_secret(const char *name, size_t size);
 
+/* Whether the text is a secret whatever its name: a JSON web token, a key in PEM form, … */
+bool glimpse_looks_secret(const char *text, size_t size);
+
 /* Appends a JSON string, with quotes. Bytes that are not UTF-8 become U+FFFD. */
 void json_text(struct buf *b, const char *text, size_t size);
 void json_object_text(struct buf *b, PyObject *text);

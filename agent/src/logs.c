@@ -1,6 +1,8 @@
 /* Log records: emit_log(record) takes a logging.LogRecord and sends it as an OTLP log record with
- * the ids of the current span. It never logs, never waits, and does nothing when called from within
- * itself (a value whose __str__ logs). */
+ * the ids of the current span. It never logs and never waits. Called from within itself (a value
+ * whose
+ * __str__ logs, a signal handler, a destructor) it sends that record, too, to a depth. */
+#include "logs.h"
 #include "args.h"
 #include "context.h"
 #include "encode.h"
@@ -8,8 +10,7 @@
 #include "resource.h"
 #include "ring.h"
 
-#define LOG_BYTES_MAX (128u << 10)
-#define LOG_ATTRIBUTES_MAX 128
+#define NESTED_MAX 3 /* records that are sent while one is: a value whose __str__ logs */
 #define LOGGERS_MAX (SCOPES_MAX / 2) /* that have a scope of their own */
 
 enum field {
@@ -206,10 +207,10 @@ static unsigned put_extra(struct buf *b, PyObject *dict, unsigned *n) {
     return dropped;
 }
 
-static void put_ids(struct buf *b) {
+void logs_put_ids(struct buf *b, PyObject *context) {
     struct context_parent at;
 
-    context_find_parent(NULL, &at);
+    context_find_parent(context, &at);
     if (at.found) {
         uint32_t flags = at.context.flags;
         char *p;
@@ -244,7 +245,7 @@ static int put_body(struct buf *b, PyObject *text) {
     return mark == UINT32_MAX ? -ENOSPC : 0;
 }
 
-static void send(const struct buf *b, uint16_t scope) {
+void logs_send(const struct buf *b, uint16_t scope) {
     char *p = ring_reserve(SIGNAL_LOG, scope, pb_bytes_size(b->used));
 
     count_locked(LOGS_FINISHED);
@@ -276,36 +277,45 @@ static void emit(PyObject *record, PyObject *dict) {
         return;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
     put_head(&b, created && PyFloat_Check(created) ? PyFloat_AS_DOUBLE(created) : 0, number);
-    put_ids(&b);
+    logs_put_ids(&b, NULL);
     text = message_of(record, dict);
     if (put_body(&b, text) == 0) {
         put_named(&b, "code.file.path", field(dict, PATHNAME), &n);
         put_named(&b, "code.line.number", field(dict, LINENO), &n);
         put_named(&b, "code.function.name", field(dict, FUNCNAME), &n);
         put_named(&b, "thread.name", field(dict, THREADNAME), &n);
+        put_named(&b, "code.stacktrace", field(dict, STACK_INFO), &n);
         put_exception(&b, dict, &n);
         dropped = put_extra(&b, dict, &n);
         if (dropped)
             pb_put_varint(&b, LOG_DROPPED_ATTRIBUTES, dropped);
-        send(&b, scope_of(field(dict, NAME)));
+        logs_send(&b, scope_of(field(dict, NAME)));
     }
     Py_XDECREF(text);
     buf_done(&b);
+}
+
+bool logs_enter(struct thread_state *t) {
+    if (t->in_log >= NESTED_MAX) {
+        count_locked(LOGS_RATE_LIMITED);
+        return false;
+    }
+    t->in_log++;
+    return true;
 }
 
 static PyObject *emit_log(PyObject *module, PyObject *record) {
     struct thread_state *t = thread_state();
     PyObject *dict;
 
-    if (!span_enabled || t->in_log)
+    if (!span_enabled || !logs_enter(t))
         Py_RETURN_NONE;
-    t->in_log = 1;
     dict = PyObject_GetAttr(record, str_dict);
     if (dict && PyDict_Check(dict))
         emit(record, dict);
     Py_XDECREF(dict);
     PyErr_Clear();
-    thread_state_self.in_log = 0;
+    thread_state_self.in_log--;
     Py_RETURN_NONE;
 }
 
@@ -329,19 +339,18 @@ static PyObject *emit_exception(PyObject *module, PyObject *const *args, Py_ssiz
 
     if (!args_count("emit_exception", n, 2, 2))
         return NULL;
-    if (!span_enabled || t->in_log || !PyExceptionInstance_Check(args[1]))
+    if (!span_enabled || !PyExceptionInstance_Check(args[1]) || !logs_enter(t))
         Py_RETURN_NONE;
-    t->in_log = 1;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
     put_head(&b, 0, 50);
-    put_ids(&b);
+    logs_put_ids(&b, NULL);
     if (put_body(&b, args[0]) == 0) {
         exception_put(&b, LOG_ATTRIBUTE, args[1], NULL, &attributes);
-        send(&b, 0);
+        logs_send(&b, 0);
     }
     buf_done(&b);
     PyErr_Clear();
-    thread_state_self.in_log = 0;
+    thread_state_self.in_log--;
     Py_RETURN_NONE;
 }
 

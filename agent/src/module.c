@@ -100,7 +100,18 @@ static PyObject *bind_api(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* bind_baggage(key, parse, format) */
+static PyObject *bind_baggage(PyObject *module, PyObject *args) {
+    PyObject *key, *parse, *format;
+
+    if (!PyArg_ParseTuple(args, "OOO", &key, &parse, &format) ||
+        context_bind_baggage(key, parse, format) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_functions[] = {
+        {"bind_baggage", bind_baggage, METH_VARARGS, "bind_baggage(key, parse, format)"},
         {"set_decorator", set_decorator, METH_O, "set_decorator(function)"},
         {"bind_api", bind_api, METH_VARARGS,
          "bind_api(variable, context_type, span_key, span_context_maker, kinds)"},
@@ -143,9 +154,10 @@ static int add_types(PyObject *m) {
 }
 
 PyMODINIT_FUNC PyInit__core(void) {
-    PyMethodDef *const functions[] = {tracer_functions,  server_functions,     wsgi_functions,
-                                      logs_functions,    config_functions,     module_functions,
-                                      metrics_functions, metrics_gc_functions, carry_functions};
+    PyMethodDef *const functions[] = {tracer_functions,  server_functions,    wsgi_functions,
+                                      logs_functions,    config_functions,    module_functions,
+                                      metrics_functions, logs_otel_functions, metrics_gc_functions,
+                                      carry_functions,   headers_functions};
     char scope[64];
     struct buf b;
     PyObject *m = PyModule_Create(&definition);

@@ -27,7 +27,8 @@ void metrics_loop_blocked(uint64_t ns);
 
 /* The functions of each part, added to the module. */
 extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], logs_functions[],
-        config_functions[], metrics_functions[], metrics_gc_functions[], carry_functions[];
+        config_functions[], metrics_functions[], metrics_gc_functions[], logs_otel_functions[],
+        carry_functions[], headers_functions[];
 extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type,
         Counter_Type, UpDownCounter_Type, Histogram_Type, Gauge_Type, Observable_Type;
 

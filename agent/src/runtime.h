@@ -18,7 +18,7 @@ struct thread_state {
     uint32_t generation; /* of the process, see process_generation */
     struct profiler_slot *slot;
     bool slot_refused; /* there was none left */
-    uint8_t in_log;    /* the thread is inside logs_emit() */
+    uint8_t in_log;    /* how many records the thread is about to send */
 };
 
 /* Grows by one in each forked child; starts at 1, so that a thread's zeroed state is always out of

@@ -38,19 +38,28 @@ enum key {
     TRACEPARENT,
     TRACESTATE,
     BAGGAGE,
+    HTTP_B3,
+    HTTP_B3_TRACE,
+    HTTP_B3_SPAN,
+    HTTP_B3_SAMPLED,
+    HTTP_B3_FLAGS,
+    HTTP_JAEGER,
     KEY_N
 };
-static const char *const key_texts[KEY_N] = {"REQUEST_METHOD",  "PATH_INFO",
-                                             "SCRIPT_NAME",     "QUERY_STRING",
-                                             "wsgi.url_scheme", "HTTP_HOST",
-                                             "SERVER_NAME",     "REMOTE_ADDR",
-                                             "HTTP_USER_AGENT", "HTTP_TRACEPARENT",
-                                             "HTTP_TRACESTATE", "HTTP_BAGGAGE",
-                                             "method",          "path",
-                                             "scheme",          "query_string",
-                                             "headers",         "client",
-                                             "server",          "traceparent",
-                                             "tracestate",      "baggage"};
+static const char *const key_texts[KEY_N] = {"REQUEST_METHOD",   "PATH_INFO",
+                                             "SCRIPT_NAME",      "QUERY_STRING",
+                                             "wsgi.url_scheme",  "HTTP_HOST",
+                                             "SERVER_NAME",      "REMOTE_ADDR",
+                                             "HTTP_USER_AGENT",  "HTTP_TRACEPARENT",
+                                             "HTTP_TRACESTATE",  "HTTP_BAGGAGE",
+                                             "method",           "path",
+                                             "scheme",           "query_string",
+                                             "headers",          "client",
+                                             "server",           "traceparent",
+                                             "tracestate",       "baggage",
+                                             "HTTP_B3",          "HTTP_X_B3_TRACEID",
+                                             "HTTP_X_B3_SPANID", "HTTP_X_B3_SAMPLED",
+                                             "HTTP_X_B3_FLAGS",  "HTTP_UBER_TRACE_ID"};
 static PyObject *keys[KEY_N];
 
 int server_init(void) {
@@ -73,11 +82,6 @@ static PyObject *item(PyObject *dict, enum key k) {
         PyErr_Clear();
     return o;
 }
-
-struct text {
-    const char *p;
-    size_t n;
-};
 
 /* A text that came from the network: UTF-8 if it is that, else with replacement characters. */
 static void put(Span *s, const char *key, struct text t) {
@@ -152,7 +156,7 @@ static void put_host(Span *s, struct text host, long port) {
         SPAN_PUT_INT(s, "server.port", port);
 }
 
-static Span *start(uint16_t scope, PyObject *method, struct text traceparent,
+static Span *start(uint16_t scope, PyObject *method, const struct carried *carried,
                    PyObject *tracestate) {
     struct trace_context remote;
     struct context_parent parent;
@@ -163,7 +167,7 @@ static Span *start(uint16_t scope, PyObject *method, struct text traceparent,
         PyErr_Clear();
         return NULL;
     }
-    if (traceparent.n && traceparent_parse(traceparent.p, traceparent.n, &remote) == 0) {
+    if (carried_parse(carried, &remote) == 0) {
         if (tracestate && (PyUnicode_GET_LENGTH(tracestate) > TRACESTATE_MAX ||
                            PyUnicode_GET_LENGTH(tracestate) == 0))
             tracestate = NULL;
@@ -196,13 +200,26 @@ static void keep_baggage(PyObject *text) {
     }
 }
 
+static void read_others(PyObject *request, struct carried *ret) {
+    ret->b3 = view(item(request, HTTP_B3));
+    ret->b3_trace = view(item(request, HTTP_B3_TRACE));
+    ret->b3_span = view(item(request, HTTP_B3_SPAN));
+    ret->b3_sampled = view(item(request, HTTP_B3_SAMPLED));
+    ret->b3_flags = view(item(request, HTTP_B3_FLAGS));
+    ret->jaeger = view(item(request, HTTP_JAEGER));
+}
+
 Span *server_start_wsgi(uint16_t scope, PyObject *request) {
+    struct carried carried = {0};
     PyObject *state = item(request, HTTP_TRACESTATE), *host;
     Span *s;
     struct text prefix, path;
     char joined[TEXT_MAX];
 
-    s = start(scope, item(request, REQUEST_METHOD), view(item(request, HTTP_TRACEPARENT)),
+    carried.traceparent = view(item(request, HTTP_TRACEPARENT));
+    if (propagation_formats & ~(unsigned) (FORMAT_W3C | FORMAT_BAGGAGE))
+        read_others(request, &carried);
+    s = start(scope, item(request, REQUEST_METHOD), &carried,
               state && PyUnicode_Check(state) ? state : NULL);
     if (!s)
         return NULL;
@@ -227,11 +244,23 @@ Span *server_start_wsgi(uint16_t scope, PyObject *request) {
 }
 
 struct headers {
-    struct text host, user_agent, traceparent, tracestate, baggage;
+    struct text host, user_agent, tracestate, baggage;
+    struct carried carried;
 };
 
 static bool is(struct text t, const char *name, size_t n) {
     return t.n == n && memcmp(t.p, name, n) == 0;
+}
+
+static void keep_b3(struct text name, struct text value, struct carried *ret) {
+    if (is(name, "traceid", 7))
+        ret->b3_trace = value;
+    else if (is(name, "spanid", 6))
+        ret->b3_span = value;
+    else if (is(name, "sampled", 7))
+        ret->b3_sampled = value;
+    else if (is(name, "flags", 5))
+        ret->b3_flags = value;
 }
 
 static void read_headers(PyObject *list, struct headers *ret) {
@@ -254,11 +283,17 @@ static void read_headers(PyObject *list, struct headers *ret) {
         else if (is(name, "user-agent", 10))
             ret->user_agent = value;
         else if (is(name, "traceparent", 11))
-            ret->traceparent = value;
+            ret->carried.traceparent = value;
         else if (is(name, "tracestate", 10))
             ret->tracestate = value;
         else if (is(name, "baggage", 7))
             ret->baggage = value;
+        else if (is(name, "b3", 2))
+            ret->carried.b3 = value;
+        else if (name.n > 5 && memcmp(name.p, "x-b3-", 5) == 0)
+            keep_b3((struct text){name.p + 5, name.n - 5}, value, &ret->carried);
+        else if (is(name, "uber-trace-id", 13))
+            ret->carried.jaeger = value;
     }
 }
 
@@ -283,7 +318,7 @@ Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope) {
     state = to_str(h.tracestate);
     if (!method)
         method = method_names[0]; /* a WebSocket's handshake is a GET */
-    s = start(scope, method, h.traceparent, state);
+    s = start(scope, method, &h.carried, state);
     Py_XDECREF(state);
     if (!s)
         return NULL;
@@ -329,24 +364,6 @@ void http_set_status(Span *s, long code) {
         }
         span_set_status(s, STATUS_ERROR, s->status_message);
     }
-    PyErr_Clear();
-}
-
-void http_inject(Span *s, PyObject *headers) {
-    char text[TRACEPARENT_LENGTH];
-    PyObject *value, *baggage;
-
-    traceparent_format(&s->id, text);
-    value = PyUnicode_FromStringAndSize(text, sizeof(text));
-    if (value)
-        PyObject_SetItem(headers, keys[TRACEPARENT], value);
-    Py_XDECREF(value);
-    if (s->trace_state)
-        PyObject_SetItem(headers, keys[TRACESTATE], s->trace_state);
-    baggage = context_baggage();
-    if (baggage && PySequence_Contains(headers, keys[BAGGAGE]) == 0)
-        PyObject_SetItem(headers, keys[BAGGAGE], baggage);
-    Py_XDECREF(baggage);
     PyErr_Clear();
 }
 

@@ -13,6 +13,11 @@ Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope);
 /* Status code of the response; sets the span's status as the conventions say. */
 void http_set_status(Span *s, long code);
 
+/* The headers of a request that fails: a WSGI environ, or pairs of bytes or str. Once per span;
+ * secrets are left out. */
+void headers_put(Span *s, PyObject *request);
+extern bool error_headers; /* off: they are not taken */
+
 /* The span's identifiers and baggage into a mapping of headers (str → str). */
 void http_inject(Span *s, PyObject *headers);
 

@@ -17,6 +17,7 @@
 struct span_limits span_limits = {
         .attributes = 128, .events = 128, .links = 128, .event_attributes = 128};
 bool span_enabled;
+PyObject *span_started, *span_ended, *span_sampler;
 
 static Span *free_list[FREE_LIST_MAX];
 static unsigned free_list_n;
@@ -55,6 +56,30 @@ static void span_dealloc(PyObject *self) {
         PyObject_Free(s);
 }
 
+/* Calls a function of the package; what it raises, it has told itself. */
+static PyObject *call_watcher(PyObject *function, Span *s) {
+    PyObject *type, *value, *trace, *result;
+
+    PyErr_Fetch(&type, &value, &trace);
+    result = PyObject_CallFunctionObjArgs(function, (PyObject *) s, NULL);
+    PyErr_Clear();
+    PyErr_Restore(type, value, trace);
+    return result;
+}
+
+/* The application's own sampler. Its failure means: as C would. */
+static bool ask_sampler(Span *s, bool decided) {
+    PyObject *result;
+
+    s->id.flags = decided ? FLAG_SAMPLED : 0;
+    s->flags |= SPAN_STARTED;
+    result = call_watcher(span_sampler, s);
+    if (result && PyBool_Check(result))
+        decided = result == Py_True;
+    Py_XDECREF(result);
+    return decided;
+}
+
 static void begin(Span *s) {
     s->generation = process_generation;
     s->start_ns = clock_monotonic_ns();
@@ -66,6 +91,7 @@ void span_start_below(Span *s, const struct trace_context *parent, PyObject *tra
                       bool remote) {
     struct thread_state *t = thread_state();
     uint64_t low, id;
+    bool sampled;
 
     if (parent) {
         memcpy(s->id.trace_id, parent->trace_id, 16);
@@ -84,8 +110,12 @@ void span_start_below(Span *s, const struct trace_context *parent, PyObject *tra
     id = thread_random(t);
     memcpy(s->id.span_id, &id, 8);
     memcpy(&low, s->id.trace_id + 8, 8);
-    if (span_enabled && sampler_decide(parent != NULL, parent && (parent->flags & FLAG_SAMPLED),
-                                       __builtin_bswap64(low)))
+    sampled =
+            span_enabled && sampler_decide(parent != NULL, parent && (parent->flags & FLAG_SAMPLED),
+                                           __builtin_bswap64(low));
+    if (__builtin_expect(span_sampler != NULL, 0) && span_enabled)
+        sampled = ask_sampler(s, sampled);
+    if (sampled)
         s->id.flags = FLAG_SAMPLED;
     else if (span_recording(s)) {
         s->flags &= (uint16_t) ~SPAN_RECORDING;
@@ -98,6 +128,8 @@ void span_start_below(Span *s, const struct trace_context *parent, PyObject *tra
         s->flags |= SPAN_WAITS;
         keep_begin(s);
     }
+    if (__builtin_expect(span_started != NULL, 0) && span_recording(s))
+        Py_XDECREF(call_watcher(span_started, s));
 }
 
 void span_start(Span *s) {
@@ -367,6 +399,8 @@ void span_end(Span *s, uint64_t end_ns) {
     if (!span_recording(s))
         return;
     count_locked(SPANS_FINISHED);
+    if (__builtin_expect(span_ended != NULL, 0) && s->generation == process_generation)
+        Py_XDECREF(call_watcher(span_ended, s));
     if (s->generation != process_generation)
         count(SPANS_DROPPED_FORK, 1); /* the parent process sends it */
     else if (is_kept(s))

@@ -34,6 +34,7 @@ enum span_flag {
     SPAN_COUNTED = 1 << 12,     /* is to be counted at its end, recording or not; see red.h */
     SPAN_WAITS = 1 << 13,       /* a local root whose trace waits for it; see keep.h */
     SPAN_LEFT = 1 << 14,        /* deactivated where it was not the current one */
+    SPAN_HEADERS = 1 << 15,     /* has its request's headers; see headers.c */
 };
 
 typedef struct {
@@ -62,6 +63,13 @@ typedef struct {
 } Span;
 
 extern PyTypeObject Span_Type;
+
+/* Functions of the package that see each recorded span: started(span, parent) after it has begun,
+ * ended(span) before it is sent. NULL: nobody looks. */
+extern PyObject *span_started, *span_ended;
+/* sampler(trace id, parent's context or None, name, kind, attributes, span) → keep it? NULL: C's.
+ */
+extern PyObject *span_sampler;
 
 struct span_limits {
     uint16_t attributes, events, links, event_attributes;

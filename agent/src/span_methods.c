@@ -3,6 +3,7 @@
 #include "context.h"
 #include "module.h"
 #include "span.h"
+#include "span_read.h"
 
 static PyObject *method_set(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     static const char *const keys[] = {"key", "value", NULL};
@@ -368,6 +369,15 @@ PyGetSetDef span_getset[] = {
          NULL},
         {"sampled", get_sampled, NULL, NULL, NULL},
         {"is_http_client", get_is_http_client, NULL, "an outgoing HTTP call", NULL},
+        {"start_time", span_read_start_time, NULL, "nanoseconds since 1970", NULL},
+        {"end_time", span_read_end_time, NULL, "nanoseconds since 1970, or None", NULL},
+        {"status_code", span_read_status_code, NULL, "0 unset, 1 ok, 2 error", NULL},
+        {"status_message", span_read_status_message, NULL, NULL, NULL},
+        {"parent_ids", span_read_parent_ids, NULL, "(trace id, span id, is remote), or None", NULL},
+        {"dropped", span_read_dropped, NULL, "of attributes, events, links", NULL},
+        {"scope", span_read_scope, NULL, "number of the instrumentation scope", NULL},
+        {"event_list", span_read_events, NULL, "[(time, name, attributes), …]", NULL},
+        {"link_list", span_read_links, NULL, "[(trace id, span id, attributes), …]", NULL},
         {"attributes", get_attributes, NULL, "a dict of the attributes so far", NULL},
         {NULL},
 };

@@ -237,7 +237,40 @@ PyTypeObject Tracer_Type = {
         .tp_methods = tracer_methods,
 };
 
+/* scope_name(number): of Span.scope */
+static PyObject *scope_name(PyObject *module, PyObject *number) {
+    const struct scope *s =
+            PyLong_Check(number) ? scope_get((unsigned) PyLong_AsLong(number)) : NULL;
+    const char *p = s ? s->bytes : NULL;
+    size_t n = 0;
+
+    if (p && s->length && (uint8_t) *p++ == SCOPE_NAME)
+        n = pb_read_varint(&p);
+    PyErr_Clear();
+    return PyUnicode_DecodeUTF8(p, (Py_ssize_t) n, "replace");
+}
+
+static void keep_function(PyObject **place, PyObject *function) {
+    if (function == Py_None)
+        function = NULL;
+    Py_XINCREF(function);
+    Py_XSETREF(*place, function);
+}
+
+/* watch_spans(sampler, started, ended): each a function of a span, or None */
+static PyObject *watch_spans(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    if (!args_count("watch_spans", n, 3, 3))
+        return NULL;
+    keep_function(&span_sampler, args[0]);
+    keep_function(&span_started, args[1]);
+    keep_function(&span_ended, args[2]);
+    Py_RETURN_NONE;
+}
+
 PyMethodDef tracer_functions[] = {
+        {"scope_name", scope_name, METH_O, "scope_name(number): of Span.scope"},
+        {"watch_spans", (PyCFunction) (void (*)(void)) watch_spans, METH_FASTCALL,
+         "watch_spans(sampler, started, ended): functions of a span, or None"},
         {"span", (PyCFunction) (void (*)(void)) make_span, METH_FASTCALL | METH_KEYWORDS,
          "span(name, /, **attributes): a context manager and decorator for a unit of work."},
         {"current_span", current_span, METH_NOARGS, "The current span, or None."},

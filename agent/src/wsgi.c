@@ -9,6 +9,7 @@
 /* The start_response that the application sees. */
 typedef struct {
     PyObject_HEAD PyObject *inner;
+    PyObject *request; /* the environ */
     Span *span;
     vectorcallfunc call;
 } Response;
@@ -40,18 +41,22 @@ static PyObject *response_call(PyObject *self, PyObject *const *args, size_t nf,
             code = c >= '0' && c <= '9' ? code * 10 + (long) (c - '0') : -10000;
         }
         http_set_status(r->span, code);
+        if (code >= 500)
+            headers_put(r->span, r->request);
     }
     return PyObject_Vectorcall(r->inner, args, nf, names);
 }
 
 static int response_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(((Response *) self)->inner);
+    Py_VISIT(((Response *) self)->request);
     return 0;
 }
 
 static void response_dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     Py_XDECREF(((Response *) self)->inner);
+    Py_XDECREF(((Response *) self)->request);
     Py_XDECREF(((Response *) self)->span);
     PyObject_GC_Del(self);
 }
@@ -76,6 +81,15 @@ static void fail_with_pending(Span *s) {
         PyException_SetTraceback(value, trace);
     if (value && PyObject_TypeCheck(value, (PyTypeObject *) PyExc_Exception))
         span_fail(s, value);
+    PyErr_Restore(type, value, trace);
+}
+
+/* The pending exception stays pending. */
+static void put_headers_aside(Span *s, PyObject *request) {
+    PyObject *type, *value, *trace;
+
+    PyErr_Fetch(&type, &value, &trace);
+    headers_put(s, request);
     PyErr_Restore(type, value, trace);
 }
 
@@ -146,14 +160,16 @@ PyTypeObject Body_Type = {
         .tp_dealloc = body_dealloc,
 };
 
-static PyObject *response_new(PyObject *inner, Span *s) {
+static PyObject *response_new(PyObject *inner, PyObject *request, Span *s) {
     Response *r = PyObject_GC_New(Response, &Response_Type);
 
     if (!r)
         return NULL;
     Py_INCREF(inner);
+    Py_INCREF(request);
     Py_INCREF(s);
     r->inner = inner;
+    r->request = request;
     r->span = s;
     r->call = response_call;
     PyObject_GC_Track(r);
@@ -204,7 +220,7 @@ static PyObject *run_wsgi(PyObject *module, PyObject *const *args, Py_ssize_t n)
         s = server_start_wsgi(tracer_scope(args[0]), request);
     PyErr_Clear();
     if (s)
-        response = response_new(start, s);
+        response = response_new(start, request, s);
     if (!response) { /* off, or inside another traced application */
         PyErr_Clear();
         Py_XDECREF(s);
@@ -216,8 +232,10 @@ static PyObject *run_wsgi(PyObject *module, PyObject *const *args, Py_ssize_t n)
     call[0] = request;
     call[1] = response;
     result = PyObject_Vectorcall(application, call, 2, NULL);
-    if (!result)
+    if (!result) {
         fail_with_pending(s);
+        put_headers_aside(s, request);
+    }
     context_restore(s);
     Py_DECREF(response);
     if (!result || leave_alone(result, request))

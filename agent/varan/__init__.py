@@ -22,8 +22,10 @@ try:
     from . import _core
 except Exception as error:  # a foreign interpreter, a free-threaded build, a missing library
     from . import _noop as _core  # type: ignore[no-redef]
+    from . import _unfit
 
-    _report.once("core", f"the agent is off: its extension does not load ({error})")
+    if "VARAN_DOCTOR" not in os.environ:  # which says it at more length
+        _report.once("core", f"the agent is off: {_unfit.told(error)}")
 
 __version__ = "0.1.0"
 __all__ = [
@@ -65,6 +67,11 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
         if settings.metrics is not None:
             metrics.start(settings)
         imports.install(settings.disabled_hooks)
+        if settings.other_sampler or settings.other_exporters:
+            from . import otel_slow
+
+            argument = os.environ.get("OTEL_TRACES_SAMPLER_ARG", "")
+            otel_slow.start(settings.other_exporters, settings.other_sampler, argument)
         contrib.install(settings.disabled_hooks)
     except Exception as error:
         _report.failure("start", error)

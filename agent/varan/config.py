@@ -29,13 +29,15 @@ class Settings:
         self.disabled = False
         self.debug = False
         self.exception_locals = True
+        self.error_headers = True
         self.log_level = 0
         self.log_rate = 0  # records a second; 0: no limit
         self.traces: Target | None = None
         self.logs: Target | None = None
         self.metrics: Target | None = None
         self.profiles: Target | None = None
-        self.profiler: tuple[bool, bool, int] = (True, True, 100)  # on, wall time too, walks a second
+        # Whether it is on, whether wall time too, and walks a second.
+        self.profiler: tuple[bool, bool, int] = (True, True, 100)
         self.headers = ["", "", "", ""]  # of traces, logs, metrics, profiles
         self.files: list[tuple[str, str, str]] = [("", "", "")] * 4
         self.gzip = False
@@ -43,6 +45,9 @@ class Settings:
         self.timeout_ms = 10000
         self.buffer_bytes = 4 << 20
         self.sampler: tuple[bool, float] = (True, 1.0)
+        self.propagation = 3
+        self.other_sampler = ""  # an entry point's name
+        self.other_exporters: list[str] = []
         self.keep: float | None = None  # choose at the end of local traces; the share of the rest
         self.red = False  # count spans before sampling
         self.limits = [128, 128, 128, 128, 16384]
@@ -208,8 +213,22 @@ def _sampler(env: Mapping[str, str]) -> tuple[bool, float]:
             pass
         _bad("OTEL_TRACES_SAMPLER_ARG", text, "a ratio between 0 and 1")
         return parent_based, 1.0
-    _bad("OTEL_TRACES_SAMPLER", name, "a known sampler")
     return True, 1.0
+
+
+# Formats of propagation.h.
+PROPAGATORS = {"tracecontext": 1, "baggage": 2, "b3": 4, "b3multi": 8, "jaeger": 16, "none": 0}
+
+
+def _propagation(env: Mapping[str, str]) -> int:
+    text = env.get("OTEL_PROPAGATORS", "").strip().lower() or "tracecontext,baggage"
+    formats = 0
+    for name in (part.strip() for part in text.split(",")):
+        if name in PROPAGATORS:
+            formats |= PROPAGATORS[name]
+        elif name:
+            _bad("OTEL_PROPAGATORS", name, "one of " + ", ".join(PROPAGATORS))
+    return formats
 
 
 def _keep(env: Mapping[str, str]) -> float | None:
@@ -296,6 +315,16 @@ def _read_profiler(env: Mapping[str, str], endpoint: str | None, s: Settings) ->
     s.profiler = (what != 2 and s.profiles is not None, what == 0, rate)
 
 
+def _read_others(env: Mapping[str, str], s: Settings) -> None:
+    """Samplers and exporters that are not ours: found by their entry points once the agent runs."""
+    name = env.get("OTEL_TRACES_SAMPLER", "").strip().lower()
+    kinds = ("always_on", "always_off", "traceidratio")
+    if name and name not in kinds and name not in tuple("parentbased_" + k for k in kinds):
+        s.other_sampler = name
+    names = [n.strip() for n in env.get("OTEL_TRACES_EXPORTER", "").split(",") if n.strip()]
+    s.other_exporters = [n for n in names if n.lower() not in ("otlp", "none", "otlp_proto_http")]
+
+
 def _limits(env: Mapping[str, str]) -> list[int]:
     return [
         _number(env, ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"), 128),
@@ -328,6 +357,7 @@ def read(
     s.disabled = any(flag.strip().lower() in TRUE for flag in flags)
     s.debug = env.get("VARAN_DEBUG", "").strip().lower() in TRUE
     s.exception_locals = env.get("VARAN_EXCEPTION_LOCALS", "").strip().lower() not in FALSE
+    s.error_headers = env.get("VARAN_ERROR_HEADERS", "").strip().lower() not in FALSE
     s.traces = _endpoint(env, endpoint, "traces")
     s.logs = _endpoint(env, endpoint, "logs")
     s.metrics = _endpoint(env, endpoint, "metrics")
@@ -344,6 +374,8 @@ def read(
     s.buffer_bytes = _number(env, ("VARAN_BUFFER_BYTES",), 4 << 20)
     s.sampler = _sampler(env)
     s.limits = _limits(env)
+    s.propagation = _propagation(env)
+    _read_others(env, s)
     s.resource = resource.detect(env, service, _pairs(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
     s.resource.update(attributes or {})
     _read_red(env, s)
@@ -358,10 +390,12 @@ def read(
 
 def apply(core: Any, s: Settings) -> None:
     """Hands the settings to the extension."""
+    resource.current.update(s.resource)
     if any(t and t.secure for t in (s.traces, s.logs, s.metrics)) and not core.tls_is_available():
         _report.once("tls", "https needs the system's libssl.so.3 or .1.1: nothing can be sent")
     core.set_resource(s.resource)
     core.set_exception_locals(s.exception_locals)
+    core.set_error_headers(s.error_headers)
     core.set_logs(s.log_level, s.log_rate)
     for signal, target in ((0, s.traces), (1, s.logs), (2, s.metrics), (3, s.profiles)):
         host, port, socket, path, secure = target or (None, "", "", "", False)
@@ -369,6 +403,7 @@ def apply(core: Any, s: Settings) -> None:
         core.set_tls(signal, secure, *s.files[signal])
     core.set_export(s.interval_ms, s.timeout_ms, s.buffer_bytes, s.gzip)
     core.set_sampler(*s.sampler)
+    core.set_propagation(s.propagation)
     core.set_choice(s.red, s.keep is not None, s.keep or 0.0)
     core.set_limits(*s.limits)
     core.set_metrics(

@@ -26,7 +26,7 @@ OURS = {
     "aiohttp-client": "aiohttp_client", "aiohttp-server": "aiohttp_server", "kafka": "kafka_python",
     "confluent_kafka": "confluent_kafka", "grpc_client": "grpc", "grpc_server": "grpc", "grpc_aio_client": "grpc_aio",
     "grpc_aio_server": "grpc_aio", "django": "django_handlers", "fastapi": "starlette", "starlette": "starlette",
-    "urllib": "http_client", "threading": "threads", "openai": "model_clients", "anthropic": "model_clients",
+    "httpx2": "httpx", "urllib": "http_client", "threading": "threads", "openai": "model_clients", "anthropic": "model_clients",
     "logging": "logging",
 }  # fmt: skip
 

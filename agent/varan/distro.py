@@ -3,6 +3,7 @@ hooks do not do. With other distros installed: OTEL_PYTHON_DISTRO=varan OTEL_PYT
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro
@@ -12,11 +13,21 @@ import varan
 from . import contrib, imports
 
 
+def _start() -> None:
+    how = os.environ.get("VARAN_DOCTOR")
+    if how:  # OpenTelemetry's sitecustomize hides the agent's
+        from . import doctor
+
+        doctor.run(how)
+    else:
+        varan.start()
+
+
 class Distro(BaseDistro):
     """Started first."""
 
     def _configure(self, **kwargs: Any) -> None:
-        varan.start()
+        _start()
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
         available = frozenset(hook for _, hook in imports.HOOKS)
@@ -28,4 +39,4 @@ class Configurator:
     """Nothing is left to configure: the providers are in place."""
 
     def configure(self, **kwargs: Any) -> None:
-        varan.start()
+        _start()

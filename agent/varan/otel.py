@@ -14,7 +14,7 @@ TWINS = {
     for name, hook in (
         ("wsgi", "wsgi"), ("asgi", "asgi"), ("flask", "flask"), ("fastapi", "starlette"), ("starlette", "starlette"),
         ("sqlite3", "sqlite3"), ("sqlalchemy", "sqlalchemy"), ("requests", "requests"), ("urllib3", "urllib3"),
-        ("httpx", "httpx"), ("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("asyncpg", "asyncpg"),
+        ("httpx", "httpx"), ("httpx2", "httpx"), ("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("asyncpg", "asyncpg"),
         ("pymysql", "pymysql"), ("mysqlclient", "mysqlclient"), ("pymongo", "pymongo"), ("redis", "redis"),
         ("django", "django_handlers"), ("aiohttp_client", "aiohttp_client"),
         ("aiohttp_server", "aiohttp_server"), ("tornado", "tornado"), ("urllib", "http_client"), ("celery", "celery"),
@@ -25,6 +25,26 @@ TWINS = {
 TWINS["com.anthropic.sdk.python"] = "model_clients"  # the package's own spans
 
 _provider: Any = None
+
+
+def _bind_baggage() -> None:
+    """Baggage that comes with a request is the API's; what the application sets there goes out."""
+    from urllib.parse import quote_plus
+
+    from opentelemetry.baggage import _BAGGAGE_KEY, get_all
+    from opentelemetry.baggage.propagation import W3CBaggagePropagator
+
+    propagator = W3CBaggagePropagator()
+
+    def parse(text: str) -> Any:
+        from opentelemetry.context import Context
+
+        return dict(get_all(propagator.extract({"baggage": text}, Context())))
+
+    def format(mapping: Any) -> str:
+        return ",".join(f"{key}={quote_plus(str(value))}" for key, value in mapping.items())
+
+    _core.bind_baggage(_BAGGAGE_KEY, parse, format)
 
 
 def _bind_context(trace: Any) -> None:
@@ -62,13 +82,20 @@ def _bind_context(trace: Any) -> None:
         SpanKind.CONSUMER,
     )
     _core.bind_api(runtime._current_context, context.Context, _SPAN_KEY, span_context, kinds)
+    _bind_baggage()
 
 
 def _make_provider_type(trace: Any) -> type:
     class TracerProvider(trace.TracerProvider):  # type: ignore[misc, name-defined]
         """Hands out tracers that are written in C."""
 
-        resource = None
+        @property
+        def resource(self) -> Any:
+            from types import SimpleNamespace
+
+            from . import resource
+
+            return SimpleNamespace(attributes=dict(resource.current), schema_url="")
 
         def get_tracer(
             self,
@@ -87,10 +114,20 @@ def _make_provider_type(trace: Any) -> type:
                 dict(attributes) if attributes else None,
             )
 
+        def add_span_processor(self, processor: Any) -> None:
+            from . import otel_slow
+
+            otel_slow.add_processor(processor)
+
         def force_flush(self, timeout_millis: int = 30000) -> bool:
-            return _core.flush(int(timeout_millis)) == 0
+            slow = sys.modules.get("varan.otel_slow")
+            good = slow is None or slow.flush(int(timeout_millis))
+            return _core.flush(int(timeout_millis)) == 0 and good
 
         def shutdown(self) -> None:
+            slow = sys.modules.get("varan.otel_slow")
+            if slow is not None:
+                slow.shutdown()
             _core.flush(2000)
 
     return TracerProvider

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 
 from . import _core
 
+# What start() has settled on.
+current: dict[str, object] = {}
+
 _LAUNCHERS = (
     "gunicorn",
     "uvicorn",
@@ -99,6 +102,51 @@ def _container_id() -> str:
     return ""
 
 
+def _first_line(path: str) -> str:
+    try:
+        with open(path) as f:
+            return f.readline(512).strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _kubernetes(env: Mapping[str, str]) -> dict[str, object]:
+    """What a pod knows of itself: the service account's namespace, its host name, and what the downward API was asked to
+    put into the environment under the usual names."""
+    if "KUBERNETES_SERVICE_HOST" not in env:
+        return {}
+    found: dict[str, object] = {}
+    for key, names in (
+        ("k8s.namespace.name", ("K8S_NAMESPACE_NAME", "K8S_NAMESPACE", "POD_NAMESPACE")),
+        ("k8s.pod.name", ("K8S_POD_NAME", "POD_NAME", "HOSTNAME")),
+        ("k8s.pod.uid", ("K8S_POD_UID", "POD_UID")),
+        ("k8s.node.name", ("K8S_NODE_NAME", "NODE_NAME")),
+        ("k8s.container.name", ("K8S_CONTAINER_NAME", "CONTAINER_NAME")),
+        ("k8s.deployment.name", ("K8S_DEPLOYMENT_NAME",)),
+        ("k8s.cluster.name", ("K8S_CLUSTER_NAME",)),
+    ):
+        value = next((env[name] for name in names if env.get(name)), "")
+        if value:
+            found[key] = value
+    if "k8s.namespace.name" not in found:
+        namespace = _first_line("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+        if namespace:
+            found["k8s.namespace.name"] = namespace
+    return found
+
+
+def _process(words: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {"process.executable.path": sys.executable or ""}
+    found["process.executable.name"] = os.path.basename(sys.executable or "")
+    if words:
+        found["process.command"] = words[0]
+    return {key: value for key, value in found.items() if value}
+
+
+def _host_id() -> str:
+    return _first_line("/etc/machine-id") or _first_line("/var/lib/dbus/machine-id")
+
+
 def detect(
     env: Mapping[str, str], service: str | None, from_environment: list[tuple[str, str]]
 ) -> dict[str, object]:
@@ -117,6 +165,13 @@ def detect(
         "os.type": system.sysname.lower(),
         "os.version": system.release,
     }
+    found.update(_process(words))
+    host = _host_id()
+    if host:
+        found["host.id"] = host
+    found["telemetry.distro.name"] = "varan"
+    found["telemetry.distro.version"] = _core.version
+    found.update(_kubernetes(env))
     container = _container_id()
     if container:
         found["container.id"] = container
@@ -124,6 +179,9 @@ def detect(
     version = env.get("VARAN_SERVICE_VERSION", "")
     if version:
         found["service.version"] = version
+    environment = env.get("VARAN_ENVIRONMENT", "")
+    if environment:
+        found["deployment.environment.name"] = environment
     name = (
         service
         or env.get("VARAN_SERVICE")

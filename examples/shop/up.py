@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -39,15 +40,16 @@ WHAT_TO_LOOK_AT = """
 
 
 def free_port(wanted: int) -> int:
-    """`wanted` when nothing listens there, else one that is free."""
-    for port in (wanted, 0):
+    """`wanted` (0: any) when nothing listens there, else one that is free. Those are tried at random below the
+    ports the kernel gives to connections, so that two demonstrations that start at once do not meet."""
+    for port in filter(None, (wanted, *random.sample(range(20000, 32000), 50))):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return probe.getsockname()[1]
+            return port
     raise SystemExit("no free port on 127.0.0.1")
 
 
@@ -62,8 +64,8 @@ def answers(url: str) -> bool:
 class Demo:
     """The processes of the demonstration, and their folder of logs and data."""
 
-    def __init__(self, varan: str, folder: Path):
-        self.varan, self.folder = varan, folder
+    def __init__(self, varan: str, folder: Path, usual_ports: bool):
+        self.varan, self.folder, self.usual_ports = varan, folder, usual_ports
         self.children: list[tuple[str, subprocess.Popen, Path]] = []
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -81,6 +83,10 @@ class Demo:
             )
         self.children.append((name, child, log))
         return child
+
+    def address(self, port: int) -> str:
+        """Where to listen: at the usual port when it is free, else at another."""
+        return f"127.0.0.1:{free_port(port if self.usual_ports else 0)}"
 
     def wait_for(self, name: str, url: str, seconds: float = 30) -> None:
         """Waits until `url` answers; ends the demonstration with the log's last lines when it does not."""
@@ -116,7 +122,7 @@ def start_server(demo: Demo) -> dict:
     port_file.unlink(missing_ok=True)
     options = ["--data-dir", str(demo.folder / "data"), "--port-file", str(port_file)]
     for option, port in (("--listen", 8272), ("--otlp-http", 4318), ("--otlp-grpc", 4317)):
-        options += [option, f"127.0.0.1:{free_port(port)}"]
+        options += [option, demo.address(port)]
     demo.start("server", [demo.varan, "serve", *options])
     page = f"http://127.0.0.1:{options[options.index('--listen') + 1].rpartition(':')[2]}"
     demo.wait_for("the server", page + "/readyz")
@@ -131,7 +137,7 @@ def start_shop(demo: Demo, endpoint: str) -> dict:
         "import sys; from shop.models import open_engine, seed; seed(open_engine(sys.argv[1]))"
     )
     subprocess.run([sys.executable, "-c", seeding, database], cwd=HERE.parent, check=True)
-    orders, gateway = (f"127.0.0.1:{free_port(port)}" for port in (8281, 8280))
+    orders, gateway = demo.address(8281), demo.address(8280)
     run = [demo.varan, "run", "--service"]
     python = [sys.executable, "-m"]
     common = {
@@ -202,11 +208,12 @@ def main() -> int:
     parser.add_argument(
         "--ports", type=Path, help="write the addresses to this file as JSON once all is up"
     )
+    parser.add_argument("--any-ports", action="store_true", help="do not try the usual ports first")
     options = parser.parse_args()
     if not Path(options.varan).exists():
         raise SystemExit(f"{options.varan} does not exist; run 'make build' first")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    demo = Demo(str(Path(options.varan).resolve()), options.folder.resolve())
+    demo = Demo(str(Path(options.varan).resolve()), options.folder.resolve(), not options.any_ports)
     try:
         server = start_server(demo)
         addresses = {**server, **start_shop(demo, server["otlp"])}

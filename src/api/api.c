@@ -32,6 +32,9 @@ HANDLER(profiles_summary)
 HANDLER(profiles_flame)
 HANDLER(profiles_table)
 HANDLER(profiles_source)
+HANDLER(profiles_series)
+HANDLER(profiles_function)
+HANDLER(profiles_trace)
 
 static void handle_tail(struct http_request *q, void *ctx) {
     struct api *a = ctx;
@@ -62,6 +65,10 @@ static const struct http_route routes[] = {
          "what profiles there are"},
         {HTTP_GET, "/api/v1/profiles/flame", handle_profiles_flame, 0, "stacks merged to a tree"},
         {HTTP_GET, "/api/v1/profiles/table", handle_profiles_table, 0, "functions by cost"},
+        {HTTP_GET, "/api/v1/profiles/function", handle_profiles_function, 0,
+         "callers and callees of a function"},
+        {HTTP_GET, "/api/v1/profiles/series", handle_profiles_series, 0, "cost over time"},
+        {HTTP_GET, "/api/v1/profiles/trace", handle_profiles_trace, 0, "what each span cost"},
         {HTTP_GET, "/api/v1/profiles/source", handle_profiles_source, 0, "lines of a file by cost"},
         {HTTP_GET, "/api/v1/status", handle_status, 0, "the server's state"},
         {HTTP_POST, "/api/v1/sql", handle_sql, API_SQL_BODY_MAX, "read-only SQL"},

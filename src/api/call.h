@@ -93,7 +93,8 @@ extern const struct api_resource services_resource, service_resource, traces_res
         logs_resource, logs_histogram_resource, logs_facets_resource, logs_context_resource,
         log_resource, attributes_resource, attribute_values_resource, filter_check_resource,
         status_resource, sql_resource, profiles_summary_resource, profiles_flame_resource,
-        profiles_table_resource, profiles_source_resource;
+        profiles_table_resource, profiles_source_resource, profiles_series_resource,
+        profiles_trace_resource, profiles_function_resource;
 
 /* ---- tail.c ---- */
 int tails_new(struct api *a, struct tails **ret);

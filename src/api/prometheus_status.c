@@ -158,6 +158,13 @@ static int answer_tsdb(struct prom_call *c) {
     json_field_int(w, "chunkCount", 0);
     json_field_int(w, "minTime", found.oldest_ms);
     json_field_int(w, "maxTime", found.newest_ms);
+    /* Beyond Prometheus' own fields: churn, and how near the limit is. */
+    json_field_uint(w, "seriesAdded1h", found.series_added_1h);
+    json_field_uint(w, "seriesGone1h", found.series_gone_1h);
+    json_field_uint(w, "seriesLimit", found.series_limit);
+    json_field_uint(w, "seriesRefused", found.series_refused);
+    json_field_uint(w, "samplesPerSecond", found.samples_per_second);
+    json_field_uint(w, "indexBytes", found.index_bytes);
     json_end_object(w);
     put_counts(w, "seriesCountByMetricName", found.by_metric, found.n_by_metric);
     put_counts(w, "labelValueCountByLabelName", found.by_label_values, found.n_by_label_values);

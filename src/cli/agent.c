@@ -142,7 +142,8 @@ int agent_set_environment(const char *folder, const char *endpoint, const char *
         path = own; /* a command under `varan run` that is `varan run` itself */
     else if (own && *own)
         path = arena_printf(arena, "%s:%s", folder, own);
-    if (!path || setenv("PYTHONPATH", path, 1) < 0 || setenv("VARAN_ENDPOINT", endpoint, 1) < 0 ||
+    if (!path || setenv("PYTHONPATH", path, 1) < 0 ||
+        (endpoint && setenv("VARAN_ENDPOINT", endpoint, 1) < 0) ||
         (service && setenv("VARAN_SERVICE", service, 1) < 0))
         return -ENOMEM;
     return 0;

@@ -10,8 +10,8 @@
  * package installed for the Python that `program` is or that is on PATH. -ENOENT with what to do in
  * `e`. */
 int agent_find(const char *program, struct arena *arena, const char **ret, struct error *e);
-/* Sets PYTHONPATH (the folder first, the user's own behind), VARAN_ENDPOINT, and VARAN_SERVICE when
- * `service` is not NULL. 0 or -ENOMEM. */
+/* Sets PYTHONPATH (the folder first, the user's own behind), VARAN_ENDPOINT and VARAN_SERVICE where
+ * they are not NULL. 0 or -ENOMEM. */
 int agent_set_environment(const char *folder, const char *endpoint, const char *service,
                           struct arena *arena);
 /* Replaces this process; returns only on failure, with the exit status a shell would give (127 or

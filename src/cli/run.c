@@ -13,7 +13,9 @@ static const struct option_def rows[] = {
         {"service", "VARAN_SERVICE", NULL, OPTION_TEXT, offsetof(struct run_settings, service),
          NULL, "NAME", "What the program is called on the page."},
         {"endpoint", "VARAN_ENDPOINT", NULL, OPTION_TEXT, offsetof(struct run_settings, endpoint),
-         "http://127.0.0.1:4318", "URL", "The server that the program's telemetry goes to."},
+         NULL, "URL",
+         "The server that the program's telemetry goes to; without it OTEL_EXPORTER_OTLP_ENDPOINT, "
+         "without that http://127.0.0.1:4318."},
 };
 
 static const struct usage usage = {

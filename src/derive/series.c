@@ -285,7 +285,9 @@ static int room_for_one(struct series_index *x, const struct label *labels, size
                         struct error *e) {
     if (instance_is_full(x, labels, n)) {
         atomic_fetch_add(&x->refused, 1);
-        return error_set(e, -ENOSPC, "instance %.*s has %zu series, the limit of one instance",
+        return error_set(e, -ENOSPC,
+                         "instance %.*s has %zu series, the limit of one "
+                         "(metrics-instance-series-max)",
                          SLICE_ARG(slice_take(label_of(labels, n, "instance"), 200)),
                          x->instance_max);
     }

@@ -13,8 +13,12 @@
 #define PROFILE_FUNCTIONS_MAX 500000u
 #define PROFILE_NODES_LIMIT 4000000u /* of a tree, before it is cut */
 
+/* Whose code a function is. */
+enum profile_kind { PROFILE_APP, PROFILE_LIBRARY, PROFILE_PYTHON, PROFILE_NATIVE };
+
 struct profile_function {
     struct slice name, file;
+    enum profile_kind kind;
 };
 
 struct profile_place {
@@ -42,9 +46,18 @@ int profile_set_load(struct query *q, const struct profile_selection *selection,
                      const struct profile_selection *base, struct profile_set *ret);
 void profile_set_done(struct profile_set *s);
 
-/* The FROM part: rows of ts, columns of the selection, `value`, from steps where the range allows
- * and from samples elsewhere. `columns`: what each part selects. */
+/* The FROM part: rows of ts, columns of the selection, `value`, from steps of ten minutes where the
+ * range allows and from samples elsewhere. `columns`: what each part selects. */
 void sql_profile_rows(struct sql *s, const struct profile_selection *p, const char *columns);
+/* The same from samples alone: where ts matters. */
+void sql_profile_samples(struct sql *s, const struct profile_selection *p, const char *columns);
+/* Steps for a chart, and whether their rows are to be samples. */
+struct steps profile_steps_of(const struct profile_selection *p, bool *ret_samples);
+
+/* By the file alone: installed packages, Python's own modules, compiled code, else the
+ * application's. */
+enum profile_kind profile_kind_of(struct slice file);
+const char *profile_kind_name(enum profile_kind kind);
 
 /* "type", "unit", "total", "left_out" and for a comparison "base_total", "base_left_out". */
 void json_profile_head(struct query *q, const struct profile_selection *p,
@@ -63,8 +76,20 @@ struct flame {
     struct map children;
 };
 
-/* `lines`: the same function at another line is another node. */
-int flame_build(const struct profile_set *set, bool lines, struct flame *ret);
+int flame_init(struct flame *f);
+/* Adds places from..to-1, outermost first: the root's child is the last of them. */
+int flame_add(struct flame *f, const struct profile_place *places, size_t n,
+              const uint64_t value[2], bool lines);
+/* The same, innermost first: the root's child is places[0]. */
+int flame_add_upwards(struct flame *f, const struct profile_place *places, size_t n,
+                      const uint64_t value[2], bool lines);
+/* To be called after the last stack: totals. */
+void flame_sum(struct flame *f);
 void flame_done(struct flame *f);
+
+/* "functions", "parent", "function", "line", "own", "sum", "nodes", "nodes_left_out" and, compared,
+ * "base_own", "base_sum". */
+int json_flame(struct query *q, const struct profile_set *set, const struct flame *f,
+               const struct profile_tree *tree, bool compared);
 
 #endif

@@ -1,4 +1,4 @@
-/* The merged tree of calls: building it, cutting it to size, writing it. */
+/* The merged tree of calls: building it. */
 #include "query/profiles.h"
 
 #define CHILD_KEY_BYTES ((size_t) 512 << 20)
@@ -22,41 +22,61 @@ static int64_t child_of(struct flame *f, uint32_t parent, uint32_t function, uin
     return (int64_t) e->number;
 }
 
-static int add_stack(struct flame *f, const struct profile_stack *s, bool lines) {
-    int64_t at = 0;
+static int step_down(struct flame *f, int64_t *at, const struct profile_place *p, bool lines) {
+    int64_t r = child_of(f, (uint32_t) *at, p->function, lines ? p->line : 0);
 
-    for (uint32_t i = s->n; i > 0; i--) {
-        const struct profile_place *p = &s->places[i - 1];
-        at = child_of(f, (uint32_t) at, p->function, lines ? p->line : 0);
-        if (at < 0)
-            return (int) at;
-    }
-    f->nodes.items[at].own[0] += s->value[0];
-    f->nodes.items[at].own[1] += s->value[1];
+    if (r < 0)
+        return (int) r;
+    *at = r;
     return 0;
 }
 
-int flame_build(const struct profile_set *set, bool lines, struct flame *ret) {
-    struct flame f = {0};
-    struct flame_node root = {0};
-    int r = vector_push(&f.nodes, root, 1);
+static void add_own(struct flame *f, int64_t at, const uint64_t value[2]) {
+    f->nodes.items[at].own[0] += value[0];
+    f->nodes.items[at].own[1] += value[1];
+}
 
-    map_init(&f.children, PROFILE_NODES_LIMIT, CHILD_KEY_BYTES);
-    for (size_t i = 0; i < set->n && r == 0; i++)
-        r = add_stack(&f, &set->stacks[i], lines);
-    for (size_t i = f.nodes.n; i > 0 && r == 0; i--) { /* children stand behind their parents */
-        struct flame_node *n = &f.nodes.items[i - 1];
+int flame_add(struct flame *f, const struct profile_place *places, size_t n,
+              const uint64_t value[2], bool lines) {
+    int64_t at = 0;
+    int r = 0;
+
+    for (size_t i = n; i > 0 && r == 0; i--)
+        r = step_down(f, &at, &places[i - 1], lines);
+    if (r == 0)
+        add_own(f, at, value);
+    return r;
+}
+
+int flame_add_upwards(struct flame *f, const struct profile_place *places, size_t n,
+                      const uint64_t value[2], bool lines) {
+    int64_t at = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = step_down(f, &at, &places[i], lines);
+    if (r == 0)
+        add_own(f, at, value);
+    return r;
+}
+
+int flame_init(struct flame *f) {
+    const struct flame_node root = {0};
+
+    *f = (struct flame){0};
+    map_init(&f->children, PROFILE_NODES_LIMIT, CHILD_KEY_BYTES);
+    return vector_push(&f->nodes, root, 1);
+}
+
+void flame_sum(struct flame *f) {
+    for (size_t i = f->nodes.n; i > 0; i--) { /* children stand behind their parents */
+        struct flame_node *n = &f->nodes.items[i - 1];
         for (unsigned side = 0; side < 2; side++) {
             n->total[side] += n->own[side];
             if (i > 1)
-                f.nodes.items[n->parent].total[side] += n->total[side];
+                f->nodes.items[n->parent].total[side] += n->total[side];
         }
     }
-    if (r < 0)
-        flame_done(&f);
-    else
-        *ret = f;
-    return r;
 }
 
 void flame_done(struct flame *f) {
@@ -64,178 +84,26 @@ void flame_done(struct flame *f) {
     map_done(&f->children);
 }
 
-/* ---- Cutting and writing ---- */
-
-static uint64_t weight(const struct flame_node *n) {
-    return n->total[0] > n->total[1] ? n->total[0] : n->total[1];
-}
-
-static int descending(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
-
-    return (x < y) - (x > y);
-}
-
-/* The least weight that leaves at most `most` nodes. A parent weighs as much as its children at
- * least, so what is left is a tree. */
-static int least_weight(struct query *q, const struct flame *f, size_t most, uint64_t *ret) {
-    *ret = 0;
-    if (f->nodes.n <= most)
-        return 0;
-    uint64_t *weights = arena_alloc(q->arena, f->nodes.n * sizeof(*weights));
-    if (!weights)
-        return -ENOMEM;
-    for (size_t i = 0; i < f->nodes.n; i++)
-        weights[i] = weight(&f->nodes.items[i]);
-    qsort(weights, f->nodes.n, sizeof(*weights), descending);
-    *ret = weights[most] + 1;
-    return 0;
-}
-
-struct writing {
-    const struct flame *f;
-    uint64_t least;
-    uint32_t *order; /* nodes kept, each before its children, siblings by weight */
-    size_t n;
-    uint32_t *number; /* node → its position in `order` */
-};
-
-struct sibling {
-    uint64_t weight;
-    uint32_t node;
-};
-
-static int by_weight(const void *a, const void *b) {
-    const struct sibling *x = a, *y = b;
-
-    if (x->weight != y->weight)
-        return x->weight < y->weight ? 1 : -1;
-    return (x->node > y->node) - (x->node < y->node);
-}
-
-/* Depth first, without recursion: a stack may be 2,048 deep. */
-static int order_nodes(struct query *q, struct writing *w) {
-    size_t n = w->f->nodes.n, open = 0;
-    struct sibling *stack = arena_alloc(q->arena, (n + 1) * sizeof(*stack));
-
-    w->order = arena_alloc(q->arena, n * sizeof(*w->order));
-    w->number = arena_alloc(q->arena, n * sizeof(*w->number));
-    if (!stack || !w->order || !w->number)
-        return -ENOMEM;
-    stack[open++] = (struct sibling){0, 0};
-    while (open) {
-        uint32_t at = stack[--open].node;
-        size_t first = open;
-        w->number[at] = (uint32_t) w->n;
-        w->order[w->n++] = at;
-        for (uint32_t c = w->f->nodes.items[at].first; c; c = w->f->nodes.items[c].next)
-            if (weight(&w->f->nodes.items[c]) >= w->least)
-                stack[open++] = (struct sibling){weight(&w->f->nodes.items[c]), c};
-        qsort(stack + first, open - first, sizeof(*stack), by_weight);
-        for (size_t i = first, j = open; i + 1 < j; i++) { /* the first is taken last */
-            struct sibling x = stack[i];
-            stack[i] = stack[--j];
-            stack[j] = x;
-        }
-    }
-    return 0;
-}
-
-static void write_functions(struct query *q, const struct profile_set *set, const struct writing *w,
-                            uint32_t *ids) {
-    struct json_writer *json = q->json;
-    uint32_t n = 0;
-
-    memset(ids, 0xff, set->functions.n * sizeof(*ids));
-    json_put_key(json, "functions");
-    json_begin_array(json);
-    for (size_t i = 1; i < w->n; i++) {
-        uint32_t f = w->f->nodes.items[w->order[i]].function - 1;
-        if (ids[f] != UINT32_MAX)
-            continue;
-        ids[f] = n++;
-        json_begin_array(json);
-        json_put_string(json, set->functions.items[f].name);
-        json_put_string(json, set->functions.items[f].file);
-        json_end_array(json);
-    }
-    json_end_array(json);
-}
-
-enum field {
-    FIELD_PARENT,
-    FIELD_FUNCTION,
-    FIELD_LINE,
-    FIELD_OWN,
-    FIELD_TOTAL,
-    FIELD_BASE_OWN,
-    FIELD_BASE_TOTAL
-};
-
-static void write_field(struct query *q, const struct writing *w, const uint32_t *ids,
-                        const char *name, enum field field) {
-    json_put_key(q->json, name);
-    json_begin_array(q->json);
-    for (size_t i = 1; i < w->n; i++) {
-        const struct flame_node *n = &w->f->nodes.items[w->order[i]];
-        uint64_t v = 0;
-        switch (field) {
-        case FIELD_PARENT: v = w->number[n->parent]; break;
-        case FIELD_FUNCTION: v = ids[n->function - 1]; break;
-        case FIELD_LINE: v = n->line; break;
-        case FIELD_OWN: v = n->own[0]; break;
-        case FIELD_TOTAL: v = n->total[0]; break;
-        case FIELD_BASE_OWN: v = n->own[1]; break;
-        case FIELD_BASE_TOTAL: v = n->total[1]; break;
-        }
-        json_put_uint(q->json, v);
-    }
-    json_end_array(q->json);
-}
-
-static int write_tree(struct query *q, const struct profile_set *set, const struct flame *f,
-                      size_t most, bool lines, bool compared) {
-    struct writing w = {.f = f};
-    uint32_t *ids = arena_alloc(q->arena, (set->functions.n + 1) * sizeof(*ids));
-    int r = ids ? least_weight(q, f, most, &w.least) : -ENOMEM;
-
-    if (r == 0)
-        r = order_nodes(q, &w);
-    if (r < 0)
-        return r;
-    json_field_uint(q->json, "nodes", f->nodes.n - 1);
-    json_field_uint(q->json, "nodes_left_out", f->nodes.n - w.n);
-    write_functions(q, set, &w, ids);
-    write_field(q, &w, ids, "parent", FIELD_PARENT);
-    write_field(q, &w, ids, "function", FIELD_FUNCTION);
-    if (lines)
-        write_field(q, &w, ids, "line", FIELD_LINE);
-    write_field(q, &w, ids, "own", FIELD_OWN);
-    write_field(q, &w, ids, "sum", FIELD_TOTAL);
-    if (compared) {
-        write_field(q, &w, ids, "base_own", FIELD_BASE_OWN);
-        write_field(q, &w, ids, "base_sum", FIELD_BASE_TOTAL);
-    }
-    return 0;
-}
-
 int query_profile_flame(struct query *q, const struct profile_selection *p,
-                        const struct profile_selection *base, size_t nodes_max, bool lines) {
+                        const struct profile_selection *base, const struct profile_tree *tree) {
     struct profile_set set;
     struct flame f;
     int r = profile_set_load(q, p, base, &set);
 
     if (r < 0)
         return r;
-    r = flame_build(&set, lines, &f);
+    r = flame_init(&f);
+    for (size_t i = 0; i < set.n && r == 0; i++)
+        r = flame_add(&f, set.stacks[i].places, set.stacks[i].n, set.stacks[i].value, tree->lines);
     if (r == 0) {
+        flame_sum(&f);
         json_begin_object(q->json);
         json_profile_head(q, p, &set, base != NULL);
         json_field_uint(q->json, "stacks", set.n);
-        r = write_tree(q, &set, &f, nodes_max, lines, base != NULL);
+        r = json_flame(q, &set, &f, tree, base != NULL);
         json_end_object(q->json);
-        flame_done(&f);
     }
+    flame_done(&f);
     profile_set_done(&set);
     return r;
 }

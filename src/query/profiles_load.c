@@ -5,6 +5,9 @@
 #include "query/profiles.h"
 
 #define STEP_NS (600 * NS_PER_S)
+#define SAMPLES_RANGE_NS_MAX (2 * 3600 * NS_PER_S)
+#define SERIES_STEPS 60u
+#define SERIES_STEP_NS (30 * NS_PER_S)
 #define TEXT_BYTES_MAX ((size_t) 128 << 20)
 
 /* ---- Rows ---- */
@@ -47,13 +50,17 @@ static void add_part(struct sql *s, const struct profile_selection *p, const cha
     add_spans(s, p);
 }
 
+void sql_profile_samples(struct sql *s, const struct profile_selection *p, const char *columns) {
+    /* A window's samples carry its beginning; rounded up, the last second is in. */
+    add_part(s, p, columns, "profile_samples", p->from_ns, p->to_ns + NS_PER_S - 1);
+}
+
 void sql_profile_rows(struct sql *s, const struct profile_selection *p, const char *columns) {
     int64_t from = (p->from_ns + STEP_NS - 1) / STEP_NS * STEP_NS,
             to = p->to_ns / STEP_NS * STEP_NS;
 
     if (p->has_trace || p->n_spans || to - from < 3 * STEP_NS) {
-        /* A window's samples carry its beginning; rounded up, the last second is in. */
-        add_part(s, p, columns, "profile_samples", p->from_ns, p->to_ns + NS_PER_S - 1);
+        sql_profile_samples(s, p, columns);
         return;
     }
     add_part(s, p, columns, "profile_steps", from, to);
@@ -61,6 +68,14 @@ void sql_profile_rows(struct sql *s, const struct profile_selection *p, const ch
     add_part(s, p, columns, "profile_samples", p->from_ns, from);
     sql_add(s, " UNION ALL ");
     add_part(s, p, columns, "profile_samples", to, p->to_ns + NS_PER_S - 1);
+}
+
+/* Windows are ten seconds long: shorter steps would show where they begin, not what was. */
+struct steps profile_steps_of(const struct profile_selection *p, bool *ret_samples) {
+    bool is_long = p->to_ns - p->from_ns > SAMPLES_RANGE_NS_MAX;
+
+    *ret_samples = !is_long;
+    return steps_of(p->from_ns, p->to_ns, SERIES_STEPS, is_long ? STEP_NS : SERIES_STEP_NS);
 }
 
 /* ---- Values by stack ---- */
@@ -132,7 +147,7 @@ static int64_t function_id(struct query *q, struct profile_set *set, struct slic
     struct map_entry *e = map_put(&set->by_text, buffer_slice(&key), &is_new);
     buffer_done(&key);
     if (e && is_new) {
-        struct profile_function f = {query_dup(q, name), query_dup(q, file)};
+        struct profile_function f = {query_dup(q, name), query_dup(q, file), profile_kind_of(file)};
         e->number = set->functions.n;
         if (vector_push(&set->functions, f, PROFILE_FUNCTIONS_MAX) < 0)
             return -ENOMEM;

@@ -2,8 +2,6 @@
 #include "query/profiles.h"
 
 #define VALUES_MAX 200u
-#define SERIES_STEPS 60u
-#define SERIES_STEP_NS (10 * NS_PER_S)
 
 /* The values of one column with what they cost, most first. */
 static int write_values(struct query *q, const struct profile_selection *p, const char *key,
@@ -80,9 +78,8 @@ static int write_services(struct query *q, const struct profile_selection *p) {
 /* One line per type: sums by step. */
 static int write_series(struct query *q, const struct profile_selection *p) {
     struct profile_selection every = *p;
-    struct steps st =
-            steps_of(p->from_ns, p->to_ns, SERIES_STEPS,
-                     p->to_ns - p->from_ns > 3600 * NS_PER_S * 2 ? 600 * NS_PER_S : SERIES_STEP_NS);
+    bool samples;
+    struct steps st = profile_steps_of(p, &samples);
     struct rows rows;
     struct sql s;
 
@@ -91,7 +88,7 @@ static int write_series(struct query *q, const struct profile_selection *p) {
     sql_add(&s, "SELECT type, any(unit), ");
     sql_step(&s, &st, true);
     sql_add(&s, " AS step, sum(value) FROM (");
-    sql_profile_rows(&s, &every, "ts, type, unit, value");
+    (samples ? sql_profile_samples : sql_profile_rows)(&s, &every, "ts, type, unit, value");
     sql_addf(&s, ") GROUP BY type, step ORDER BY type, step LIMIT %u", VALUES_MAX * STEPS_MAX);
     int r = query_run(q, &s, &rows);
     sql_done(&s);

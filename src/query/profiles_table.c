@@ -94,6 +94,7 @@ static void write_row(struct query *q, const struct profile_set *set, const stru
     json_begin_object(q->json);
     json_field_string(q->json, "function", f->name);
     json_field_string(q->json, "file", f->file);
+    json_field_text(q->json, "kind", profile_kind_name(f->kind));
     if (lines)
         json_field_uint(q->json, "line", t->line);
     json_field_uint(q->json, "own", t->own[0]);
@@ -105,25 +106,46 @@ static void write_row(struct query *q, const struct profile_set *set, const stru
     json_end_object(q->json);
 }
 
+static bool has_part(struct slice text, struct slice part) {
+    for (size_t i = 0; i + part.size <= text.size; i++)
+        if (slice_equal_nocase(slice_new(text.data + i, part.size), part))
+            return true;
+    return false;
+}
+
+static void keep_matches(const struct profile_set *set, struct slice search, struct totals *t) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < t->rows.n && search.size; i++) {
+        const struct profile_function *f = &set->functions.items[t->rows.items[i].function];
+        if (has_part(f->name, search) || has_part(f->file, search))
+            t->rows.items[kept++] = t->rows.items[i];
+    }
+    if (search.size)
+        t->rows.n = kept;
+}
+
 int query_profile_table(struct query *q, const struct profile_selection *p,
-                        const struct profile_selection *base, bool lines, bool sort_by_total) {
+                        const struct profile_selection *base, const struct profile_table *table) {
     struct profile_set set;
     struct totals t;
     int r = profile_set_load(q, p, base, &set);
 
     if (r < 0)
         return r;
-    r = totals_build(&set, lines, &t);
+    r = totals_build(&set, table->lines, &t);
     if (r == 0) {
+        keep_matches(&set, table->search, &t);
         if (t.rows.n)
-            qsort(t.rows.items, t.rows.n, sizeof(*t.rows.items), sort_by_total ? by_total : by_own);
+            qsort(t.rows.items, t.rows.n, sizeof(*t.rows.items),
+                  table->by_total ? by_total : by_own);
         json_begin_object(q->json);
         json_profile_head(q, p, &set, base != NULL);
         json_field_uint(q->json, "rows_left_out", t.rows.n > q->limit ? t.rows.n - q->limit : 0);
         json_put_key(q->json, "rows");
         json_begin_array(q->json);
         for (size_t i = 0; i < t.rows.n && i < q->limit; i++)
-            write_row(q, &set, &t.rows.items[i], lines, base != NULL);
+            write_row(q, &set, &t.rows.items[i], table->lines, base != NULL);
         json_end_array(q->json);
         json_end_object(q->json);
     }
@@ -132,7 +154,8 @@ int query_profile_table(struct query *q, const struct profile_selection *p,
     return r;
 }
 
-int query_profile_source(struct query *q, const struct profile_selection *p, struct slice file) {
+int query_profile_source(struct query *q, const struct profile_selection *p, struct slice file,
+                         struct slice function) {
     struct profile_set set;
     struct totals t;
     int r = profile_set_load(q, p, NULL, &set);
@@ -149,7 +172,8 @@ int query_profile_source(struct query *q, const struct profile_selection *p, str
         json_put_key(q->json, "lines");
         json_begin_array(q->json);
         vector_each(&t.rows, row) {
-            if (slice_equal(set.functions.items[row->function].file, file))
+            const struct profile_function *f = &set.functions.items[row->function];
+            if (slice_equal(f->file, file) && (!function.data || slice_equal(f->name, function)))
                 write_row(q, &set, row, true, false);
         }
         json_end_array(q->json);

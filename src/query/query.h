@@ -62,7 +62,8 @@ int query_logs_context(struct query *q, uint64_t seq, int64_t time_ns, unsigned 
                        unsigned after);
 int query_log(struct query *q, uint64_t seq, int64_t time_ns);
 
-#define PROFILE_SPANS_MAX 500u
+#define PROFILE_SPANS_MAX 500u          /* that are named */
+#define PROFILE_SUBTREE_SPANS_MAX 2000u /* with those below them; deeper ones are left out */
 
 /* Which profile: empty slices (data NULL) select everything; the empty text what has none. */
 struct profile_selection {
@@ -77,16 +78,48 @@ struct profile_selection {
 
 enum profile_format { PROFILE_COLLAPSED, PROFILE_PPROF, PROFILE_SPEEDSCOPE };
 
+/* Completes a selection that names a trace: `whole_range`: the range becomes the trace's own;
+ * `subtree`: spans below those named are added. */
+int query_profile_of_trace(struct query *q, struct profile_selection *p, bool whole_range,
+                           bool subtree);
 /* What profiles there are. Of the selection its service and type count. */
 int query_profile_summary(struct query *q, const struct profile_selection *p);
-/* The merged tree of calls, at most `nodes_max` nodes: the heaviest. `base` NULL: no comparison. */
+
+enum profile_by {
+    PROFILE_BY_TYPE,
+    PROFILE_BY_SERVICE,
+    PROFILE_BY_VERSION,
+    PROFILE_BY_ENDPOINT,
+    PROFILE_BY_THREAD
+};
+/* Values per second over time, a line for each value of a column. */
+int query_profile_series(struct query *q, const struct profile_selection *p, enum profile_by by);
+/* What each span of a trace cost. */
+int query_profile_trace(struct query *q, const struct profile_selection *p);
+
+/* How a tree is written. */
+struct profile_tree {
+    size_t nodes_max; /* the heaviest; the rest is counted */
+    bool lines;       /* the same function at another line is another node */
+};
+/* The merged tree of calls. `base` NULL: no comparison. */
 int query_profile_flame(struct query *q, const struct profile_selection *p,
-                        const struct profile_selection *base, size_t nodes_max, bool lines);
+                        const struct profile_selection *base, const struct profile_tree *tree);
+/* Callers and callees of a function; `file` data NULL: in whichever file. */
+int query_profile_function(struct query *q, const struct profile_selection *p,
+                           const struct profile_selection *base, struct slice function,
+                           struct slice file, const struct profile_tree *tree);
+
+struct profile_table {
+    bool lines, by_total;
+    struct slice search; /* part of a function's name or file; empty: all */
+};
 /* Own and total values by function or line, q->limit rows. */
 int query_profile_table(struct query *q, const struct profile_selection *p,
-                        const struct profile_selection *base, bool lines, bool sort_by_total);
-/* The lines of one file. */
-int query_profile_source(struct query *q, const struct profile_selection *p, struct slice file);
+                        const struct profile_selection *base, const struct profile_table *table);
+/* The lines of one file; `function` data NULL: of all its functions. */
+int query_profile_source(struct query *q, const struct profile_selection *p, struct slice file,
+                         struct slice function);
 int query_profile_export(struct query *q, const struct profile_selection *p,
                          enum profile_format format, struct buffer *out);
 

@@ -96,6 +96,17 @@ static int report(struct scrape_target *t, struct ingest_txn *txn, int64_t time_
     return r;
 }
 
+/* Their series exist before the target's own, which may be more than a limit allows: that it failed
+ * must be seen then. */
+static void reserve_report(struct scrape_target *t, struct ingest_txn *txn) {
+    size_t n = t->job->extra_metrics ? REPORTS : REPORTS_ALWAYS;
+    struct ingest_series handle;
+    struct error e;
+
+    for (size_t i = 0; i < n && !t->reported; i++)
+        ingest_series_lookup(txn, t->report[i].items, t->report[i].n, &handle, &e);
+}
+
 static int report_scrape(struct scrape_target *t, struct ingest_txn *txn,
                          const struct scrape_result *result, size_t body_size, bool ok) {
     double values[REPORTS] = {
@@ -188,6 +199,7 @@ void scrape_work(struct scrape_target *t) {
     if (r == 0)
         r = begin(t, body.size, &txn, error);
     if (r == 0) {
+        reserve_report(t, txn);
         r = scrape_append(t, body, format, txn, &result);
         if (r == 0)
             r = report_scrape(t, txn, &result, body.size, true);

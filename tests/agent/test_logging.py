@@ -236,6 +236,20 @@ def test_loguru_beside_logging(sent: Sent, direction: str) -> None:
     assert [log.body for log in sent.logs()] == ["once"]
 
 
+def test_handler_that_logs_beside_loguru(sent: Sent, logger: logging.Logger) -> None:
+    from loguru import logger as other
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name != "inner":
+                logging.getLogger("inner").warning("from the handler")
+
+    other.remove()
+    logger.addHandler(Handler())
+    logger.warning("outer")
+    assert sorted(x.body for x in sent.logs()) == ["from the handler", "outer"]
+
+
 def test_structlog(sent: Sent) -> None:
     import io
 
@@ -322,3 +336,185 @@ def test_console_as_json(program: Program, collector: Collector) -> None:
     assert first["place"].endswith("program.py:5")
     assert second["exception"].endswith("ValueError: x")
     assert "trace_id" not in third
+
+
+def test_records_begun_within_another(sent: Sent, logger: logging.Logger) -> None:
+    """Nobody has formatted the record when the agent does: a text that logs is sent, and one that logs itself ends."""
+
+    class Logs:
+        def __str__(self) -> str:
+            logger.warning("from within")
+            return "outer"
+
+    class Forever:
+        depth = 0
+
+        def __str__(self) -> str:
+            Forever.depth += 1
+            if Forever.depth < 50:
+                logger.warning(self)
+            return "forever"
+
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
+    logger.warning(Logs())
+    logger.warning(Forever())
+    bodies = [x.body for x in sent.logs()]
+    assert sorted(bodies) == ["forever", "forever", "forever", "from within", "outer"]
+    assert Forever.depth == 3
+
+
+def test_stack_of_a_record(sent: Sent, logger: logging.Logger) -> None:
+    logger.warning("here", stack_info=True)
+    (log,) = sent.logs()
+    assert "test_stack_of_a_record" in log.attributes["code.stacktrace"]
+
+
+def test_configuration_is_the_applications(program: Program, collector: Collector) -> None:
+    """What dictConfig, fileConfig and basicConfig make of loggers that are there already; the agent's own view of them
+    stays, and no handler of the agent's is ever among theirs."""
+    program.write(
+        "logging.ini",
+        """
+        [loggers]
+        keys=root
+        [handlers]
+        keys=h
+        [formatters]
+        keys=
+        [logger_root]
+        level=INFO
+        handlers=h
+        [handler_h]
+        class=StreamHandler
+        args=(sys.stdout,)
+        """,
+    )
+    done = program.run(
+        """
+        import logging, logging.config, sys
+        early, kept = logging.getLogger("early"), logging.getLogger("kept")
+        logging.basicConfig(stream=sys.stdout, format="1 %(message)s")
+        early.warning("basic")
+        logging.basicConfig(stream=sys.stdout, format="2 %(message)s", force=True)
+        early.warning("forced")
+        logging.config.dictConfig({
+            "version": 1, "disable_existing_loggers": True,
+            "formatters": {"f": {"format": "3 %(message)s"}},
+            "handlers": {"h": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "f"}},
+            "loggers": {"kept": {"handlers": ["h"], "propagate": False}}, "root": {"handlers": ["h"], "level": "INFO"},
+        })
+        early.warning("of a disabled logger")
+        kept.warning("dict")
+        logging.getLogger("late").info("late")
+        logging.getLogger("late").debug("below the level")
+        assert len(logging.getLogger().handlers) == 1 and len(kept.handlers) == 1
+        logging.config.fileConfig("logging.ini", disable_existing_loggers=False)
+        logging.getLogger("file").warning("file")
+        logging.disable(logging.CRITICAL)
+        logging.getLogger("file").critical("disabled")
+        logging.disable(logging.NOTSET)
+        logging.shutdown()
+        logging.getLogger("file").warning("after the end")
+        """
+    )
+    assert done.stdout.splitlines() == [
+        "1 basic",
+        "2 forced",
+        "3 dict",
+        "3 late",
+        "file",
+        "after the end",
+    ]
+    bodies = [log.body for log in collector.logs]
+    assert bodies == ["basic", "forced", "dict", "late", "file", "after the end"]
+
+
+def test_queue_handler_sends_once(program: Program, collector: Collector) -> None:
+    program.run(
+        """
+        import logging, logging.handlers, queue
+        q = queue.Queue()
+        listener = logging.handlers.QueueListener(q, logging.NullHandler())
+        logging.getLogger().addHandler(logging.handlers.QueueHandler(q))
+        listener.start()
+        for i in range(10):
+            logging.getLogger("q").warning("n %d", i)
+        listener.stop()
+        """
+    )
+    assert [log.body for log in collector.logs] == [f"n {i}" for i in range(10)]
+
+
+def test_signals_destructors_and_forks(program: Program, collector: Collector) -> None:
+    """Logging from a signal's handler, from __del__ in a garbage collection, and in children forked while other threads
+    log: nothing hangs, and what was logged arrives."""
+    program.run(
+        """
+        import gc, logging, os, signal, threading, time
+        logging.getLogger().addHandler(logging.NullHandler())  # streams do not bear it
+        log = logging.getLogger("torture")
+        signals, parent = 0, os.getpid()
+
+        def on_alarm(number, frame):
+            global signals
+            signals += 1
+            log.warning("signal")
+
+        signal.signal(signal.SIGALRM, on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+        gc.set_threshold(50)
+
+        class Ring:
+            count = 0
+            def __init__(self):
+                self.me = self
+            def __del__(self):
+                Ring.count += 1
+                log.warning("destructor" if os.getpid() == parent else "a child's destructor")
+
+        stop = threading.Event()
+        def busy():
+            while not stop.is_set():
+                log.info("dropped by its level")
+                log.warning("busy %s", {"a": [1, 2]})
+                time.sleep(0.001)
+        threads = [threading.Thread(target=busy, daemon=True) for _ in range(3)]
+        for t in threads:
+            t.start()
+        for i in range(20):
+            for _ in range(20):
+                Ring()
+            child = os.fork()
+            if child == 0:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                log.warning("child %d", i)
+                os._exit(0)
+            end = time.monotonic() + 30
+            while True:
+                done, status = os.waitpid(child, os.WNOHANG)
+                if done:
+                    assert status == 0, status
+                    break
+                assert time.monotonic() < end, "a forked child hangs"
+                time.sleep(0.001)
+        stop.set()
+        for t in threads:
+            t.join()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        gc.collect()
+        log.error("counts %d %d", signals, Ring.count)
+        import varan
+        assert varan.flush(60)
+        """,
+        timeout=120,
+        VARAN_BUFFER_BYTES="67108864",
+    )
+    bodies = [log.body for log in collector.logs]
+    assert sorted(b for b in bodies if b.startswith("child")) == sorted(
+        f"child {i}" for i in range(20)
+    )
+    signals, rings = map(int, next(b for b in bodies if b.startswith("counts")).split()[1:])
+    # The handler runs between two steps of Python: never while a record is written.
+    assert bodies.count("destructor") == rings == 400
+    assert bodies.count("signal") == signals > 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from collector import Collector
 
 import varan
-from conftest import Sent
+from conftest import Program, Sent
 from varan import _core
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -86,3 +87,87 @@ def test_current_span_is_the_parent_without_a_header(sent: Sent) -> None:
     with varan.span("outer") as outer:
         serve({})
     assert next(s for s in sent.spans() if s.kind == 2).parent_id == outer.span_id
+
+
+@pytest.fixture
+def formats() -> Any:
+    yield _core.set_propagation
+    _core.set_propagation(3)
+
+
+@pytest.mark.parametrize(
+    "environ, sampled",
+    [
+        ({"HTTP_B3": f"{TRACE}-{SPAN}-1"}, True),
+        ({"HTTP_B3": f"{TRACE}-{SPAN}-d-{SPAN}"}, True),
+        ({"HTTP_X_B3_TRACEID": TRACE, "HTTP_X_B3_SPANID": SPAN, "HTTP_X_B3_SAMPLED": "1"}, True),
+        ({"HTTP_X_B3_TRACEID": TRACE, "HTTP_X_B3_SPANID": SPAN, "HTTP_X_B3_FLAGS": "1"}, True),
+        ({"HTTP_X_B3_TRACEID": TRACE, "HTTP_X_B3_SPANID": SPAN, "HTTP_X_B3_SAMPLED": "0"}, False),
+        ({"HTTP_UBER_TRACE_ID": f"{TRACE}:{SPAN}:0:1"}, True),
+        ({"HTTP_UBER_TRACE_ID": f"{TRACE.lstrip('0')}:{SPAN}:0:0"}, False),
+    ],
+)
+def test_other_formats(sent: Sent, formats: Any, environ: dict[str, str], sampled: bool) -> None:
+    formats(4 | 8 | 16)
+    out = serve(environ)
+    trace, span, flag = out["b3"].split("-")
+    assert trace == TRACE and flag == str(int(sampled))
+    assert (out["x-b3-traceid"], out["x-b3-spanid"], out["x-b3-sampled"]) == (trace, span, flag)
+    assert out["uber-trace-id"] == f"{trace}:{span}:0:{flag}"
+    assert "traceparent" not in out and "baggage" not in out
+    if sampled:
+        assert next(s for s in sent.spans() if s.kind == 2).parent_id == SPAN
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"HTTP_B3": "0"}, {"HTTP_B3": "-"}, {"HTTP_B3": f"{TRACE}-"}, {"HTTP_B3": f"{TRACE}-{'0' * 16}-1"},
+        {"HTTP_B3": f"{TRACE[:20]}-{SPAN}-1"}, {"HTTP_X_B3_TRACEID": "zz" * 16, "HTTP_X_B3_SPANID": SPAN},
+        {"HTTP_X_B3_TRACEID": TRACE}, {"HTTP_UBER_TRACE_ID": ":::"}, {"HTTP_UBER_TRACE_ID": f"{TRACE}:{SPAN}:0"},
+        {"HTTP_UBER_TRACE_ID": f"{TRACE}0:{SPAN}:0:1"},
+    ],
+)  # fmt: skip
+def test_other_formats_malformed(sent: Sent, formats: Any, environ: dict[str, str]) -> None:
+    formats(4 | 8 | 16)
+    out = serve(environ)
+    assert out["x-b3-traceid"] != TRACE
+    assert next(s for s in sent.spans() if s.kind == 2).parent_id == ""
+
+
+def test_short_b3_trace_id(sent: Sent, formats: Any) -> None:
+    formats(4)
+    assert serve({"HTTP_B3": f"{SPAN}-{SPAN}-1"})["b3"].startswith("0" * 16 + SPAN)
+
+
+def test_nothing_is_carried(sent: Sent, formats: Any) -> None:
+    formats(0)
+    assert serve({"HTTP_TRACEPARENT": f"00-{TRACE}-{SPAN}-01"}) == {}
+    assert next(s for s in sent.spans() if s.kind == 2).parent_id == ""
+
+
+def test_baggage_is_the_apis(program: Program, collector: Collector) -> None:
+    done = program.run(
+        """
+        from opentelemetry import baggage, context, trace
+        from varan import _core
+        tracer = _core.Tracer("test")
+
+        def application(environ, start_response):
+            print(baggage.get_all()["user"])
+            for more in (False, True):
+                if more:
+                    context.attach(baggage.set_baggage("more", "c d"))
+                headers = {}
+                span = _core.start_client(tracer, "GET", "http://other/")
+                _core.inject(span, headers)
+                span.end()
+                print(headers["baggage"])
+            start_response("200 OK", [])
+            return [b""]
+
+        environ = {"REQUEST_METHOD": "GET", "HTTP_BAGGAGE": "user=five%205"}
+        _core.run_wsgi(tracer, application, environ, lambda *args: None)
+        """
+    )
+    assert done.stdout.splitlines() == ["five 5", "user=five+5", "user=five+5,more=c+d"]

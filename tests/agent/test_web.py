@@ -164,6 +164,15 @@ def make_flask() -> flask.Flask:
     def on_key_error(error: Any) -> Any:
         return "gone", 410
 
+    @app.get("/made-500")
+    def made() -> Any:
+        secret = "x"  # noqa: F841
+        raise ValueError("made")
+
+    @app.errorhandler(ValueError)
+    def on_value_error(error: Any) -> Any:
+        return {"error": "sorry"}, 502
+
     @app.get("/abort")
     def abort() -> Any:
         flask.abort(503)
@@ -184,6 +193,7 @@ def make_flask() -> flask.Flask:
     [
         ("/item/5", "GET /item/<int:i>", 200, ""), ("/crash", "GET /crash", 500, "LookupError"),
         ("/handled", "GET /handled", 410, ""), ("/abort", "GET /abort", 503, "503"), ("/nothing", "GET", 404, ""),
+        ("/made-500", "GET /made-500", 502, "ValueError"),
         ("/blue/deep/a/b", "GET /blue/deep/<path:p>", 200, ""),
     ],
 )  # fmt: skip
@@ -196,10 +206,60 @@ def test_flask(sent: Sent, path: str, name: str, status: int, failed: str, outer
     assert span.name == name and span.attributes["http.response.status_code"] == status
     assert span.attributes.get("error.type", "") == failed and span.status == (2 if failed else 0)
     assert span.attributes.get("http.route", "") == name[4:]
-    assert len(span.events) == (failed == "LookupError")
+    assert len(span.events) == failed.endswith("Error")
     assert span.scope == ("varan.wsgi" if outer else "varan.flask")
     if path == "/item/5":
         assert sent.span("inside").parent_id == span.span_id
+
+
+SENT_HEADERS = {
+    "X-Request-Id": "r-1", "Authorization": "Bearer geheim", "Cookie": "s=geheim", "X-Api-Key": "geheim",
+    "X-Other": "eyJhbGciOiJIUzI1NiJ9.geheim", "Accept": "a/b", "X-Long": "x" * 1000,
+}  # fmt: skip
+SEEN_HEADERS = {
+    "x-request-id": ["r-1"], "authorization": ["***"], "cookie": ["***"], "x-api-key": ["***"], "x-other": ["***"],
+    "accept": ["a/b"], "x-long": ["x" * 256],
+}  # fmt: skip
+
+
+def seen_headers(span: Any) -> dict[str, Any]:
+    prefix = "http.request.header."
+    return {k[len(prefix) :]: v for k, v in span.attributes.items() if k.startswith(prefix)}
+
+
+@pytest.mark.parametrize("way", ["flask", "fastapi"])
+@pytest.mark.parametrize("path", ["/crash", "/nothing"])
+def test_headers_of_requests_that_fail(sent: Sent, way: str, path: str) -> None:
+    if way == "flask":
+        make_flask().test_client(use_cookies=False).get(path, headers=SENT_HEADERS, buffered=True)
+    else:
+        TestClient(make_fastapi(), raise_server_exceptions=False).get(path, headers=SENT_HEADERS)
+    (span,) = [s for s in sent.spans() if s.kind == 2]
+    seen = seen_headers(span)
+    assert "geheim" not in str(span.attributes)
+    if path == "/nothing":
+        assert seen == {}
+    else:
+        assert {k: v for k, v in seen.items() if k in SEEN_HEADERS} == SEEN_HEADERS
+        assert not {"host", "user-agent", "traceparent"} & set(seen)
+
+
+def test_hostile_headers_of_requests_that_fail(sent: Sent) -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        raise OSError
+
+    environ: dict[Any, Any] = {f"HTTP_X_{i}": "v" for i in range(100)}
+    environ |= {"HTTP_": "x", "HTTP_" + "N" * 1000: "v", "HTTP_NUMBER": 5, "HTTP_B": b"b", 7: "x"}
+    environ["HTTP_\xe4"] = "\xff\ud800"
+    with pytest.raises(OSError):
+        call(wsgi.traced(application), **{k: v for k, v in environ.items() if isinstance(k, str)})
+    with pytest.raises(OSError):
+        wsgi.traced(application)(environ, lambda *_: None)
+    for span in sent.spans():
+        assert len(seen_headers(span)) == 32
+    for given in ([(b"a", b"\xff"), (b"b",), 5, (1, 2), ("c", "d")], 5, None, [(b"x" * 100, b"")]):
+        with varan.span("holder") as holder:
+            _core.note_headers(holder, given)
 
 
 def test_flask_stopped_before_the_view(sent: Sent) -> None:
@@ -253,6 +313,22 @@ def make_fastapi() -> fastapi.FastAPI:
     async def crash() -> None:
         raise LookupError("crash")
 
+    @app.exception_handler(ValueError)
+    async def on_value_error(request: Any, error: Any) -> Any:
+        return PlainTextResponse("sorry", 502)
+
+    @app.exception_handler(KeyError)
+    def on_key_error(request: Any, error: Any) -> Any:
+        return PlainTextResponse("gone", 410 if "gone" in str(error) else 503)
+
+    @app.get("/made")
+    async def made() -> None:
+        raise ValueError("made")
+
+    @app.get("/key/{what}")
+    def key(what: str) -> None:
+        raise KeyError(what)
+
     @app.get("/refused")
     async def refused() -> None:
         raise fastapi.HTTPException(418)
@@ -285,7 +361,8 @@ def make_fastapi() -> fastapi.FastAPI:
         ("/async/5", "GET /async/{i}", 200, ""), ("/sync/5", "GET /sync/{i}", 200, ""),
         ("/crash", "GET /crash", 500, "LookupError"), ("/refused", "GET /refused", 418, ""), ("/nothing", "GET", 404, ""),
         ("/v1/router/r/5", "GET /v1/router/r/{i}", 200, ""), ("/mount/in/5", "GET /mount/in/{i}", 200, ""),
-        ("/async/x", "GET /async/{i}", 422, ""), ("/streamed", "GET /streamed", 200, ""),
+        ("/made", "GET /made", 502, "ValueError"), ("/key/gone", "GET /key/{what}", 410, ""),
+        ("/key/x", "GET /key/{what}", 503, "KeyError"), ("/async/x", "GET /async/{i}", 422, ""), ("/streamed", "GET /streamed", 200, ""),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("outer", [False, True], ids=["fastapi", "in-server"])
@@ -298,6 +375,7 @@ def test_fastapi(sent: Sent, path: str, name: str, status: int, failed: str, out
     assert span.attributes.get("error.type", "") == failed and span.status == (2 if failed else 0)
     assert span.attributes["server.address"] == "testserver" and span.attributes["url.path"] == path
     assert span.scope == ("varan.asgi" if outer else "varan.starlette")
+    assert len(span.events) == failed.endswith("Error")
     inside = [s for s in sent.spans() if s.name == "inside"]
     assert all(s.parent_id == span.span_id for s in inside)
     assert bool(inside) == (path in ("/async/5", "/sync/5", "/streamed"))

@@ -4,7 +4,7 @@ Each figure is the median of several runs, each in a process of its own, the con
 the same local sink. Work is measured in chunks, by the CPU time of the working thread, and flushed in between, outside
 the clock: what the peer's export thread costs while it holds the GIL is not counted, to its advantage.
 
-    python tests/bench/bench_agent.py [--rounds N] [--quick]
+    python tests/bench/bench_agent.py [--rounds N] [--quick] [--requests PART]
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ import threading
 import time
 from pathlib import Path
 from typing import Any, Callable
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import frameworks
+import servers_load
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = os.environ.get("BENCH_QUICK") == "1"
@@ -227,96 +232,12 @@ def work_exception(way: str) -> Callable[[int], None]:
     return run
 
 
-def work_flask(way: str) -> Callable[[int], None]:
-    import sqlite3
-
-    import flask
-
-    if way == "otel":
-        from opentelemetry.instrumentation.flask import FlaskInstrumentor
-        from opentelemetry.instrumentation.requests import RequestsInstrumentor
-        from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
-
-        SQLite3Instrumentor().instrument()
-        RequestsInstrumentor().instrument()
-        FlaskInstrumentor().instrument()
-    db = sqlite3.connect(":memory:", check_same_thread=False)
-    db.cursor().execute("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)")
-    db.cursor().execute("INSERT INTO items VALUES (1, 'tea'), (2, 'pot')")
-    app = flask.Flask("bench")
-
-    @app.get("/item/<int:i>")
-    def item(i: int) -> Any:
-        cursor = db.cursor()
-        cursor.execute("SELECT name FROM items WHERE id = ?", (i,))
-        return cursor.fetchone()[0]
-
-    import io
-
-    environ = {
-        "REQUEST_METHOD": "GET", "PATH_INFO": "/item/2", "QUERY_STRING": "", "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "HTTP_HOST": "localhost",
-        "HTTP_USER_AGENT": "bench/1", "REMOTE_ADDR": "127.0.0.1", "wsgi.input": io.BytesIO(), "wsgi.version": (1, 0),
-        "wsgi.errors": sys.stderr, "wsgi.multithread": True, "wsgi.multiprocess": False, "wsgi.run_once": False,
-    }  # fmt: skip
-
-    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
-        assert status == "200 OK"
-
-    def run(n: int) -> None:
-        for _ in range(n):
-            body = app(dict(environ), start_response)
-            assert b"".join(body) == b"pot"
-            body.close()
-
-    return run
-
-
-def work_fastapi(way: str) -> Callable[[int], None]:
-    import asyncio
-
-    import fastapi
-
-    app = fastapi.FastAPI()
-    if way == "otel":  # FastAPI's own telemetry, which it makes when there is an SDK
-        pass
-
-    @app.get("/item/{i}")
-    async def item(i: int) -> int:
-        return i
-
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": "/item/2",
-        "raw_path": b"/item/2", "query_string": b"", "scheme": "http", "root_path": "", "server": ("localhost", 80),
-        "client": ("127.0.0.1", 5), "headers": [(b"host", b"localhost"), (b"user-agent", b"bench/1")],
-    }  # fmt: skip
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        pass
-
-    loop = asyncio.new_event_loop()
-
-    async def many(n: int) -> None:
-        for _ in range(n):
-            await app(dict(scope), receive, send)
-
-    def run(n: int) -> None:
-        loop.run_until_complete(many(n))
-
-    return run
-
-
 # name → (makes the work, chunk, chunks)
 WORKS: dict[str, tuple[Callable[[str], Callable[[int], None]], int, int]] = {
     "span0": (lambda way: work_span(way, {}), 1000, 60),
     "span5": (lambda way: work_span(way, {"a": 1}), 1000, 60),
     "exception": (work_exception, 200, 20),
     "log": (lambda way: work_log(), 1000, 40),
-    "flask": (work_flask, 200, 30),
-    "fastapi": (work_fastapi, 200, 20),
 }
 
 
@@ -327,8 +248,14 @@ def child(name: str, way: str, endpoint: str) -> None:
         "varan": start_varan,
         "otel": start_otel,
         "varan-api": start_varan,
+        "ddtrace": frameworks.start_ddtrace,
+        "sentry": frameworks.start_sentry,
     }
     flush = starters[way](endpoint)
+    framework, _, part = name.partition("-")
+    if part:
+        work = frameworks.FRAMEWORKS[framework](way, endpoint, part == "call")
+        return frameworks.take_turns(work, flush)
     make, chunk, chunks = WORKS[name]
     print(
         measure(
@@ -383,12 +310,16 @@ def row(
     }  # fmt: skip
 
 
+def bench_requests(endpoint: str, rounds: int, only: str) -> list[dict[str, Any]]:
+    """Frameworks, and servers under load."""
+    rows = frameworks.rows(endpoint, row, 20 * rounds, only)
+    return rows + servers_load.rows(endpoint, row, rounds, 2 if QUICK else 5, only)
+
+
 def bench(endpoint: str, rounds: int) -> list[dict[str, Any]]:
     from importlib.metadata import version
 
-    sdk, contrib = "opentelemetry-sdk", "opentelemetry-sdk + contrib"
-    v = version("opentelemetry-sdk")
-    both = f"{v} + {version('opentelemetry-instrumentation-flask')}"
+    sdk, v = "opentelemetry-sdk", version("opentelemetry-sdk")
     rows = []
     for name, text in (
         ("span0", "span, no attributes, current"),
@@ -405,30 +336,7 @@ def bench(endpoint: str, rounds: int) -> list[dict[str, Any]]:
     rows.append(
         row("log record, added", m["varan"] - m["bare"], m["otel"] - m["bare"], sdk, v, "µs")
     )
-    m = match(endpoint, rounds, "flask", ("bare", "varan", "otel"))
-    rows.append(row("Flask request, bare", m["bare"], None, None, None, "µs"))
-    rows.append(
-        row(
-            "Flask request with a query, added",
-            m["varan"] - m["bare"],
-            m["otel"] - m["bare"],
-            contrib,
-            both,
-            "µs",
-        )
-    )
-    m = match(endpoint, rounds, "fastapi", ("bare", "varan", "otel"))
-    rows.append(row("FastAPI request, bare", m["bare"], None, None, None, "µs"))
-    rows.append(
-        row(
-            "FastAPI request, added",
-            m["varan"] - m["bare"],
-            m["otel"] - m["bare"],
-            "FastAPI's own telemetry",
-            v,
-            "µs",
-        )
-    )
+    rows += bench_requests(endpoint, rounds, "")
     starts: dict[str, list[list[float]]] = {"bare": [], "varan": [], "otel": []}
     for _ in range(rounds):
         for way, found in starts.items():
@@ -457,6 +365,9 @@ def main() -> None:
     parser.add_argument("--child", nargs=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument(
+        "--requests", metavar="PART", help="only frameworks and servers whose name holds PART"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench" / "agent.json")
     options = parser.parse_args()
     if options.child:
@@ -471,7 +382,11 @@ def main() -> None:
         if sink == 0:
             serve_sink(listener)
     try:
-        rows = bench(f"http://127.0.0.1:{port}", options.rounds)
+        endpoint = f"http://127.0.0.1:{port}"
+        if options.requests is None:
+            rows = bench(endpoint, options.rounds)
+        else:
+            rows = bench_requests(endpoint, options.rounds, options.requests)
     finally:
         os.kill(sink, 9)
         os.waitpid(sink, 0)

@@ -144,7 +144,15 @@ def shop(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shop")
     ports, output = folder / "ports-up.json", folder / "up.log"
     command = [sys.executable, str(ROOT / "examples/shop/up.py"), "--varan", str(VARAN)]
-    command += ["--folder", str(folder / "demo"), "--ports", str(ports), "--rate", "12"]
+    command += [
+        "--folder",
+        str(folder / "demo"),
+        "--ports",
+        str(ports),
+        "--rate",
+        "12",
+        "--any-ports",
+    ]
     with output.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 
-from remote_write import STALE, Native, Series
+from remote_write import STALE_BYTES, Native, Series
 
 STEP_MS = 15_000
 STEPS = 480  # two hours
@@ -48,7 +48,7 @@ def _requests(start_ms: int, chance: random.Random) -> list[Series]:
                         value = float(chance.randint(0, 5))
                     if instance == "a:81" and 200 <= i < 280:  # down: marked, then nothing
                         if i == 200:
-                            series.samples.append((time, STALE))
+                            series.samples.append((time, STALE_BYTES))
                         continue
                     if instance == "b:81" and 150 <= i < 190:  # a gap without a marker
                         continue
@@ -98,7 +98,7 @@ def _levels(start_ms: int, chance: random.Random) -> list[Series]:
             times = _times(start_ms, n * 3000, chance)
             info.samples = [(time, 1.0) for time in times[first:last]]
             if last < STEPS:
-                info.samples.append((times[last], STALE))
+                info.samples.append((times[last], STALE_BYTES))
             made.append(info)
     return made
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import cramjam
 import requests
 
-STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 STALE_BYTES = struct.pack("<Q", 0x7FF0000000000002)
 HEADERS = {
     "content-type": "application/x-protobuf",
@@ -78,10 +77,11 @@ class Native:
 
 @dataclass
 class Series:
-    """One series: labels (with `__name__`), (milliseconds, value) in order, exemplars likewise."""
+    """One series: labels (with `__name__`), (milliseconds, value) in order, exemplars likewise. A value may be the
+    eight bytes of a NaN."""
 
     labels: dict[str, str]
-    samples: list[tuple[int, float]] = field(default_factory=list)
+    samples: list[tuple[int, float | bytes]] = field(default_factory=list)
     histograms: list[tuple[int, Native]] = field(default_factory=list)
     exemplars: list[tuple[int, float, dict[str, str]]] = field(default_factory=list)
 
@@ -96,9 +96,7 @@ class Series:
     def encode(self) -> bytes:
         out = b"".join(_field(1, _label(n, v)) for n, v in sorted(self.labels.items()))
         for time, value in self.samples:
-            # The stale marker's bits would not survive every arithmetic; they are sent as they are.
-            bits = STALE_BYTES if struct.pack("<d", value) == STALE_BYTES else value
-            out += _field(2, _double(1, bits) + _int(2, time))
+            out += _field(2, _double(1, value) + _int(2, time))
         for time, value, labels in self.exemplars:
             body = b"".join(_field(1, _label(n, v)) for n, v in sorted(labels.items()))
             out += _field(3, body + _double(2, value) + _int(3, time))

@@ -126,18 +126,24 @@ test("the palette finds what is meant", () => {
 });
 
 describe("snippets", () => {
+  const page = "http://mon:8272";
+  test("a Prometheus writes to the page's address", () => {
+    const way = snippets("http://mon:4318", "", page).find((s) => s.id === "prometheus")!;
+    expect(way.steps.map((s) => s.code).join()).toContain(`${page}/prometheus/api/v1/write`);
+    expect(new Set(way.steps.map((s) => s.title)).size).toBe(way.steps.length);
+  });
   test("the default address needs no words", () => {
-    expect(snippets("http://127.0.0.1:4318", "http://127.0.0.1:4317")[0]!.steps[0]!.code).toBe(
+    expect(snippets("http://127.0.0.1:4318", "http://127.0.0.1:4317", page)[0]!.steps[0]!.code).toBe(
       "varan run -- python app.py",
     );
   });
   test("another address is told", () => {
-    const [python, otel] = snippets("http://mon:4318", "http://mon:4317");
+    const [python, otel] = snippets("http://mon:4318", "http://mon:4317", page);
     expect(python!.steps[0]!.code).toContain("VARAN_ENDPOINT=http://mon:4318 ");
     expect(otel!.steps[1]!.code).toContain("OTEL_EXPORTER_OTLP_ENDPOINT=http://mon:4317");
   });
   test("a server without gRPC does not offer it", () => {
-    const text = JSON.stringify(snippets("http://mon:4318", ""));
+    const text = JSON.stringify(snippets("http://mon:4318", "", page));
     expect(text).not.toMatch(/grpc/i);
   });
   test.each([

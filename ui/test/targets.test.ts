@@ -42,6 +42,11 @@ test("an error says what to do", () => {
   expect(advice("server returned HTTP status 404 Not Found")).toContain("/metrics");
   expect(advice("server returned HTTP status 401 Unauthorized")).toContain("basic_auth");
   expect(advice("x509: certificate signed by unknown authority")).toContain("TLS");
+  expect(advice('Get "http://10.0.0.1:9100/metrics": Couldn\'t connect to server')).toContain(
+    "Nothing listens",
+  );
+  expect(advice("SSL connect error")).toContain("TLS");
+  expect(advice("Timeout was reached")).toContain("scrape_timeout");
   expect(advice("")).toBe("");
 });
 

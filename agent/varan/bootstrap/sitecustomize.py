@@ -29,12 +29,29 @@ def _start():
         sys.path.append(root)
         import varan
 
-    how = os.environ.pop("VARAN_DOCTOR", "")
+    how = os.environ.get("VARAN_DOCTOR")
     if how:
         from varan import doctor
 
         doctor.run(how)
-    varan.start()
+    else:
+        varan.start()
+
+
+def _refuse(how, error):
+    """The doctor's report where not even the doctor can be imported. Old interpreters read this, too."""
+    import json
+
+    version = ".".join(str(n) for n in sys.version_info[:3])
+    why = "%s: the agent does not import: %s" % (type(error).__name__, error)  # noqa: UP031
+    if sys.version_info < (3, 9):  # noqa: UP036
+        why = "Python %s is too old for the agent; 3.9 is the oldest that it knows" % version  # noqa: UP031
+    text = "Nothing would be seen of this program. %s (%s)\n" % (why, sys.executable)  # noqa: UP031
+    if how.startswith("json:"):
+        text = json.dumps({"instrumented": False, "verdict": text.strip(), "parts": {}}) + "\n"
+    fd = os.open(how.split(":", 3)[3], os.O_WRONLY)
+    os.write(fd, b"0" + text.encode("utf-8") + b"\0")
+    os._exit(0)
 
 
 try:
@@ -47,6 +64,8 @@ except Exception:
 try:
     _start()
 except Exception as error:
+    if os.environ.get("VARAN_DOCTOR"):
+        _refuse(os.environ["VARAN_DOCTOR"], error)
     try:
         # Old interpreters read this file too: no f-string.
         sys.stderr.write("varan: the agent is off: %s: %s\n" % (type(error).__name__, error))  # noqa: UP031

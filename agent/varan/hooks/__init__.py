@@ -15,6 +15,7 @@ HOOKS = (
     ("flask.app", "flask"),
     ("starlette.applications", "starlette"),
     ("starlette.routing", "starlette_routes"),
+    ("starlette.middleware.exceptions", "starlette_errors"),
     ("fastapi.routing", "fastapi_routes"),
     ("fastapi.telemetry._asgi", "fastapi_telemetry"),
     ("django.core.handlers.wsgi", "django_wsgi"),
@@ -73,5 +74,6 @@ HOOKS = (
     ("anthropic._base_client", "model_clients"),
     ("opentelemetry.trace", "otel"),
     ("opentelemetry.metrics", "otel"),
+    ("opentelemetry._logs", "otel"),
     ("prometheus_client.registry", "prometheus"),
 )

@@ -12,6 +12,7 @@ from ._request import start
 TRACER = _core.Tracer("varan.aiohttp", _core.version)
 set_route = _core.set_route
 http_status = _core.http_status
+note_headers = _core.note_headers
 Steps = _core.Steps
 
 
@@ -50,6 +51,8 @@ def install(module: Any) -> None:
             response = await (Steps(call, span) if type(call) is CoroutineType else call)
             _note_route(span, request)
             http_status(span, response.status)
+            if response.status >= 500:
+                note_headers(span, request.raw_headers)
             return response
         except Exception as error:
             _note_route(span, request)
@@ -59,6 +62,8 @@ def install(module: Any) -> None:
                 status = 500
                 span.fail(error)
             http_status(span, status)
+            if status >= 500:
+                note_headers(span, request.raw_headers)
             raise
         finally:
             span.finish()

@@ -10,6 +10,7 @@ from .. import _core
 TRACER = _core.Tracer("varan.asgi", _core.version)
 start_asgi = _core.start_asgi
 http_status = _core.http_status
+note_headers = _core.note_headers
 Steps = _core.Steps  # times how long the request holds the event loop
 
 
@@ -29,7 +30,10 @@ async def run_asgi(
         # The request is over when the last part of its body is out; work after that is not the client's wait.
         what = message["type"]
         if what == "http.response.start":
-            http_status(span, message["status"])
+            status = message["status"]
+            http_status(span, status)
+            if status >= 500:
+                note_headers(span, scope.get("headers", ()))
         await send(message)
         if what == "http.response.body" and not message.get("more_body"):
             span.mark_end()
@@ -40,6 +44,7 @@ async def run_asgi(
         await (Steps(call, span) if type(call) is CoroutineType else call)
     except Exception as error:
         span.fail(error)
+        note_headers(span, scope.get("headers", ()))
         raise
     finally:
         span.finish()

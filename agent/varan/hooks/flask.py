@@ -1,4 +1,5 @@
-"""Flask: one span per request with the route as its name; exceptions that become a 500 are recorded."""
+"""Flask: one span per request with the route as its name; exceptions that become a 5xx answer are recorded, also those
+that a handler of the application turns into one."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from .. import _core
 TRACER = _core.Tracer("varan.flask", _core.version)
 run_wsgi = _core.run_wsgi
 set_route = _core.set_route
+HANDLED = "varan.handled"  # in the environ: the exception that a handler of the application has been given
 
 
 def _request_of(args: tuple[Any, ...]) -> Any:
@@ -22,10 +24,13 @@ def _request_of(args: tuple[Any, ...]) -> Any:
 
 
 def install(module: Any) -> None:
+    from werkzeug.exceptions import HTTPException  # these are answers
+
     flask = module.Flask
     wsgi_app = flask.wsgi_app
     full_dispatch_request = flask.full_dispatch_request
     handle_exception = flask.handle_exception
+    handle_user_exception = flask.handle_user_exception
 
     @functools.wraps(wsgi_app)
     def traced_wsgi_app(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
@@ -33,14 +38,35 @@ def install(module: Any) -> None:
 
     @functools.wraps(full_dispatch_request)
     def traced_dispatch(self: Any, *args: Any) -> Any:
+        span = environ = None
         try:
             request = _request_of(args)
-            span = request.environ.get("varan.span")
+            environ = request.environ
+            span = environ.get("varan.span")
             if span is not None and request.url_rule is not None:
                 set_route(span, request.url_rule.rule)
         except Exception:
             pass
-        return full_dispatch_request(self, *args)
+        if span is None:
+            return full_dispatch_request(self, *args)
+        try:
+            response = full_dispatch_request(self, *args)
+            if HANDLED in environ and response.status_code >= 500:
+                span.fail(environ[HANDLED])
+            return response
+        finally:
+            if HANDLED in environ:
+                del environ[HANDLED]  # its frames hold the environ
+
+    @functools.wraps(handle_user_exception)
+    def traced_handle_user_exception(self: Any, *args: Any) -> Any:
+        try:
+            environ = _request_of(args).environ
+            if "varan.span" in environ and not isinstance(args[-1], HTTPException):
+                environ[HANDLED] = args[-1]
+        except Exception:
+            pass
+        return handle_user_exception(self, *args)
 
     @functools.wraps(handle_exception)
     def traced_handle_exception(self: Any, *args: Any) -> Any:
@@ -55,3 +81,4 @@ def install(module: Any) -> None:
     flask.wsgi_app = traced_wsgi_app
     flask.full_dispatch_request = traced_dispatch
     flask.handle_exception = traced_handle_exception
+    flask.handle_user_exception = traced_handle_user_exception

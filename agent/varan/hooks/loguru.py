@@ -12,7 +12,7 @@ from .. import _core
 
 emit_log = _core.emit_log
 
-_state = threading.local()
+_state = threading.local()  # inside: the library that the thread is about to log with
 
 # loguru's options: (exception, depth, record, lazy, colors, raw, capture, patchers, extra)
 _DEPTH, _PATCHERS = 1, 7
@@ -44,16 +44,16 @@ def install(module: Any) -> None:
     def _log(
         self: Any, level: Any, from_decorator: Any, options: Any, message: Any, *rest: Any
     ) -> Any:
-        inside = getattr(_state, "inside", False)
+        inside = getattr(_state, "inside", "")
         try:
             options = list(options)
             options[_DEPTH] += 1  # this function's frame
-            if not inside:
+            if inside != "logging":
                 options[_PATCHERS] = [*options[_PATCHERS], _send]
             options = tuple(options)
         except Exception:
             return log(self, level, from_decorator, options, message, *rest)
-        _state.inside = True
+        _state.inside = "loguru"
         try:
             return log(self, level, from_decorator, options, message, *rest)
         finally:
@@ -70,12 +70,13 @@ def _wrap_logging() -> None:
 
     @functools.wraps(plain)
     def callHandlers(self: Any, record: Any) -> None:
-        if getattr(_state, "inside", False):
+        inside = getattr(_state, "inside", "")
+        if inside == "loguru":
             return plain(self, record)
-        _state.inside = True
+        _state.inside = "logging"
         try:
             call_handlers(self, record)
         finally:
-            _state.inside = False
+            _state.inside = inside
 
     logging.Logger.callHandlers = callHandlers  # type: ignore[method-assign]

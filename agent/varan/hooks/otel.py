@@ -12,5 +12,9 @@ def install(module: Any) -> None:
         from .. import otel_metrics
 
         otel_metrics.bind(module)
+    elif module.__name__ == "opentelemetry._logs":
+        from .. import otel_logs
+
+        otel_logs.bind(module)
     else:
         otel.bind(module)

@@ -14,6 +14,7 @@ TRACER = _core.Tracer("varan.tornado", _core.version)
 start_client = _core.start_client
 set_route = _core.set_route
 http_status = _core.http_status
+note_headers = _core.note_headers
 inject = _core.inject
 Steps = _core.Steps
 ROUTES_MAX = 5000
@@ -70,7 +71,10 @@ def _wrap_handler(handler: Any) -> None:
             call = execute(self, *args, **kwargs)
             return await (Steps(call, span) if type(call) is CoroutineType else call)
         finally:
-            http_status(span, self.get_status())
+            status = self.get_status()
+            http_status(span, status)
+            if status >= 500:
+                note_headers(span, self.request.headers.get_all())
             span.finish()
 
     @functools.wraps(log_exception)

@@ -1,5 +1,5 @@
 /**
- * Opens anything (Ctrl/⌘ K): screens, services, endpoints, a trace by its id, time ranges, settings. What is
+ * Opens anything (Ctrl/⌘ K): screens, services, endpoints, metrics, a trace by its id, time ranges, settings. What is
  * typed as a filter goes to the traces.
  */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -33,12 +33,19 @@ interface Item {
 }
 
 const mostShown = 40;
+/** Names of metrics that can be found; the explorer finds all. */
+const METRICS_MAX = 5000;
 
 export function Palette({ onClose, screens }: PaletteProps) {
   const [typed, setTyped] = useState("");
   const [chosen, setChosen] = useState(0);
   const list = useRef<HTMLDivElement>(null);
   const services = useApi<ServiceList>("/services", range.value, { live: false });
+  const metrics = useApi<{ data: readonly string[] }>(
+    "/prometheus/api/v1/label/__name__/values",
+    { limit: METRICS_MAX },
+    { live: false },
+  );
   const names = useApi<AttributeValues>(
     "/attributes/values",
     { signal: "span", key: "name", limit: 200, ...range.value },
@@ -61,6 +68,12 @@ export function Palette({ onClose, screens }: PaletteProps) {
         icon: "traces" as const,
         run: go(href("/traces", { filter: condition("name", "=", v.value) })),
       })),
+      ...(metrics.data?.data ?? []).map((name) => ({
+        group: "Metrics",
+        label: name,
+        icon: "metrics" as const,
+        run: go(href("/explore", { metric: name, "q.A": name })),
+      })),
       ...(
         [
           ["Theme: light", () => chooseTheme("light")],
@@ -72,7 +85,7 @@ export function Palette({ onClose, screens }: PaletteProps) {
         ] as const
       ).map(([label, run]) => ({ group: "Settings", label, icon: "settings" as const, run })),
     ];
-  }, [screens, services.data, names.data, live.value]);
+  }, [screens, services.data, names.data, metrics.data, live.value]);
 
   const shown = useMemo<Item[]>(() => {
     const text = typed.trim();
@@ -109,7 +122,9 @@ export function Palette({ onClose, screens }: PaletteProps) {
         i,
         s: score(item.label, text) + (text && item.group === "Services" ? 5 : 0),
       }))
-      .filter((x) => (text ? score(x.item.label, text) > 0 : x.item.group !== "Operations"));
+      .filter((x) =>
+        text ? score(x.item.label, text) > 0 : x.item.group !== "Operations" && x.item.group !== "Metrics",
+      );
     if (text) scored.sort((a, b) => b.s - a.s || a.i - b.i);
     return [...special, ...scored.slice(0, mostShown).map((x) => x.item)];
   }, [items, typed]);
@@ -132,7 +147,7 @@ export function Palette({ onClose, screens }: PaletteProps) {
         <input
           value={typed}
           onInput={(e) => setTyped(e.currentTarget.value)}
-          placeholder="Service, operation, trace id, time range, setting"
+          placeholder="Service, operation, metric, trace id, time range, setting"
           aria-label="Search"
           role="combobox"
           aria-expanded="true"

@@ -1,4 +1,6 @@
 /** The ways to send data, with the server's own addresses filled in. */
+import { metricSnippets } from "./metrics/snippets";
+
 export interface Step {
   title: string;
   text?: string;
@@ -26,8 +28,8 @@ export function reachable(address: string, host: string, fallback: string): stri
 export const runCommand = (http: string, program = "python app.py"): string =>
   `${http === agentDefault ? "" : `VARAN_ENDPOINT=${http} `}varan run -- ${program}`;
 
-/** `grpc` empty: the server does not take gRPC, and nothing is said of it. */
-export function snippets(http: string, grpc: string): Snippet[] {
+/** `page` is the page's own address. `grpc` empty: the server does not take gRPC, and nothing is said of it. */
+export function snippets(http: string, grpc: string, page: string): Snippet[] {
   const grpcTarget = grpc.replace(/^https?:\/\//, "");
   const to = http === agentDefault ? "" : `VARAN_ENDPOINT=${http} `;
   const list: (Omit<Snippet, "steps"> & { steps: (Step | "")[] })[] = [
@@ -122,6 +124,8 @@ service:
     traces:
       exporters: [otlphttp/varan]
     logs:
+      exporters: [otlphttp/varan]
+    metrics:
       exporters: [otlphttp/varan]`,
         },
         grpc && {
@@ -133,6 +137,20 @@ service:
       insecure: true`,
         },
       ],
+    },
+    {
+      id: "prometheus",
+      title: "Prometheus",
+      text: "Varan takes metrics as Prometheus does: it scrapes by the same configuration, or a Prometheus sends on what it scrapes.",
+      steps: metricSnippets(page, http)
+        .filter((way) => way.id === "scrape" || way.id === "remote-write")
+        .flatMap((way) =>
+          way.code.map((code, i) => ({
+            title: i ? `${way.title}: start` : way.title,
+            text: i ? "" : way.text,
+            code,
+          })),
+        ),
     },
     {
       id: "curl",

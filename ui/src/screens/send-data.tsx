@@ -20,7 +20,7 @@ export default function SendData(_: ScreenProps) {
     // Once the server has spoken, no address means that it does not take gRPC.
     status.data ? "" : `http://${host}:4317`,
   );
-  const list = snippets(http, grpc);
+  const list = snippets(http, grpc, window.location.origin);
   const chosen = list.find((s) => s.id === param("way")) ?? list[0]!;
   const received = status.data?.received;
   return (

@@ -36,15 +36,15 @@ export function targetsSentence(targets: readonly Target[]): string {
 
 const rules: [RegExp, (t: Target) => string][] = [
   [
-    /connection refused/i,
+    /connection refused|couldn.?t connect/i,
     (t) => `Nothing listens at ${hostOf(t)}. Is the exporter running, and on this port?`,
   ],
   [
-    /no such host|name.*(not|unknown)|resolve|getaddrinfo/i,
+    /no such host|resolve host|name.*(not|unknown)|getaddrinfo/i,
     (t) => `The name in ${hostOf(t)} does not resolve from here.`,
   ],
   [
-    /deadline exceeded|timed? ?out/i,
+    /deadline exceeded|time ?out|timed ?out/i,
     (t) =>
       `It took longer than scrape_timeout${t.scrapeTimeout ? ` (${t.scrapeTimeout})` : ""}. Raise it, or make the exporter answer faster.`,
   ],
@@ -52,7 +52,7 @@ const rules: [RegExp, (t: Target) => string][] = [
   [/\b404\b/, (t) => `There is nothing at ${pathOf(t)}: set metrics_path of the job.`],
   [/\b5\d\d\b/, () => "The exporter itself failed; its log says why."],
   [
-    /x509|certificate|first record does not look like|tls/i,
+    /x509|certificate|first record does not look like|\btls\b|\bssl\b/i,
     () => "TLS does not come about. Check scheme, and ca_file or server_name in tls_config.",
   ],
   [/no route|unreachable/i, (t) => `No network path leads to ${hostOf(t)}.`],

@@ -1,0 +1,73 @@
+"""The OpenTelemetry logs API on Varan, and the same calls on its own SDK."""
+
+from __future__ import annotations
+
+import json
+
+from collector import Collector
+
+from conftest import Program
+
+PROGRAM = """
+    from opentelemetry import _logs, trace
+    from opentelemetry._logs import LogRecord, SeverityNumber
+    {provider}
+    logger = _logs.get_logger("shop", "1.2", attributes={{"team": "a"}})
+    logger.emit(LogRecord(timestamp=10**18, severity_number=SeverityNumber.WARN, severity_text="WARN",
+        body="paid", attributes={{"n": 1, "list": [1, 2]}}, event_name="order.paid"))
+    logger.emit(body={{"a": [1, "x"]}}, severity_number=SeverityNumber.ERROR)
+    with trace.get_tracer("t").start_as_current_span("work") as span:
+        logger.emit(body="inside")
+    context = trace.set_span_in_context(trace.NonRecordingSpan(trace.SpanContext(
+        0x0af7651916cd43dd8448eb211c80319c, 0xb7ad6b7169203331, False, trace.TraceFlags(1))))
+    logger.emit(body="elsewhere", context=context)
+    try:
+        1 / 0
+    except ZeroDivisionError as error:
+        logger.emit(body="failed", exception=error)
+    logger.emit(body="bad \\ud800", attributes={{"nan": float("nan")}})
+    _logs.get_logger_provider().force_flush()
+    import os
+    os._exit(0)
+"""
+
+
+def told(collector: Collector) -> list[str]:
+    found = []
+    for log in collector.logs:
+        a = {
+            k: v
+            for k, v in log.attributes.items()
+            if k != "exception.stacktrace" and not k.startswith("varan.")
+        }
+        a.pop("exception.escaped", None)
+        inside = bool(log.trace_id) if log.body == "inside" else log.trace_id + log.span_id
+        raw = log.raw
+        found.append(
+            json.dumps([log.body, log.severity, log.severity_text, a, raw.event_name, log.scope,
+                        raw.time_unix_nano, raw.flags & 1, inside])
+        )  # fmt: skip
+    return found
+
+
+SDK = """
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.sdk.trace import TracerProvider
+    trace.set_tracer_provider(TracerProvider())
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter()))
+    _logs.set_logger_provider(provider)
+"""
+
+
+def test_equal_to_the_sdk(program: Program, collector: Collector) -> None:
+    program.run(PROGRAM.format(provider=""))
+    ours = told(collector)
+    assert len(ours) == 6 and "ZeroDivisionError" in ours[4]
+    collector.logs.clear()
+    env = {"VARAN_DISABLED": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
+    program.run(PROGRAM.format(provider=SDK), **env)
+    theirs = told(collector)
+    assert ours[:5] == theirs[:5]
