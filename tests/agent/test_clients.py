@@ -355,6 +355,39 @@ def test_sqlalchemy(sent: Sent) -> None:
     assert "secret" not in str([s.attributes for s in spans])
 
 
+def test_sqlalchemy_pool(sent: Sent, tmp_path: Any) -> None:
+    """Two connections at most: one thread keeps them while another waits, gives up, and waits again."""
+    path = tmp_path / "pool.db"
+    engine = sqlalchemy.create_engine(
+        f"sqlite:///{path}", poolclass=sqlalchemy.pool.QueuePool, pool_size=1, max_overflow=1, pool_timeout=0.05
+    )  # fmt: skip
+    pool = {"db.client.connection.pool.name": str(path)}
+    first, second = engine.connect(), engine.connect()
+    with varan.span("gives up"), pytest.raises(sqlalchemy.exc.TimeoutError):
+        engine.connect()
+    used = {**pool, "db.client.connection.state": "used"}
+    idle = {**pool, "db.client.connection.state": "idle"}
+    name = "db.client.connection"
+    assert sent.point(f"{name}.count", **used).value == 2
+    assert sent.point(f"{name}.count", **idle).value == 0
+    assert sent.point(f"{name}.timeouts", **pool).value == 1
+    assert sent.point(f"{name}.max", **pool).value == 2
+    assert sent.point(f"{name}.idle.max", **pool).value == 1
+    assert sent.point(f"{name}.wait_time", **pool).raw.count == 3
+    assert sent.point(f"{name}.create_time", **pool).raw.count == 2
+    assert sent.span("gives up").attributes["varan.db.pool_wait_ms"] >= 40
+    first.close()
+    second.close()
+    engine.dispose()  # a new pool, the same name
+    with varan.span("quick"), engine.connect():
+        pass
+    assert sent.point(f"{name}.count", **idle).value == 1
+    assert sent.point(f"{name}.count", **used).value == 0
+    assert sent.point(f"{name}.use_time", **pool).raw.count == 3
+    assert sent.point(f"{name}.pending_requests", **pool).value == 0
+    engine.dispose()
+
+
 def test_many_statements_are_not_kept(sent: Sent) -> None:
     statements = _core.Statements(_core.Tracer("t"), "sqlite", "x")
     for i in range(3000):

@@ -39,6 +39,7 @@ HOOKS = (
     ("sqlite3", "sqlite3"),
     ("sqlite3.dbapi2", "sqlite3"),
     ("sqlalchemy", "sqlalchemy"),
+    ("sqlalchemy", "sqlalchemy_pool"),
     ("psycopg2", "psycopg2"),
     ("psycopg", "psycopg"),
     ("asyncpg", "asyncpg"),
