@@ -199,7 +199,7 @@ def work_fastapi(way: str, url: str, calls: bool) -> Callable[[int], None]:
     import httpx
 
     loop = asyncio.new_event_loop()
-    db, client = fill_database(), httpx.AsyncClient()
+    db, client = fill_database(), httpx.AsyncClient(timeout=60)
     app = fastapi.FastAPI()
     if way == "otel":
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor

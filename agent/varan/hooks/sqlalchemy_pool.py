@@ -14,7 +14,17 @@ TRACER = _core.Tracer("varan.sqlalchemy", _core.version)
 current_span = _core.current_span
 now = time.perf_counter
 
-SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)  # the conventions' bounds for calls of databases
+SECONDS = (
+    0.001,
+    0.005,
+    0.01,
+    0.05,
+    0.1,
+    0.5,
+    1,
+    5,
+    10,
+)  # the conventions' bounds for calls of databases
 POOL_NAME = "db.client.connection.pool.name"
 STATE = "db.client.connection.state"
 METRICS, NAME, SINCE, MADE = "_varan_metrics", "_varan_pool_name", "_varan_since", "_varan_made"
@@ -52,7 +62,7 @@ _pools: weakref.WeakSet[Any] = weakref.WeakSet()
 class PoolMetrics:
     """The instruments of one pool, found once."""
 
-    __slots__ = ("name", "attributes", "wait", "use", "create", "timeouts", "pending")
+    __slots__ = ("attributes", "create", "name", "pending", "timeouts", "use", "wait")
 
     def __init__(self, name: str) -> None:
         self.name, self.attributes = name, {POOL_NAME: name}
