@@ -5,74 +5,20 @@ Screenshots of every screen go to build/screenshots, light and dark, full and em
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from browser import DESK, PHONE, browser, open_page, pictures
+from playwright.sync_api import expect
 
-from conftest import ROOT, Server, wait_until
+from conftest import Server, wait_until
 
-PICTURES = ROOT / "build" / "screenshots"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = os.environ.get("VARAN_BROWSER") or next(
-        filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None
-    )
-    assert path, "no Chromium on this machine; `tools/setup --test` installs it"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Opens pages whose console must stay free of errors (the browser itself notes 400 and 404 answers
-    there: `refusals` allows them)."""
-    contexts, problems = [], []
-
-    def make(url: str, scheme: str = "light", size: dict | None = None, refusals: bool = False):
-        context = browser.new_context(
-            viewport=size or DESK, color_scheme=scheme, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(f"{url}: {error}"))
-        page.on(
-            "console",
-            lambda message: (
-                message.type == "error"
-                and not (refusals and re.search("status of 40[04]", message.text))
-                and problems.append(f"{url}: {message.text}")
-            ),
-        )
-        page.goto(url)
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert problems == []
+__all__ = ["browser", "open_page"]  # the fixtures
 
 
 def picture(page, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
     page.wait_for_load_state("networkidle") if "live" not in name else None
-    page.screenshot(path=str(PICTURES / f"{name}.png"))
+    page.screenshot(path=str(pictures() / f"{name}.png"))
 
 
 def enough_data(shop) -> None:
@@ -131,14 +77,9 @@ def test_every_screen_full(shop, open_page, scheme, size):
         page.goto(shop.page + path)
         expect(page.locator("main")).to_be_visible()
         page.wait_for_timeout(700)  # for the picture only: charts have drawn
-        page.screenshot(path=str(_folder() / f"{name}-{scheme}-{size}.png"))
+        page.screenshot(path=str(pictures() / f"{name}-{scheme}-{size}.png"))
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"{name} scrolls sideways by {wide} px at {size}"
-
-
-def _folder():
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    return PICTURES
 
 
 def test_empty_screens_say_how_to_send_data(new_server, open_page):
@@ -147,10 +88,10 @@ def test_empty_screens_say_how_to_send_data(new_server, open_page):
     for name in ("services", "traces", "logs"):
         page.goto(f"{server.url}/{name}")
         expect(page.get_by_text(re.compile("varan (run|dev)")).first).to_be_visible()
-        page.screenshot(path=str(_folder() / f"{name}-empty.png"))
+        page.screenshot(path=str(pictures() / f"{name}-empty.png"))
     page.goto(server.url + "/traces/" + "0" * 31 + "1")
     expect(page.get_by_text(re.compile("not|no ", re.I)).first).to_be_visible()
-    page.screenshot(path=str(_folder() / "trace-missing.png"))
+    page.screenshot(path=str(pictures() / "trace-missing.png"))
 
 
 def test_filter_mistake_is_shown_in_place(shop, open_page):

@@ -207,6 +207,9 @@ test("units follow what is done to a metric", () => {
   expect(unit("process_start_time_seconds")).toBe("time");
   expect(unit("count(up)")).toBe("");
   expect(unit("x_seconds_count")).toBe("");
+  expect(unit("x_seconds_bucket")).toBe("");
+  expect(unit("sum by (le) (rate(x_seconds_bucket[5m]))")).toBe("/s");
+  expect(unit('rate(x_seconds_bucket{le="1"}[5m]) / rate(x_seconds_count[5m])')).toBe("ratio");
   expect(unit("8 * rate(x_bytes_total[1m])")).toBe("");
   expect(unit("max_over_time(rate(x_bytes_total[1m])[1h:1m])")).toBe("bytes/s");
   expect(unit("x_bytes > 5")).toBe("bytes");

@@ -24,6 +24,13 @@ export function cardinalitySentence(status: TsdbStatus): string {
     : share;
 }
 
+/** Whether most series are new, where there were samples before. */
+const churns = (head: TsdbStatus["headStats"]): boolean =>
+  head.numSeries > 0 &&
+  (head.seriesAdded1h ?? 0) / head.numSeries > 0.5 &&
+  head.minTime > 0 &&
+  Date.now() - head.minTime > 2 * 3600e3;
+
 export function Cardinality() {
   const answer = useApi<Answer<TsdbStatus>>("/prometheus/api/v1/status/tsdb", { limit: ROWS });
   const status = answer.data?.data;
@@ -50,7 +57,7 @@ export function Cardinality() {
             <Stat
               label="New in the last hour"
               quantity={whole(head.seriesAdded1h)}
-              tone={head.numSeries && head.seriesAdded1h / head.numSeries > 0.5 ? "warn" : undefined}
+              tone={churns(head) ? "warn" : undefined}
               title="Series seen for the first time"
             />
           )}

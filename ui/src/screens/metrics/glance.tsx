@@ -70,7 +70,7 @@ export function Glance({ metric, range, onBack, onAsk, onLabel }: GlanceProps) {
   const list = proposals(
     metric,
     labels.filter((l) => l.values.length > 1).map((l) => l.name),
-  );
+  ).filter((p, i, all) => all.findIndex((other) => other.expr === p.expr) === i);
   useKeys([{ key: "Escape", help: "Back to all metrics", run: onBack }]);
   return (
     <section class="glance" aria-label={`${metric.name} at a glance`}>

@@ -14,9 +14,13 @@ export interface Unit {
   perSecond: boolean;
   /** Grows or shrinks from zero: the axis starts there. */
   zero: boolean;
+  /** Buckets: they count, `base` is the unit of what was observed. */
+  counts?: boolean;
 }
 
 const nothing: Unit = { base: "", perSecond: false, zero: false };
+/** The unit of the values themselves. */
+const flat = (u: Unit): Unit => (u.counts ? { base: "", perSecond: u.perSecond, zero: u.zero } : u);
 
 const bases: Record<string, Base> = {
   seconds: "seconds",
@@ -91,7 +95,8 @@ class Walker {
     if (!name) return nothing;
     const family = name.replace(/_(bucket|sum|count)$/, "");
     const base = metricUnit(name, /_count$/.test(name) ? "" : this.declared(name) || this.declared(family));
-    return { base, perSecond: false, zero: /_(total|count|sum|bucket)$/.test(name) || base === "ratio" };
+    const zero = /_(total|count|sum|bucket)$/.test(name) || base === "ratio";
+    return { base, perSecond: false, zero, counts: /_bucket$/.test(name) };
   }
 
   named(node: SyntaxNode): string {
@@ -111,7 +116,7 @@ class Walker {
     const name = this.word(node.firstChild);
     const list = this.arguments(node);
     const inner = this.of(list[argument[name] ?? 0] ?? null);
-    if (perSecond.has(name)) return { base: inner.base, perSecond: true, zero: name !== "deriv" };
+    if (perSecond.has(name)) return { ...inner, perSecond: true, zero: name !== "deriv" };
     // Of a histogram the quantile is taken of rates of its buckets: the unit is that of what was observed.
     if (name === "histogram_quantile" || name === "histogram_avg" || name === "histogram_stddev")
       return { base: inner.base, perSecond: false, zero: true };
@@ -134,8 +139,8 @@ class Walker {
   binary(node: SyntaxNode): Unit {
     const operator = node.firstChild?.nextSibling?.name ?? "";
     const [left, right] = [node.firstChild, node.lastChild];
-    const a = this.of(left);
-    const b = this.of(right);
+    const a = flat(this.of(left));
+    const b = flat(this.of(right));
     const number = (n: SyntaxNode | null) =>
       n && /^-?[\d.]+(e[+-]?\d+)?$/i.test(this.word(n)) ? Number(this.word(n)) : null;
     const zero = a.zero && b.zero;
@@ -193,7 +198,7 @@ function joined(a: Unit, b: Unit): Unit {
 
 export function unitOf(query: string, declared: Declared = () => ""): Unit {
   try {
-    return new Walker(query, declared).of(parser.parse(query).topNode);
+    return flat(new Walker(query, declared).of(parser.parse(query).topNode));
   } catch {
     return nothing;
   }

@@ -51,6 +51,8 @@ function One(props: { query: Query; run: Run; several: boolean; declared: Declar
       grow: i === 0 || undefined,
       width: 150,
       narrow: 110,
+      // The value is always in sight: the first two labels and it fit a phone.
+      from: i < 2 ? undefined : 330 + 130 * (i - 1),
       value: (r) => r.labels[name] ?? "",
     }));
     if (rest.size)
