@@ -31,17 +31,21 @@ export class ApiError extends Error {
 
 const base = "/api/v1";
 
+/** A parameter that is sent empty, where that means something else than leaving it out. */
+export const blank = "\0";
+
 /** The last request found no server. The shell says so; screens keep what they have. */
 export const unreachable = signal(false);
 
 /**
- * The address of a resource; parameters that are null, undefined or "" are left out. Paths below `/prometheus/`
+ * The address of a resource; parameters that are null, undefined or "" are left out (`blank` is sent empty). Paths below `/prometheus/`
  * are Prometheus' own API and taken as they are.
  */
 export function apiUrl(path: string, params: QueryParams = {}): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(params)) {
-    if (value !== null && value !== undefined && value !== "") search.set(name, String(value));
+    if (value !== null && value !== undefined && value !== "")
+      search.set(name, value === blank ? "" : String(value));
   }
   const text = search.toString();
   return (path.startsWith("/prometheus/") ? path : base + path) + (text ? `?${text}` : "");

@@ -31,6 +31,7 @@ export const routes: Route[] = [
   { pattern: "/traces", screen: "traces", signal: "span", ranged: true },
   { pattern: "/traces/:id", screen: "trace" },
   { pattern: "/logs", screen: "logs", signal: "log", ranged: true },
+  { pattern: "/profiles", screen: "profiles", ranged: true },
   // Not /metrics: there the server's own metrics are.
   { pattern: "/explore", screen: "metrics", ranged: true },
   { pattern: "/targets", screen: "targets" },

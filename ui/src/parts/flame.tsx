@@ -27,7 +27,7 @@ export interface FlameProps {
   onSandwich?: (fn: number) => void;
   /** "o": the lines of the function. */
   onSource?: (fn: number) => void;
-  /** Most px; the graph scrolls beyond. Default 560. */
+  /** Most px; the graph scrolls inside of them. Without it the graph is as high as its calls; the screen scrolls. */
   maxHeight?: number;
   /** Calls grow upwards: for callers. */
   up?: boolean;
@@ -47,9 +47,11 @@ export function Flame(props: FlameProps) {
   const [cursor, setCursor] = useState(0);
   const [focused, setFocused] = useState(false);
   const [scroll, setScroll] = useState(0);
+  const [room, setRoom] = useState(600);
   const focus = props.focus < tree.length ? props.focus : 0;
   const full = fullHeight(tree);
-  const height = Math.max(2 * ROW, Math.min(full, props.maxHeight ?? 560));
+  const inside = props.maxHeight !== undefined;
+  const height = Math.max(2 * ROW, Math.min(full, props.maxHeight ?? room));
 
   useLayoutEffect(() => {
     const element = scroller.current;
@@ -69,8 +71,29 @@ export function Flame(props: FlameProps) {
     } else kept.current.key = tree.key(Math.min(cursor, tree.length - 1));
   }, [tree, cursor]);
   useLayoutEffect(() => {
-    if (up && scroller.current) scroller.current.scrollTop = full - height;
-  }, [up, full, height]);
+    if (up && inside && scroller.current) scroller.current.scrollTop = full - height;
+  }, [up, full, height, inside]);
+  // The canvas is as high as what scrolls, and shows the part of the graph that is in sight.
+  useLayoutEffect(() => {
+    const own = scroller.current;
+    const outer = inside ? own : (own?.closest<HTMLElement>(".split-main, main") ?? null);
+    if (!own || !outer) return;
+    const read = () => {
+      if (!inside) setRoom(outer.clientHeight);
+      setScroll(
+        inside
+          ? own.scrollTop
+          : Math.max(0, outer.getBoundingClientRect().top - own.getBoundingClientRect().top),
+      );
+    };
+    read();
+    outer.addEventListener("scroll", read, { passive: true });
+    window.addEventListener("resize", read);
+    return () => {
+      outer.removeEventListener("scroll", read);
+      window.removeEventListener("resize", read);
+    };
+  }, [inside, full]);
 
   const view: FlameView = {
     focus,
@@ -104,11 +127,14 @@ export function Flame(props: FlameProps) {
   });
 
   const reveal = (node: number) => {
-    const box = scroller.current;
-    if (!box) return;
-    const top = up ? full - (tree.depth[node]! + 1) * ROW : tree.depth[node]! * ROW;
-    if (top < box.scrollTop || top + ROW > box.scrollTop + height)
-      box.scrollTop = Math.max(0, top - (up ? height - 4 * ROW : 3 * ROW));
+    const own = scroller.current;
+    const box = inside ? own : own?.closest(".split-main, main");
+    if (!own || !box || node === 0) return;
+    const seen = box.getBoundingClientRect();
+    const row = up ? full - (tree.depth[node]! + 1) * ROW : tree.depth[node]! * ROW;
+    const top = own.getBoundingClientRect().top - seen.top + row - (inside ? own.scrollTop : 0);
+    if (top < 0 || top + ROW > seen.height)
+      box.scrollTop += top - (up ? seen.height - 4 * ROW : Math.min(3 * ROW, seen.height / 3));
   };
   useEffect(() => reveal(focus), [tree, focus]);
 
@@ -154,18 +180,18 @@ export function Flame(props: FlameProps) {
 
   const told = hover >= 0 ? hover : focused ? view.cursor : -1;
   const box = told >= 0 ? boxOf(tree, view, told) : null;
-  const rowY = (depth: number) => (up ? full - (depth + 1) * ROW : depth * ROW) - view.scroll;
+  const rowY = (depth: number) => (up ? full - (depth + 1) * ROW : depth * ROW);
+  const above = inside ? view.scroll : 0; // rows that are scrolled out of the part itself
   const place =
     hover >= 0
-      ? { x: pointer.x + 14, y: pointer.y + 18 }
-      : box && { x: Math.max(0, box.x) + 8, y: rowY(tree.depth[told]!) + ROW + 4 };
+      ? { x: pointer.x + 14, y: pointer.y + 18 + view.scroll - above }
+      : box && { x: Math.max(0, box.x) + 8, y: rowY(tree.depth[told]!) + ROW + 4 - above };
   return (
     <div class={`flame ${props.dim ? "dim" : ""}`}>
       <div
-        class="flame-scroll"
+        class={inside ? "flame-scroll" : ""}
         ref={scroller}
-        style={{ height: `${height}px` }}
-        onScroll={(e) => setScroll(e.currentTarget.scrollTop)}
+        style={{ height: `${inside ? height : full}px` }}
       >
         <div style={{ height: `${full}px` }}>
           <canvas

@@ -15,6 +15,7 @@ const titles: Record<string, string> = {
   traces: "Traces",
   trace: "Traces",
   logs: "Logs",
+  profiles: "Profiles",
   metrics: "Metrics",
   targets: "Metrics",
   "send-data": "Send data",

@@ -1,0 +1,392 @@
+/** Profiles: what programs spend their time on, by function and line, over time, compared, from both sides. */
+import { useMemo, useState } from "preact/hooks";
+import { apiUrl, type QueryParams, useApi } from "../api";
+import { clock, rangePhrase } from "../format";
+import { ErrorState } from "../parts/errorstate";
+import { Icon } from "../parts/icon";
+import { Skeleton } from "../parts/skeleton";
+import { TimeChart } from "../parts/timechart";
+import { param, setParams } from "../router";
+import { range, zoomTo } from "../state";
+import { hotSentence, movedSentence } from "./profiles/answer";
+import { type Choice, Choose } from "./profiles/choose";
+import {
+  type Picture,
+  type ProfileSeries,
+  type ProfileSummary,
+  type TypeSum,
+  usePicture,
+} from "./profiles/data";
+import { NoProfiles, NothingChosen } from "./profiles/nothing";
+import { FunctionPanel } from "./profiles/panel";
+import {
+  type Base,
+  baseOf,
+  NONE,
+  narrowed,
+  narrowing,
+  narrowingWords,
+  sortTypes,
+  typeWords,
+} from "./profiles/selection";
+import { Types } from "./profiles/types";
+import { Kinds, ProfileView, ViewBar, viewName } from "./profiles/view";
+import "../parts/sidepanel.css";
+import "./profiles/profiles.css";
+
+const ALL = "(all)";
+
+export default function Profiles() {
+  const wanted = param("service");
+  const type = param("type", "cpu");
+  const narrow = narrowed();
+  const summary = useApi<ProfileSummary>("/profiles/summary", {
+    ...range.value,
+    service: wanted === ALL ? null : wanted,
+    type,
+  });
+  const first = useMemo(() => mostCpu(summary.data), [summary.data]);
+  const service = wanted || first;
+  const known = summary.data?.services.find((s) => s.service === service);
+  const base = baseOf(param("base"), (ms) => clock(ms * 1e6, 0));
+  const selection: QueryParams = { ...range.value, service: service === ALL ? null : service, ...narrow };
+
+  if (!summary.data)
+    return summary.error ? (
+      <ErrorState error={summary.error} what="the profiles" onRetry={summary.reload} />
+    ) : (
+      <section class="section">
+        <Skeleton lines={3} shown={summary.slow} />
+        <Skeleton height={420} shown={summary.slow} />
+      </section>
+    );
+  if (!summary.data.services.length && !summary.stale) return <NoProfiles />;
+  return (
+    <Shown
+      key={service}
+      summary={summary.data}
+      service={service}
+      types={sortTypes(known?.types ?? allTypes(summary.data, service))}
+      type={type}
+      selection={selection}
+      base={base}
+    />
+  );
+}
+
+const allTypes = (s: ProfileSummary, service: string): TypeSum[] => {
+  const sums = new Map<string, TypeSum>();
+  for (const t of s.services.filter((x) => service === ALL || x.service === service).flatMap((x) => x.types))
+    sums.set(t.type, { ...t, sum: t.sum + (sums.get(t.type)?.sum ?? 0) });
+  return [...sums.values()];
+};
+
+/** The service that used most CPU; without CPU profiles the most costly one. */
+export function mostCpu(s: ProfileSummary | undefined): string {
+  const cpu = (x: ProfileSummary["services"][number]) => x.types.find((t) => t.type === "cpu")?.sum ?? 0;
+  return s?.services.reduce((a, b) => (cpu(b) > cpu(a) ? b : a), s.services[0]!)?.service ?? "";
+}
+
+interface ShownProps {
+  summary: ProfileSummary;
+  service: string;
+  types: TypeSum[];
+  type: string;
+  selection: QueryParams;
+  base: Base | null;
+}
+
+function Shown({ summary, service, types, type, selection, base }: ShownProps) {
+  const [held, setHeld] = useState(false);
+  const [picking, setPicking] = useState(false);
+  const now = types.find((t) => t.type === type) ?? types[0] ?? { type, unit: "nanoseconds", sum: 0 };
+  const words = typeWords(now.type, now.unit);
+  const view = viewName();
+  const asked = { ...selection, type: now.type };
+  const lines = param("lines") === "1";
+  const own = param("own") === "1";
+  const picture = usePicture({ ...asked, ...base?.params }, { lines, own, held });
+  const { answer, tree } = picture;
+  const series = useApi<ProfileSeries>("/profiles/series", selection);
+  const panel = param("panel") === "1" && param("fn") !== "";
+  const onZoom = (from: number, to: number) => {
+    if (!picking) return zoomTo(from, to);
+    setPicking(false);
+    setParams({ base: `${Math.floor(from * 1000)}_${Math.ceil(to * 1000)}` }, { push: true });
+  };
+  return (
+    <div class="split profiles">
+      <div class="split-main">
+        <section class="section profiles-head">
+          <h1 class={`answer ${picture.resource.stale ? "dim" : ""}`}>
+            {tree && answer ? sentence(picture, service, words.title, base, words.value) : "\u00a0"}
+          </h1>
+          <Selection
+            summary={summary}
+            service={service}
+            base={base}
+            onPick={() => setPicking(true)}
+            asked={asked}
+          />
+          {picking && (
+            <p class="picking" role="status">
+              Drag over a chart to choose the time to compare with.
+              <button type="button" class="button" onClick={() => setPicking(false)}>
+                Cancel
+              </button>
+            </p>
+          )}
+          <TypeCards
+            series={series.data}
+            stale={series.stale}
+            types={types}
+            chosen={now.type}
+            onZoom={onZoom}
+            picking={picking}
+          />
+        </section>
+        <section class="profile-view">
+          <ViewBar tree={view === "types" ? null : tree} types={types.length > 1} unit={words.value} />
+          {base && tree && answer && !answer.base_total && (
+            <p class="profile-note warn">
+              Nothing was sampled there: every share is compared {base.words} as with nothing.
+            </p>
+          )}
+          {tree && <Kinds tree={tree} unit={words.value} />}
+          {view === "types" ? (
+            <Types params={{ ...selection, ...base?.params }} types={types} />
+          ) : !tree ? (
+            picture.resource.error ? (
+              <ErrorState
+                error={picture.resource.error}
+                what="the profile"
+                onRetry={picture.resource.reload}
+              />
+            ) : (
+              <div class="profile-loading">
+                <Skeleton height={420} shown={picture.resource.slow} />
+              </div>
+            )
+          ) : tree.length <= 1 ? (
+            <div class="profile-loading">
+              <NothingChosen what={words.title} />
+            </div>
+          ) : (
+            <ProfileView
+              picture={picture}
+              tree={tree}
+              view={view}
+              unit={words.value}
+              title={words.title}
+              onHold={setHeld}
+            />
+          )}
+        </section>
+      </div>
+      {panel && tree && <FunctionPanel tree={tree} params={asked} unit={words.value} />}
+    </div>
+  );
+}
+
+/** "orders: 9.92 s CPU in the last 15 min, 45 % of it in execute (sqlalchemy/engine.py), mostly for search." */
+function sentence(
+  { answer, tree }: Picture,
+  service: string,
+  type: string,
+  base: Base | null,
+  unit: (v: number) => string,
+): string {
+  const who = service === ALL ? "All services" : service;
+  const start = `${who}: ${unit(answer!.total)} of ${type === "CPU" || type === "GIL wait" ? type : type.toLowerCase()}`;
+  if (!answer!.total) return `${start} ${rangePhrase()}`;
+  if (!base) return `${start} ${rangePhrase()}, ${hotSentence(tree!)}`;
+  const before = answer!.base_total ?? 0;
+  return `${start}, ${unit(before)} before; ${before ? movedSentence(tree!) : "there is nothing to compare with"}`;
+}
+
+interface SelectionProps {
+  summary: ProfileSummary;
+  service: string;
+  base: Base | null;
+  onPick: () => void;
+  /** With the type: what a download is of. */
+  asked: QueryParams;
+}
+
+const valuesOf = { version: "versions", endpoint: "endpoints", thread: "threads" } as const;
+
+/** What is looked at, what it is compared with, and the way to take it elsewhere. */
+function Selection({ summary, service, base, onPick, asked }: SelectionProps) {
+  const services: Choice[] = [
+    ...summary.services.map((s) => ({ value: s.service, label: s.service || "No name" })),
+    ...(summary.services.length > 1 ? [{ value: ALL, label: "All services" }] : []),
+  ];
+  return (
+    <div class="profile-selection">
+      <Choose
+        label="Service"
+        value={service}
+        choices={services}
+        onChange={(v) =>
+          setParams(
+            {
+              service: v,
+              version: null,
+              endpoint: null,
+              thread: null,
+              call: null,
+              fn: null,
+              file: null,
+              panel: null,
+            },
+            { push: true },
+          )
+        }
+      />
+      {narrowing.map((key) => {
+        const words = narrowingWords[key];
+        const values = summary[valuesOf[key]];
+        const whole = values.reduce((a, b) => a + b.sum, 0);
+        if (values.length < 2 && !param(key)) return null;
+        return (
+          <Choose
+            key={key}
+            label={words.title}
+            value={param(key)}
+            choices={[
+              { value: "", label: words.all },
+              ...values.map((v) => ({
+                value: v.value || NONE,
+                label: v.value || words.none,
+                share: whole ? v.sum / whole : 0,
+              })),
+            ]}
+            onChange={(v) => setParams({ [key]: v, call: null }, { push: true })}
+          />
+        );
+      })}
+      <Choose
+        label="Compare"
+        value={param("base")}
+        choices={[
+          { value: "", label: "with nothing" },
+          { value: "previous", label: "with the time before" },
+          { value: "day", label: "with yesterday" },
+          { value: "week", label: "with a week before" },
+          { value: "pick", label: "with a time on the chart …" },
+          ...(summary.versions.length > 1
+            ? summary.versions.map((v) => ({
+                value: `version:${v.value}`,
+                label: `with version ${v.value || "without name"}`,
+              }))
+            : []),
+          ...(base && /^\d/.test(param("base")) ? [{ value: param("base"), label: base.words }] : []),
+        ]}
+        onChange={(v) => (v === "pick" ? onPick() : setParams({ base: v, call: null }, { push: true }))}
+      />
+      <span class="spacer" />
+      <Download asked={asked} service={service} />
+    </div>
+  );
+}
+
+const formats = [
+  ["pprof", "pprof", "pb.gz", "go tool pprof and what reads its files"],
+  ["speedscope", "speedscope", "speedscope.json", "speedscope.app"],
+  ["collapsed", "Collapsed stacks", "txt", "flamegraph.pl, and grep"],
+] as const;
+
+function Download({ asked, service }: { asked: QueryParams; service: string }) {
+  return (
+    <details
+      class="menu"
+      onKeyDown={(e) => {
+        if (e.key === "Escape" && e.currentTarget.open) {
+          e.currentTarget.open = false;
+          e.stopPropagation();
+        }
+      }}
+      onFocusOut={(e) => {
+        if (!e.currentTarget.contains(e.relatedTarget as Node | null)) e.currentTarget.open = false;
+      }}
+    >
+      <summary class="button">
+        <Icon name="download" size={14} /> Download
+      </summary>
+      <div class="menu-list">
+        {formats.map(([format, title, ending, reader]) => (
+          <a
+            key={format}
+            href={apiUrl("/profiles/flame", { ...asked, format })}
+            download={`${service.replace(/[^\w.-]+/g, "_") || "profile"}-${asked.type}.${ending}`}
+          >
+            <b>{title}</b>
+            <span class="muted small">for {reader}</span>
+          </a>
+        ))}
+      </div>
+    </details>
+  );
+}
+
+interface TypeCardsProps {
+  series: ProfileSeries | undefined;
+  stale: boolean;
+  types: readonly TypeSum[];
+  chosen: string;
+  onZoom: (from: number, to: number) => void;
+  picking: boolean;
+}
+
+/** CPU, wall time and GIL wait beside each other on one time axis; a click looks at that one. */
+function TypeCards({ series, stale, types, chosen, onZoom, picking }: TypeCardsProps) {
+  if (!series) return <Skeleton height={128} shown={false} />;
+  const of = (t: TypeSum) => series.series.find((s) => s.type === t.type);
+  return (
+    <div class={`type-cards ${picking ? "picking-on" : ""}`} role="radiogroup" aria-label="Type of profile">
+      {types.map((t, i) => {
+        const words = typeWords(t.type, t.unit);
+        const line = of(t);
+        const sum = line?.sum ?? 0;
+        return (
+          <div key={t.type} class={`type-card ${t.type === chosen ? "chosen" : ""}`}>
+            <button
+              type="button"
+              role="radio"
+              aria-checked={t.type === chosen}
+              title={words.help}
+              onClick={() =>
+                setParams({ type: t.type === "cpu" ? null : t.type, call: null }, { push: true })
+              }
+            >
+              <span>{words.title}</span>
+              <b>{words.value(sum)}</b>
+            </button>
+            <TimeChart
+              label={`${words.title} over time`}
+              times={series.times}
+              step={Number(series.step_ns) / 1e9}
+              from={Number(BigInt(series.from_ns) / 1_000_000n) / 1000}
+              to={Number(BigInt(series.to_ns) / 1_000_000n) / 1000}
+              series={[
+                {
+                  label: words.title,
+                  values: line?.points ?? series.times.map(() => 0),
+                  color: i,
+                  kind: "area",
+                },
+              ]}
+              unit={words.rate}
+              height={92}
+              axisWidth={76}
+              legend="none"
+              nearest
+              onZoom={onZoom}
+              dim={stale}
+            />
+          </div>
+        );
+      })}
+    </div>
+  );
+}

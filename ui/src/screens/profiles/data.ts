@@ -1,0 +1,77 @@
+/** The answers of /api/v1/profiles/…, and what the screens hold of them. */
+import { useMemo, useRef } from "preact/hooks";
+import { type QueryParams, type Resource, useApi } from "../../api";
+import { type FlameAnswer, type FlameTree, flameTree } from "../../parts/flame.model";
+import { appOnly, byFunction } from "../../parts/flame.trees";
+
+export interface TypeSum {
+  type: string;
+  unit: string;
+  sum: number;
+}
+
+export interface ProfileSummary {
+  services: { service: string; types: TypeSum[] }[];
+  versions: { value: string; sum: number }[];
+  endpoints: { value: string; sum: number }[];
+  threads: { value: string; sum: number }[];
+}
+
+export interface ProfileSeries {
+  from_ns: string;
+  to_ns: string;
+  step_ns: number | string;
+  times: number[];
+  series: { value: string; type: string; unit: string; sum: number; points: number[] }[];
+}
+
+export interface SourceLines {
+  total: number;
+  file: string;
+  lines: { function: string; file: string; line: number; own: number; sum: number }[];
+}
+
+export interface TraceCosts {
+  types: TypeSum[];
+  spans: { span_id: string; service: string; values: Record<string, number> }[];
+}
+
+/** Calls a picture holds at most; the server leaves out the smallest. */
+const NODES = 30_000;
+
+export interface TreeOptions {
+  /** A frame per line, not per function. */
+  lines: boolean;
+  /** Without the frames of libraries. */
+  own: boolean;
+  /** Keep showing what is there: somebody looks at it closely. */
+  held?: boolean;
+  live?: boolean;
+}
+
+export interface Picture {
+  answer: FlameAnswer | undefined;
+  tree: FlameTree | null;
+  resource: Resource<FlameAnswer>;
+}
+
+/** The tree of a selection. `params` null asks nothing. */
+export function usePicture(params: QueryParams | null, options: TreeOptions): Picture {
+  const resource = useApi<FlameAnswer>(
+    params && "/profiles/flame",
+    params ? { ...params, lines: 1, nodes: NODES } : {},
+    { live: options.live },
+  );
+  const kept = useRef<{ key: string; answer: FlameAnswer | undefined }>({ key: "", answer: undefined });
+  const key = JSON.stringify(params);
+  if (!options.held || kept.current.key !== key || !kept.current.answer || resource.stale)
+    kept.current = { key, answer: resource.data };
+  const { answer } = kept.current;
+  const tree = useMemo(() => {
+    if (!answer) return null;
+    const lines = flameTree(answer);
+    const whole = options.lines ? lines : byFunction(lines);
+    return options.own ? appOnly(whole) : whole;
+  }, [answer, options.lines, options.own]);
+  return { answer, tree, resource };
+}
