@@ -198,9 +198,11 @@ function widthOf(text: string, font: string): number {
 function label(text: string, room: number, font: string): string {
   const whole = widthOf(text, font);
   if (whole <= room) return text;
-  const keep = Math.floor((room / whole) * text.length) - 1;
-  if (keep < 3) return "";
-  return keep < 8 ? `${text.slice(0, keep)}…` : middle(text, keep);
+  for (let keep = Math.floor((room / whole) * text.length); keep >= 4; keep--) {
+    const short = keep < 9 ? `${text.slice(0, keep - 1)}…` : middle(text, keep);
+    if (widthOf(short, font) <= room) return short;
+  }
+  return "";
 }
 
 /** `+2.1`, in points. */

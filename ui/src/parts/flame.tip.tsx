@@ -4,7 +4,7 @@ import { ratio } from "../format";
 import { points } from "./flame.draw";
 import { type FlameTree, type FrameFunction, kindNames, SMALLER } from "./flame.model";
 
-/** `flask/app.py` for a library, the last folders of a long path. */
+/** `flask/app.py`: without the folder of packages; of the application's own files the last folder and the name. */
 export function shortFile(file: string): string {
   const path = file.replaceAll("\\", "/");
   const inside = /\/(?:site|dist)-packages\/(.*)$/.exec(path);
@@ -12,7 +12,7 @@ export function shortFile(file: string): string {
   const own = /\/lib(?:64)?\/(?:python|pypy)\d(?:\.\d+)?t?\/(.*)$/.exec(path);
   if (own) return own[1]!;
   const parts = path.split("/");
-  return parts.length > 4 ? `…/${parts.slice(-3).join("/")}` : path;
+  return parts.length > 3 ? parts.slice(-2).join("/") : path;
 }
 
 /** `file:line`, the line where it is known. */

@@ -1,7 +1,7 @@
 /** Profiles: what programs spend their time on, by function and line, over time, compared, from both sides. */
 import { useMemo, useState } from "preact/hooks";
 import { apiUrl, type QueryParams, useApi } from "../api";
-import { clock, rangePhrase } from "../format";
+import { clock, rangePhrase, tidy, toSeconds } from "../format";
 import { ErrorState } from "../parts/errorstate";
 import { Icon } from "../parts/icon";
 import { Skeleton } from "../parts/skeleton";
@@ -30,7 +30,8 @@ import {
   typeWords,
 } from "./profiles/selection";
 import { Types } from "./profiles/types";
-import { Kinds, ProfileView, ViewBar, viewName } from "./profiles/view";
+import { ProfileView, ViewBar, viewName } from "./profiles/view";
+import { wholeSteps } from "./service-steps";
 import "../parts/sidepanel.css";
 import "./profiles/profiles.css";
 
@@ -149,10 +150,9 @@ function Shown({ summary, service, types, type, selection, base }: ShownProps) {
           <ViewBar tree={view === "types" ? null : tree} types={types.length > 1} unit={words.value} />
           {base && tree && answer && !answer.base_total && (
             <p class="profile-note warn">
-              Nothing was sampled there: every share is compared {base.words} as with nothing.
+              There is nothing to compare with: no {words.title} samples in {base.words}.
             </p>
           )}
-          {tree && <Kinds tree={tree} unit={words.value} />}
           {view === "types" ? (
             <Types params={{ ...selection, ...base?.params }} types={types} />
           ) : !tree ? (
@@ -199,9 +199,8 @@ function sentence(
   const who = service === ALL ? "All services" : service;
   const start = `${who}: ${unit(answer!.total)} of ${type === "CPU" || type === "GIL wait" ? type : type.toLowerCase()}`;
   if (!answer!.total) return `${start} ${rangePhrase()}`;
-  if (!base) return `${start} ${rangePhrase()}, ${hotSentence(tree!)}`;
-  const before = answer!.base_total ?? 0;
-  return `${start}, ${unit(before)} before; ${before ? movedSentence(tree!) : "there is nothing to compare with"}`;
+  if (!base || !answer!.base_total) return `${start} ${rangePhrase()}, ${hotSentence(tree!)}`;
+  return `${start}, ${unit(answer!.base_total)} in ${base.words}; ${movedSentence(tree!)}`;
 }
 
 interface SelectionProps {
@@ -280,7 +279,9 @@ function Selection({ summary, service, base, onPick, asked }: SelectionProps) {
                 label: `with version ${v.value || "without name"}`,
               }))
             : []),
-          ...(base && /^\d/.test(param("base")) ? [{ value: param("base"), label: base.words }] : []),
+          ...(base && /^\d/.test(param("base"))
+            ? [{ value: param("base"), label: `with ${base.words}` }]
+            : []),
         ]}
         onChange={(v) => (v === "pick" ? onPick() : setParams({ base: v, call: null }, { push: true }))}
       />
@@ -329,6 +330,12 @@ function Download({ asked, service }: { asked: QueryParams; service: string }) {
   );
 }
 
+/** Over the steps in which anything was sampled. */
+const mean = (points: readonly number[] | undefined): number | null => {
+  const used = points?.filter((v) => v > 0) ?? [];
+  return used.length ? used.reduce((a, b) => a + b, 0) / used.length : null;
+};
+
 interface TypeCardsProps {
   series: ProfileSeries | undefined;
   stale: boolean;
@@ -343,7 +350,12 @@ function TypeCards({ series, stale, types, chosen, onZoom, picking }: TypeCardsP
   if (!series) return <Skeleton height={128} shown={false} />;
   const of = (t: TypeSum) => series.series.find((s) => s.type === t.type);
   return (
-    <div class={`type-cards ${picking ? "picking-on" : ""}`} role="radiogroup" aria-label="Type of profile">
+    <div
+      class={`type-cards ${picking ? "picking-on" : ""}`}
+      style={{ "--types": String(Math.min(4, types.length)) }}
+      role="radiogroup"
+      aria-label="Type of profile"
+    >
       {types.map((t, i) => {
         const words = typeWords(t.type, t.unit);
         const line = of(t);
@@ -361,24 +373,25 @@ function TypeCards({ series, stale, types, chosen, onZoom, picking }: TypeCardsP
             >
               <span>{words.title}</span>
               <b>{words.value(sum)}</b>
+              <span class="type-average">{words.rate(mean(line?.points))} on average</span>
             </button>
             <TimeChart
               label={`${words.title} over time`}
               times={series.times}
-              step={Number(series.step_ns) / 1e9}
-              from={Number(BigInt(series.from_ns) / 1_000_000n) / 1000}
-              to={Number(BigInt(series.to_ns) / 1_000_000n) / 1000}
+              step={series.step_ns / 1e9}
+              from={toSeconds(series.from_ns)}
+              to={toSeconds(series.to_ns)}
               series={[
                 {
                   label: words.title,
-                  values: line?.points ?? series.times.map(() => 0),
+                  values: wholeSteps(line?.points ?? series.times.map(() => 0), series),
                   color: i,
                   kind: "area",
                 },
               ]}
               unit={words.rate}
               height={92}
-              axisWidth={76}
+              axis={(splits) => splits.map((v) => tidy(words.axis(v)))}
               legend="none"
               nearest
               onZoom={onZoom}

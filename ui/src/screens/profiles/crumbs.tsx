@@ -1,4 +1,5 @@
 /** Where one is in a flame graph: the calls above the one zoomed to, each a way back, and what can be done with it. */
+import type { ComponentChildren } from "preact";
 import { middle } from "../../format";
 import { copyText } from "../../parts/copybutton";
 import type { FlameTree } from "../../parts/flame.model";
@@ -11,12 +12,14 @@ export interface CrumbsProps {
   onFocus: (node: number) => void;
   onSandwich: (fn: number) => void;
   onSource: (fn: number) => void;
+  /** Stands at the right while nothing is zoomed. */
+  children?: ComponentChildren;
 }
 
 const HEAD = 1;
 const TAIL = 4;
 
-export function Crumbs({ tree, focus, onFocus, onSandwich, onSource }: CrumbsProps) {
+export function Crumbs({ tree, focus, onFocus, onSandwich, onSource, children }: CrumbsProps) {
   const path = tree.path(focus);
   const cut = path.length > HEAD + TAIL + 1;
   const shown = cut ? [...path.slice(0, HEAD), -1, ...path.slice(-TAIL)] : path;
@@ -73,10 +76,12 @@ export function Crumbs({ tree, focus, onFocus, onSandwich, onSource }: CrumbsPro
           </button>
         </span>
       ) : (
-        <span class="muted small flame-hint">
-          Click a call to zoom; with the keyboard: arrows, <kbd>Enter</kbd>, <kbd>s</kbd> callers and callees,{" "}
-          <kbd>o</kbd> lines
-        </span>
+        <>
+          <span class="muted small flame-hint">
+            A click zooms; <kbd>↑</kbd> <kbd>↓</kbd> <kbd>Enter</kbd> by keyboard
+          </span>
+          {children}
+        </>
       )}
     </div>
   );

@@ -1,6 +1,7 @@
 /** The answers of /api/v1/profiles/…, and what the screens hold of them. */
 import { useMemo, useRef } from "preact/hooks";
 import { type QueryParams, type Resource, useApi } from "../../api";
+import type { Steps } from "../../api-types";
 import { type FlameAnswer, type FlameTree, flameTree } from "../../parts/flame.model";
 import { appOnly, byFunction } from "../../parts/flame.trees";
 
@@ -17,11 +18,7 @@ export interface ProfileSummary {
   threads: { value: string; sum: number }[];
 }
 
-export interface ProfileSeries {
-  from_ns: string;
-  to_ns: string;
-  step_ns: number | string;
-  times: number[];
+export interface ProfileSeries extends Steps {
   series: { value: string; type: string; unit: string; sum: number; points: number[] }[];
 }
 
@@ -69,7 +66,10 @@ export function usePicture(params: QueryParams | null, options: TreeOptions): Pi
   const { answer } = kept.current;
   const tree = useMemo(() => {
     if (!answer) return null;
-    const lines = flameTree(answer);
+    // Nothing on the other side is no comparison.
+    const lines = flameTree(
+      answer.base_total === 0 ? { ...answer, base_own: undefined, base_sum: undefined } : answer,
+    );
     const whole = options.lines ? lines : byFunction(lines);
     return options.own ? appOnly(whole) : whole;
   }, [answer, options.lines, options.own]);

@@ -39,7 +39,7 @@ export function FunctionPanel({ tree, params, unit, live }: FunctionPanelProps) 
       onClose={close}
       tools={<LinkButton href={() => hrefHere({})} label="Copy a link to this function" />}
     >
-      <div class="span-summary">
+      <div class="fn-summary">
         <p class="fn-place">
           <i class={`kind ${f.kind}`} />
           <span class="muted">{kindNames[f.kind]}</span>
@@ -53,7 +53,7 @@ export function FunctionPanel({ tree, params, unit, live }: FunctionPanelProps) 
           )}
         </p>
         {figures ? (
-          <dl class="span-figures">
+          <dl class="fn-figures">
             <div>
               <dt>own</dt>
               <dd>{unit(figures.own)}</dd>

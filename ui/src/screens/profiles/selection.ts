@@ -1,7 +1,7 @@
 /** What a view of profiles is of: parameters of the page's address, and those of the API they become. */
 import type { QueryParams } from "../../api";
 import { blank } from "../../api";
-import { bytes, count, digits, duration, missing, rate } from "../../format";
+import { bytes, count, digits, duration, missing, rate, tidy } from "../../format";
 import { param } from "../../router";
 import { from, relative, relativeFrom, resolvedRange, to } from "../../state";
 
@@ -39,6 +39,8 @@ export interface TypeWords {
   value: (v: number | null) => string;
   /** A sum per second. */
   rate: (v: number | null) => string;
+  /** The same for the marks of an axis, without the unit where the head of the chart says it. */
+  axis: (v: number) => string;
 }
 
 const known: Record<string, [title: string, help: string, perSecond: string]> = {
@@ -68,46 +70,48 @@ export function typeWords(type: string, unit: string): TypeWords {
   if (unit === "nanoseconds") {
     const rateOf = (v: number | null) =>
       v === null ? missing : per ? `${digits(v / 1e9)}${thin}${per}` : `${duration(v)}/s`;
-    return { title, help, value: duration, rate: rateOf };
+    return { title, help, value: duration, rate: rateOf, axis: per ? (v) => digits(v / 1e9) : rateOf };
   }
-  if (unit === "bytes") return { title, help, value: bytes, rate: (v) => `${bytes(v)}/s` };
-  return { title, help, value: count, rate };
+  if (unit === "bytes") {
+    const rateOf = (v: number | null) => `${bytes(v)}/s`;
+    return { title, help, value: bytes, rate: rateOf, axis: bytes };
+  }
+  return { title, help, value: count, rate, axis: rate };
 }
 
 // ---- what it is compared with
 
 export interface Base {
-  /** In a sentence: `with the 15 min before`. */
+  /** In a sentence: `the 15 min before`. */
   words: string;
   params: QueryParams;
 }
 
 const relatives: Record<string, [seconds: number, words: string]> = {
-  day: [86400, "with the same time yesterday"],
-  week: [7 * 86400, "with the same time a week before"],
+  day: [86400, "the same time yesterday"],
+  week: [7 * 86400, "the same time a week before"],
 };
 
 /** `2 h`, `15 min`. */
-export const lengthText = (seconds: number): string => duration(seconds * 1e9);
+export const lengthText = (seconds: number): string => tidy(duration(Math.round(seconds) * 1e9));
 
 /** The API's parameters for a comparison of the address: previous, day, week, FROM_TO in ms, or version:NAME. */
 export function baseOf(text: string, clockText: (ms: number) => string): Base | null {
   if (!text) return null;
   if (text.startsWith("version:"))
     return {
-      words: `with version ${text.slice(8) || NONE}`,
+      words: `version ${text.slice(8) || NONE}`,
       params: { base_version: sent(text.slice(8) || NONE) },
     };
   const chosen = /^(\d+)_(\d+)$/.exec(text);
   if (chosen)
     return {
-      words: `with ${clockText(Number(chosen[1]))} – ${clockText(Number(chosen[2]))}`,
+      words: `${clockText(Number(chosen[1]))} – ${clockText(Number(chosen[2]))}`,
       params: { base_from: chosen[1], base_to: chosen[2] },
     };
   const now = resolvedRange();
   const length = now.to - now.from;
-  const back =
-    relatives[text] ?? (text === "previous" ? [length, `with the ${lengthText(length)} before`] : null);
+  const back = relatives[text] ?? (text === "previous" ? [length, `the ${lengthText(length)} before`] : null);
   if (!back) return null;
   const [seconds, words] = back as [number, string];
   // A moving range is compared with a moving one: its address stays the same.

@@ -168,7 +168,9 @@ export function ProfileView({ picture, tree, view, unit, title, onHold }: Profil
       onPointerLeave={() => onHold(false)}
       aria-label={title}
     >
-      <Crumbs tree={shown} focus={focus} onFocus={setFocus} {...actions} />
+      <Crumbs tree={shown} focus={focus} onFocus={setFocus} {...actions}>
+        <Kinds tree={shown} unit={unit} />
+      </Crumbs>
       <Flame
         tree={shown}
         unit={unit}
@@ -262,7 +264,7 @@ function FunctionHead({ tree, fn }: { tree: FlameTree; fn: number }) {
 }
 
 /** Whose code the time is spent in: the legend of the colours, with figures. */
-export function Kinds({ tree, unit }: { tree: FlameTree; unit: (v: number) => string }) {
+function Kinds({ tree, unit }: { tree: FlameTree; unit: (v: number) => string }) {
   const kinds = useMemo(() => kindTotals(tree), [tree]);
   if (tree.compared)
     return (
@@ -278,7 +280,7 @@ export function Kinds({ tree, unit }: { tree: FlameTree; unit: (v: number) => st
     );
   return (
     <p class="kinds">
-      <span class="sr">Own time by kind of code:</span>
+      <span>Own time in</span>
       {kinds.map((k) => (
         <span key={k.kind} title={`${unit(k.own)} of own time`}>
           <i class={`kind ${k.kind}`} /> {kindNames[k.kind]}{" "}
