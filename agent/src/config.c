@@ -5,6 +5,7 @@
 #include "exception_detail.h"
 #include "exporter.h"
 #include "keep.h"
+#include "logs.h"
 #include "module.h"
 #include "profiler.h"
 #include "red.h"
@@ -104,18 +105,21 @@ static uint16_t limit(unsigned v) {
     return (uint16_t) (v > 10000 ? 10000 : v);
 }
 
-/* set_limits(attributes, events, links, event_attributes, value_bytes) */
+/* set_limits(attributes, events, links, event_attributes, link_attributes, log_attributes,
+ * value_length) */
 static PyObject *set_limits(PyObject *module, PyObject *args) {
-    unsigned attributes, events, links, event_attributes, value_bytes;
+    unsigned attributes, events, links, event_attributes, link_attributes, log_attributes, length;
 
-    if (!PyArg_ParseTuple(args, "IIIII", &attributes, &events, &links, &event_attributes,
-                          &value_bytes))
+    if (!PyArg_ParseTuple(args, "IIIIIII", &attributes, &events, &links, &event_attributes,
+                          &link_attributes, &log_attributes, &length))
         return NULL;
     span_limits.attributes = limit(attributes);
     span_limits.events = limit(events);
     span_limits.links = limit(links);
     span_limits.event_attributes = limit(event_attributes);
-    value_bytes_max = value_bytes > (32u << 10) ? 32u << 10 : value_bytes;
+    span_limits.link_attributes = limit(link_attributes);
+    logs_attributes_max = limit(log_attributes);
+    value_length_max = length > VALUE_BYTES_MAX ? VALUE_BYTES_MAX : length;
     Py_RETURN_NONE;
 }
 
@@ -269,7 +273,8 @@ PyMethodDef config_functions[] = {
         {"set_export", set_export, METH_VARARGS,
          "set_export(interval_ms, timeout_ms, buffer_bytes, gzip)"},
         {"set_limits", set_limits, METH_VARARGS,
-         "set_limits(attributes, events, links, event_attributes, value_bytes)"},
+         "set_limits(attributes, events, links, event_attributes, link_attributes, log_attributes, "
+         "value_length)"},
         {"set_propagation", set_propagation, METH_O, "set_propagation(formats)"},
         {"set_sampler", set_sampler, METH_VARARGS, "set_sampler(parent_based, ratio)"},
         {"set_choice", set_choice, METH_VARARGS, "set_choice(red, keep, share)"},

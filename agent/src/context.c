@@ -99,15 +99,57 @@ static PyObject *skip_left(PyObject *value) {
     return value;
 }
 
-PyObject *context_current(void) {
+static PyObject *suppression_keys[3]; /* NULL: not bound */
+
+void context_bind_suppression(PyObject *all, PyObject *all_plain, PyObject *http) {
+    PyObject *const keys[3] = {all, all_plain, http};
+
+    for (int i = 0; i < 3; i++) {
+        Py_INCREF(keys[i]);
+        Py_XSETREF(suppression_keys[i], keys[i]);
+    }
+}
+
+static unsigned suppressed_in(PyObject *context) {
+    static const unsigned what[3] = {SUPPRESSED_ALL, SUPPRESSED_ALL, SUPPRESSED_HTTP};
+    unsigned r = 0;
+
+    for (int i = 0; i < 3 && suppression_keys[i]; i++) {
+        PyObject *value = PyDict_GetItemWithError(context, suppression_keys[i]);
+        if (value && PyObject_IsTrue(value) == 1)
+            r |= what[i];
+    }
+    PyErr_Clear();
+    return r;
+}
+
+static PyObject *find_current(unsigned *ret_suppressed) {
     if (otel_variable) {
         PyObject *context = get(otel_variable), *span = span_of_context(context);
+        /* Mostly the span is all there is. */
+        if (ret_suppressed && context && PyDict_Check(context) &&
+            PyDict_GET_SIZE(context) > (span != NULL))
+            *ret_suppressed = suppressed_in(context);
         Py_XINCREF(span);
         Py_XDECREF(context);
         if (span)
             return skip_left(span);
     }
     return skip_left(get(own_variable));
+}
+
+unsigned context_suppressed(void) {
+    unsigned r = 0;
+    PyObject *context = suppression_keys[0] && otel_variable ? get(otel_variable) : NULL;
+
+    if (context && PyDict_Check(context) && PyDict_GET_SIZE(context) > 0)
+        r = suppressed_in(context);
+    Py_XDECREF(context);
+    return r;
+}
+
+PyObject *context_current(void) {
+    return find_current(NULL);
 }
 
 Span *context_current_span(void) {
@@ -191,6 +233,7 @@ void context_find_parent(PyObject *explicit, struct context_parent *ret) {
     PyObject *span;
 
     ret->found = ret->remote = false;
+    ret->suppressed = 0;
     ret->trace_state = NULL;
     if (explicit && explicit != Py_None) {
         if (PyDict_Check(explicit)) {
@@ -202,7 +245,7 @@ void context_find_parent(PyObject *explicit, struct context_parent *ret) {
         }
         return;
     }
-    span = context_current();
+    span = find_current(&ret->suppressed);
     if (span) {
         read_span(span, ret);
         Py_DECREF(span);

@@ -5,8 +5,12 @@
 
 #include "span.h"
 
+/* What the API's suppress_instrumentation() forbids where it is in force. */
+enum suppressed { SUPPRESSED_ALL = 1 << 0, SUPPRESSED_HTTP = 1 << 1 };
+
 struct context_parent {
     bool found, remote;
+    unsigned suppressed; /* what native hooks must not make spans of */
     struct trace_context context;
     PyObject *trace_state; /* str or NULL; owned */
 };
@@ -45,6 +49,12 @@ void context_detach(PyObject *before);
 /* Uses the API's context variable from now on: its ContextVar, Context type and key of the span.
  * Raises. */
 int context_bind(PyObject *variable, PyObject *context_type, PyObject *span_key);
+
+/* What is in force here. */
+unsigned context_suppressed(void);
+/* The keys under which the API's context says so: everything, the same by its older name, HTTP
+ * alone. */
+void context_bind_suppression(PyObject *all, PyObject *all_plain, PyObject *http);
 
 /* The API's baggage: its key, text → mapping, mapping → text. */
 int context_bind_baggage(PyObject *key, PyObject *parse, PyObject *format);

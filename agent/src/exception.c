@@ -262,9 +262,9 @@ static int put_trace(struct buf *b, unsigned tag, PyObject *exception, PyObject 
         put_chain(&trace, exception);
     text = trace.data;
     n = trace.used;
-    if (n > value_bytes_max) { /* the end tells the most */
-        text += n - value_bytes_max;
-        n = value_bytes_max;
+    if (n > value_length_max) { /* the end tells the most */
+        text += n - value_length_max;
+        n = value_length_max;
         while (n && *text != '\n') {
             text++;
             n--;
@@ -290,7 +290,7 @@ int exception_put(struct buf *b, unsigned tag, PyObject *exception, PyObject *re
     if (r < 0)
         return r;
     text_of(exception, &text, &size, &hold);
-    r = PUT_STRING(b, tag, "exception.message", text, text_cut(text, size, value_bytes_max));
+    r = PUT_STRING(b, tag, "exception.message", text, value_cut(text, size));
     Py_XDECREF(hold);
     if (r < 0)
         return r;

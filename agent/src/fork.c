@@ -5,8 +5,8 @@
 
 #include "exporter.h"
 #include "keep.h"
-#include "profiler.h"
 #include "metrics.h"
+#include "profiler.h"
 #include "resource.h"
 #include "ring.h"
 #include "runtime.h"

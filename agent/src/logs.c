@@ -48,6 +48,7 @@ static const char *const field_texts[FIELD_N] = {
 static PyObject *fields[FIELD_N], *known_fields, *str_get_message, *str_dict;
 static PyObject *scopes; /* logger name → index of its scope */
 
+uint16_t logs_attributes_max = 128;
 static long level_min;    /* records below it stay at home */
 static uint64_t rate_max; /* records a second; 0: no limit */
 static struct { uint64_t second, n; } rate;
@@ -197,7 +198,7 @@ static unsigned put_extra(struct buf *b, PyObject *dict, unsigned *n) {
         if (!PyUnicode_CheckExact(key) || value == Py_None ||
             PySet_Contains(known_fields, key) != 0)
             continue;
-        if (*n < LOG_ATTRIBUTES_MAX && value_put(b, LOG_ATTRIBUTE, key, value) == 0)
+        if (*n < logs_attributes_max && value_put(b, LOG_ATTRIBUTE, key, value) == 0)
             ++*n;
         else
             dropped++;
@@ -236,7 +237,7 @@ static int put_body(struct buf *b, PyObject *text) {
         text_of(text, &p, &n, &hold);
     mark = pb_open(b, LOG_BODY);
     if (mark != UINT32_MAX) {
-        if (pb_put_bytes(b, ANY_STRING, p, text_cut(p, n, value_bytes_max)) < 0)
+        if (pb_put_bytes(b, ANY_STRING, p, text_cut(p, n, VALUE_LENGTH_DEFAULT)) < 0)
             mark = UINT32_MAX;
         else
             pb_close(b, mark);

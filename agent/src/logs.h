@@ -5,7 +5,8 @@
 #include "span.h"
 
 #define LOG_BYTES_MAX (128u << 10)
-#define LOG_ATTRIBUTES_MAX 128
+
+extern uint16_t logs_attributes_max; /* of a record, from the configuration */
 
 /* A record begins; its end is in_log--. False, and counted, for one that would be too deep in
  * others: they are built on the stack and written into the ring without a step into Python, so one

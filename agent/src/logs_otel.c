@@ -51,7 +51,7 @@ static void put_attributes(struct buf *b, PyObject *attributes, PyObject *except
     PyErr_Clear();
     for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items); i++) {
         PyObject *pair = PyList_GET_ITEM(items, i);
-        if (n < LOG_ATTRIBUTES_MAX &&
+        if (n < logs_attributes_max &&
             value_put(b, LOG_ATTRIBUTE, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)) == 0)
             n++;
         else

@@ -100,6 +100,16 @@ static PyObject *bind_api(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* bind_suppression(all, all_plain, http): keys of the API's context */
+static PyObject *bind_suppression(PyObject *module, PyObject *args) {
+    PyObject *all, *plain, *http;
+
+    if (!PyArg_ParseTuple(args, "OOO", &all, &plain, &http))
+        return NULL;
+    context_bind_suppression(all, plain, http);
+    Py_RETURN_NONE;
+}
+
 /* bind_baggage(key, parse, format) */
 static PyObject *bind_baggage(PyObject *module, PyObject *args) {
     PyObject *key, *parse, *format;
@@ -111,6 +121,8 @@ static PyObject *bind_baggage(PyObject *module, PyObject *args) {
 }
 
 static PyMethodDef module_functions[] = {
+        {"bind_suppression", bind_suppression, METH_VARARGS,
+         "bind_suppression(all, all_plain, http)"},
         {"bind_baggage", bind_baggage, METH_VARARGS, "bind_baggage(key, parse, format)"},
         {"set_decorator", set_decorator, METH_O, "set_decorator(function)"},
         {"bind_api", bind_api, METH_VARARGS,

@@ -65,7 +65,7 @@ void thread_renew(struct thread_state *t) {
     t->random[0] |= 1; /* the state must not be all zero */
     t->slot = NULL;
     t->slot_refused = false;
-    t->ring = NULL;    /* an inherited ring is gone with the parent */
+    t->ring = NULL; /* an inherited ring is gone with the parent */
     t->in_log = 0;
     t->generation = process_generation;
 }

@@ -408,8 +408,12 @@ static PyObject *start_client(PyObject *module, PyObject *const *args, Py_ssize_
         return NULL;
     if (!span_enabled)
         Py_RETURN_NONE;
-    name = method_name(args[1]);
     context_find_parent(NULL, &parent);
+    if (parent.suppressed) {
+        context_parent_done(&parent);
+        Py_RETURN_NONE;
+    }
+    name = method_name(args[1]);
     s = span_new(name, tracer_scope(args[0]), KIND_CLIENT, SPAN_HTTP_CLIENT);
     if (s)
         span_start_below(s, parent.found ? &parent.context : NULL, parent.trace_state,

@@ -14,10 +14,13 @@
 
 #define FREE_LIST_MAX 128
 
-struct span_limits span_limits = {
-        .attributes = 128, .events = 128, .links = 128, .event_attributes = 128};
+struct span_limits span_limits = {.attributes = 128,
+                                  .events = 128,
+                                  .links = 128,
+                                  .event_attributes = 128,
+                                  .link_attributes = 128};
 bool span_enabled;
-PyObject *span_started, *span_ended, *span_sampler;
+PyObject *span_started, *span_ended, *span_sampler, *span_reader;
 
 static Span *free_list[FREE_LIST_MAX];
 static unsigned free_list_n;
@@ -67,16 +70,30 @@ static PyObject *call_watcher(PyObject *function, Span *s) {
     return result;
 }
 
-/* The application's own sampler. Its failure means: as C would. */
-static bool ask_sampler(Span *s, bool decided) {
-    PyObject *result;
+enum decision { DROP, RECORD_ONLY, RECORD_AND_SAMPLE };
 
-    s->id.flags = decided ? FLAG_SAMPLED : 0;
+/* The application's own sampler. Its failure means: as C would. */
+static enum decision ask_sampler(Span *s, enum decision decided) {
+    PyObject *result, *state;
+    long n;
+
+    s->id.flags = decided == RECORD_AND_SAMPLE ? FLAG_SAMPLED : 0;
     s->flags |= SPAN_STARTED;
     result = call_watcher(span_sampler, s);
-    if (result && PyBool_Check(result))
-        decided = result == Py_True;
+    if (result && PyTuple_Check(result) && PyTuple_GET_SIZE(result) == 2) {
+        n = PyLong_AsLong(PyTuple_GET_ITEM(result, 0));
+        state = PyTuple_GET_ITEM(result, 1);
+        if (n >= DROP && n <= RECORD_AND_SAMPLE)
+            decided = (enum decision) n;
+        if (PyUnicode_Check(state) && PyUnicode_GET_LENGTH(state) <= TRACESTATE_MAX) {
+            Py_INCREF(state);
+            Py_XSETREF(s->trace_state, state);
+        }
+        PyErr_Clear();
+    }
     Py_XDECREF(result);
+    s->id.flags = 0;
+    Py_CLEAR(s->context_cache); /* the sampler may have looked at it */
     return decided;
 }
 
@@ -90,8 +107,8 @@ static void begin(Span *s) {
 void span_start_below(Span *s, const struct trace_context *parent, PyObject *trace_state,
                       bool remote) {
     struct thread_state *t = thread_state();
+    enum decision decision;
     uint64_t low, id;
-    bool sampled;
 
     if (parent) {
         memcpy(s->id.trace_id, parent->trace_id, 16);
@@ -110,21 +127,23 @@ void span_start_below(Span *s, const struct trace_context *parent, PyObject *tra
     id = thread_random(t);
     memcpy(s->id.span_id, &id, 8);
     memcpy(&low, s->id.trace_id + 8, 8);
-    sampled =
-            span_enabled && sampler_decide(parent != NULL, parent && (parent->flags & FLAG_SAMPLED),
-                                           __builtin_bswap64(low));
+    decision =
+            span_enabled && sampler_decide(parent != NULL, parent && parent->flags & FLAG_SAMPLED,
+                                           __builtin_bswap64(low))
+                    ? RECORD_AND_SAMPLE
+                    : DROP;
     if (__builtin_expect(span_sampler != NULL, 0) && span_enabled)
-        sampled = ask_sampler(s, sampled);
-    if (sampled)
+        decision = ask_sampler(s, decision);
+    if (decision == RECORD_AND_SAMPLE)
         s->id.flags = FLAG_SAMPLED;
-    else if (span_recording(s)) {
+    else if (decision == DROP && span_recording(s)) {
         s->flags &= (uint16_t) ~SPAN_RECORDING;
         count_locked(SPANS_NOT_SAMPLED);
     }
     begin(s);
     if (red_enabled && span_enabled)
         s->flags |= SPAN_COUNTED;
-    if (keep_enabled && span_recording(s) && span_is_local_root(s)) {
+    if (keep_enabled && decision == RECORD_AND_SAMPLE && span_is_local_root(s)) {
         s->flags |= SPAN_WAITS;
         keep_begin(s);
     }
@@ -403,6 +422,8 @@ void span_end(Span *s, uint64_t end_ns) {
         Py_XDECREF(call_watcher(span_ended, s));
     if (s->generation != process_generation)
         count(SPANS_DROPPED_FORK, 1); /* the parent process sends it */
+    else if (!(s->id.flags & FLAG_SAMPLED))
+        count_locked(SPANS_NOT_SAMPLED); /* recorded for processors of the application alone */
     else if (is_kept(s))
         hand_over(s);
     s->flags &= (uint16_t) ~SPAN_RECORDING;

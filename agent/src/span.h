@@ -67,12 +67,14 @@ extern PyTypeObject Span_Type;
 /* Functions of the package that see each recorded span: started(span, parent) after it has begun,
  * ended(span) before it is sent. NULL: nobody looks. */
 extern PyObject *span_started, *span_ended;
-/* sampler(trace id, parent's context or None, name, kind, attributes, span) → keep it? NULL: C's.
- */
+/* sampler(span) → None (as C decides), or (0 drop, 1 record only, 2 sample; trace state or None).
+ * NULL: C's. */
 extern PyObject *span_sampler;
+/* reader(span, name): attributes of the SDK's spans that the API does not have. */
+extern PyObject *span_reader;
 
 struct span_limits {
-    uint16_t attributes, events, links, event_attributes;
+    uint16_t attributes, events, links, event_attributes, link_attributes;
 };
 extern struct span_limits span_limits;
 extern bool span_enabled; /* false until the agent is started: nothing is recorded */

@@ -5,8 +5,12 @@
 
 #define EVENT_BYTES_MAX (64u << 10)
 
-static void put_attributes(struct buf *b, unsigned tag, PyObject *attributes, unsigned *n) {
+/* At most `max` with those that are there (*n); how many did not fit is written as field
+ * `dropped_tag`. */
+static void put_attributes(struct buf *b, unsigned tag, PyObject *attributes, unsigned max,
+                           unsigned dropped_tag, unsigned *n) {
     PyObject *items;
+    unsigned dropped = 0;
 
     if (!attributes || attributes == Py_None)
         return;
@@ -15,13 +19,22 @@ static void put_attributes(struct buf *b, unsigned tag, PyObject *attributes, un
         PyErr_Clear();
         return;
     }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items) && *n < span_limits.event_attributes; i++) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++) {
         PyObject *pair = PyList_GET_ITEM(items, i);
-        if (PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2 &&
-            value_put(b, tag, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)) == 0)
-            ++*n;
+        int r = -EINVAL;
+
+        if (*n >= max)
+            r = -ENOSPC;
+        else if (PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2)
+            r = value_put(b, tag, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
+        *n += r == 0;
+        dropped += r == -ENOSPC;
     }
     Py_DECREF(items);
+    if (dropped) {
+        pb_put_varint(b, dropped_tag, dropped);
+        count(ATTRIBUTES_DROPPED, dropped);
+    }
 }
 
 static uint64_t event_time(const Span *s, uint64_t wall_ns) {
@@ -56,9 +69,34 @@ void span_add_event(Span *s, PyObject *name, PyObject *attributes, uint64_t wall
     good = pb_put_fixed64(&b, EVENT_TIME, event_time(s, wall_ns)) == 0 &&
            pb_put_bytes(&b, EVENT_NAME, text, text_cut(text, size, KEY_BYTES_MAX)) == 0;
     Py_XDECREF(hold);
-    put_attributes(&b, EVENT_ATTRIBUTE, attributes, &n);
+    put_attributes(&b, EVENT_ATTRIBUTE, attributes, span_limits.event_attributes,
+                   EVENT_DROPPED_ATTRIBUTES, &n);
     adopt(s, SPAN_EVENT, &b, good, &s->events_n, &s->events_dropped, span_limits.events);
     buf_done(&b);
+}
+
+static bool put_link(struct buf *b, const struct context_parent *linked) {
+    uint32_t flags = linked->context.flags | 0x100u | (linked->remote ? 0x200u : 0);
+    const char *state;
+    PyObject *hold;
+    size_t n;
+    char *p;
+
+    if (pb_put_bytes(b, LINK_TRACE_ID, linked->context.trace_id, 16) < 0 ||
+        pb_put_bytes(b, LINK_SPAN_ID, linked->context.span_id, 8) < 0)
+        return false;
+    if (linked->trace_state && text_view(linked->trace_state, &state, &n, &hold) == 0) {
+        if (n <= TRACESTATE_MAX)
+            pb_put_bytes(b, LINK_TRACE_STATE, state, n);
+        Py_XDECREF(hold);
+    }
+    p = buf_reserve(b, 5);
+    if (!p)
+        return false;
+    *p = LINK_FLAGS;
+    memcpy(p + 1, &flags, 4);
+    b->used += 5;
+    return true;
 }
 
 void span_add_link(Span *s, PyObject *target, PyObject *attributes) {
@@ -73,13 +111,43 @@ void span_add_link(Span *s, PyObject *target, PyObject *attributes) {
     context_find_parent(target, &linked);
     if (linked.found) {
         buf_init(&b, storage, sizeof(storage), EVENT_BYTES_MAX);
-        good = pb_put_bytes(&b, LINK_TRACE_ID, linked.context.trace_id, 16) == 0 &&
-               pb_put_bytes(&b, LINK_SPAN_ID, linked.context.span_id, 8) == 0;
-        put_attributes(&b, LINK_ATTRIBUTE, attributes, &n);
+        good = put_link(&b, &linked);
+        put_attributes(&b, LINK_ATTRIBUTE, attributes, span_limits.link_attributes,
+                       LINK_DROPPED_ATTRIBUTES, &n);
         adopt(s, SPAN_LINK, &b, good, &s->links_n, &s->links_dropped, span_limits.links);
         buf_done(&b);
     }
     context_parent_done(&linked);
+}
+
+/* Takes out of an encoded event what the caller gives itself. */
+static void remove_given(struct buf *b, PyObject *attributes, unsigned *n_attributes) {
+    uint32_t at = 9; /* past the time */
+
+    while (at < b->used) {
+        const char *p = b->data + at;
+        unsigned tag = (uint8_t) *p++;
+        size_t n = pb_read_varint(&p), key_n;
+        uint32_t next = (uint32_t) (p + n - b->data);
+        PyObject *key;
+        int given;
+
+        if (tag == EVENT_ATTRIBUTE) {
+            p++;
+            key_n = pb_read_varint(&p);
+            key = PyUnicode_DecodeUTF8(p, (Py_ssize_t) key_n, "replace");
+            given = key ? PyMapping_HasKey(attributes, key) : 0;
+            Py_XDECREF(key);
+            if (given) {
+                memmove(b->data + at, b->data + next, b->used - next);
+                b->used -= next - at;
+                --*n_attributes;
+                continue;
+            }
+        }
+        at = next;
+    }
+    PyErr_Clear();
 }
 
 void span_record_exception(Span *s, PyObject *exception, PyObject *attributes, uint64_t wall_ns) {
@@ -97,7 +165,10 @@ void span_record_exception(Span *s, PyObject *exception, PyObject *attributes, u
     good = pb_put_fixed64(&b, EVENT_TIME, event_time(s, wall_ns)) == 0 &&
            pb_put_bytes(&b, EVENT_NAME, "exception", 9) == 0 &&
            exception_put(&b, EVENT_ATTRIBUTE, exception, NULL, &n) == 0;
-    put_attributes(&b, EVENT_ATTRIBUTE, attributes, &n);
+    if (good && attributes && attributes != Py_None && PyMapping_Check(attributes))
+        remove_given(&b, attributes, &n);
+    put_attributes(&b, EVENT_ATTRIBUTE, attributes, span_limits.event_attributes,
+                   EVENT_DROPPED_ATTRIBUTES, &n);
     adopt(s, SPAN_EVENT, &b, good, &s->events_n, &s->events_dropped, span_limits.events);
     buf_done(&b);
 }

@@ -262,6 +262,10 @@ static PyObject *get_name(PyObject *self, void *unused) {
     return ((Span *) self)->name;
 }
 
+static PyObject *get_context(PyObject *self, void *unused) {
+    return module_span_context((Span *) self);
+}
+
 static PyObject *hex_text(const uint8_t *bytes, size_t n) {
     char text[32];
     hex_format(bytes, n, text);
@@ -378,6 +382,16 @@ PyGetSetDef span_getset[] = {
         {"scope", span_read_scope, NULL, "number of the instrumentation scope", NULL},
         {"event_list", span_read_events, NULL, "[(time, name, attributes), …]", NULL},
         {"link_list", span_read_links, NULL, "[(trace id, span id, attributes), …]", NULL},
+        {"parent_context", span_read_parent_context, NULL, "while it starts: the Context given",
+         NULL},
+        {"context", get_context, NULL, "the same as get_span_context()", NULL},
+        {"parent", span_read_sdk, NULL, "as on spans of OpenTelemetry's SDK", "parent"},
+        {"status", span_read_sdk, NULL, "as on spans of OpenTelemetry's SDK", "status"},
+        {"events", span_read_sdk, NULL, "as on spans of OpenTelemetry's SDK", "events"},
+        {"links", span_read_sdk, NULL, "as on spans of OpenTelemetry's SDK", "links"},
+        {"resource", span_read_sdk, NULL, "as on spans of OpenTelemetry's SDK", "resource"},
+        {"instrumentation_scope", span_read_sdk, NULL, "as on spans of OpenTelemetry's SDK",
+         "instrumentation_scope"},
         {"attributes", get_attributes, NULL, "a dict of the attributes so far", NULL},
         {NULL},
 };

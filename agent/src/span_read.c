@@ -40,6 +40,24 @@ PyObject *span_read_parent_ids(PyObject *self, void *unused) {
                          PyBool_FromLong(s->flags & SPAN_PARENT_REMOTE));
 }
 
+/* The API's Context that was given explicitly, while the span starts; else None. */
+PyObject *span_read_parent_context(PyObject *self, void *unused) {
+    PyObject *given = ((Span *) self)->explicit_parent;
+
+    if (!given || !PyDict_Check(given))
+        given = Py_None;
+    Py_INCREF(given);
+    return given;
+}
+
+/* What OpenTelemetry's SDK has on its spans beyond the API; read by a function of the package. */
+PyObject *span_read_sdk(PyObject *self, void *name) {
+    if (!span_reader)
+        return PyErr_Format(PyExc_AttributeError, "a span of Varan has no %s without OpenTelemetry",
+                            (const char *) name);
+    return PyObject_CallFunction(span_reader, "Os", self, (const char *) name);
+}
+
 PyObject *span_read_dropped(PyObject *self, void *unused) {
     Span *s = (Span *) self;
     return Py_BuildValue("(HHH)", s->attributes_dropped, s->events_dropped, s->links_dropped);
@@ -68,9 +86,11 @@ static int decode_pair(const char *p, PyObject *dict) {
     return r;
 }
 
-/* An event as (time, name, attributes), a link as (trace id, span id, attributes). */
+/* An event as (time, name, attributes), a link as (trace id, span id, attributes, is remote, flags,
+ * trace state). */
 static PyObject *decode_part(const char *p, const char *end, bool link) {
-    PyObject *first = NULL, *second = NULL, *dict = PyDict_New(), *r = NULL;
+    PyObject *first = NULL, *second = NULL, *dict = PyDict_New(), *state = NULL, *r = NULL;
+    uint32_t flags = 0;
     uint64_t time;
 
     while (dict && p < end) {
@@ -83,8 +103,17 @@ static PyObject *decode_part(const char *p, const char *end, bool link) {
             Py_XSETREF(first, PyLong_FromUnsignedLongLong(time));
             continue;
         }
+        if (link && tag == LINK_FLAGS) {
+            memcpy(&flags, p, 4);
+            p += 4;
+            continue;
+        }
         n = pb_read_varint(&p);
-        if (link && tag == LINK_TRACE_ID)
+        if (tag == (link ? LINK_DROPPED_ATTRIBUTES : EVENT_DROPPED_ATTRIBUTES))
+            continue;
+        if (link && tag == LINK_TRACE_STATE)
+            Py_XSETREF(state, PyUnicode_DecodeUTF8(p, (Py_ssize_t) n, "replace"));
+        else if (link && tag == LINK_TRACE_ID)
             Py_XSETREF(first, _PyLong_FromByteArray((const unsigned char *) p, n, 0, 0));
         else if (link && tag == LINK_SPAN_ID)
             Py_XSETREF(second, _PyLong_FromByteArray((const unsigned char *) p, n, 0, 0));
@@ -94,8 +123,12 @@ static PyObject *decode_part(const char *p, const char *end, bool link) {
             Py_CLEAR(dict);
         p += n;
     }
-    if (first && second && dict)
+    if (first && second && dict && link)
+        r = Py_BuildValue("(OOOOIO)", first, second, dict, flags & 0x200 ? Py_True : Py_False,
+                          flags & 0xff, state ? state : Py_None);
+    else if (first && second && dict)
         r = PyTuple_Pack(3, first, second, dict);
+    Py_XDECREF(state);
     Py_XDECREF(first);
     Py_XDECREF(second);
     Py_XDECREF(dict);

@@ -10,6 +10,8 @@ PyObject *span_read_end_time(PyObject *self, void *unused);
 PyObject *span_read_status_code(PyObject *self, void *unused);
 PyObject *span_read_status_message(PyObject *self, void *unused);
 PyObject *span_read_parent_ids(PyObject *self, void *unused);
+PyObject *span_read_parent_context(PyObject *self, void *unused);
+PyObject *span_read_sdk(PyObject *self, void *name);
 PyObject *span_read_dropped(PyObject *self, void *unused);
 PyObject *span_read_scope(PyObject *self, void *unused);
 PyObject *span_read_events(PyObject *self, void *unused);

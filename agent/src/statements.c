@@ -131,7 +131,9 @@ static PyObject *start_span(Statements *t, PyObject *entry) {
     Span *s;
 
     context_find_parent(NULL, &parent);
-    s = entry ? span_new(PyTuple_GET_ITEM(entry, 0), t->scope, KIND_CLIENT, 0) : NULL;
+    s = entry && !(parent.suppressed & SUPPRESSED_ALL)
+                ? span_new(PyTuple_GET_ITEM(entry, 0), t->scope, KIND_CLIENT, 0)
+                : NULL;
     if (!s) {
         context_parent_done(&parent);
         Py_XDECREF(entry);

@@ -121,7 +121,7 @@ bool tls_available(void) {
 }
 
 static void note(const char *what, const char *detail) {
-    snprintf(message, sizeof(message), "%s%s%s", what, *detail ? ": " : "", detail);
+    snprintf(message, sizeof(message), "%s%s%.150s", what, *detail ? ": " : "", detail);
 }
 
 static void note_error(const char *what) {

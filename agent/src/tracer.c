@@ -7,6 +7,7 @@
 
 typedef struct {
     PyObject_HEAD uint16_t scope;
+    bool hook; /* of the package: heeds the suppression of instrumentations */
 } Tracer;
 
 /* span(name, /, **attributes) */
@@ -128,6 +129,8 @@ static Span *make_otel_span(Tracer *t, const char *function, PyObject *const *ar
                  values[KIND] ? module_kind_number(values[KIND]) : KIND_INTERNAL, flags);
     if (!s)
         return NULL;
+    if (t->hook && context_suppressed() & SUPPRESSED_ALL)
+        s->flags &= (uint16_t) ~SPAN_RECORDING;
     if (values[CONTEXT] && values[CONTEXT] != Py_None) {
         Py_INCREF(values[CONTEXT]);
         s->explicit_parent = values[CONTEXT];
@@ -177,6 +180,8 @@ static int put_text(struct buf *b, unsigned tag, PyObject *o) {
     return r;
 }
 
+static PyObject *hook_prefix;
+
 /* Tracer(name, version=None, schema_url=None, attributes=None) */
 static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *names) {
     PyObject *name, *version = NULL, *schema = NULL, *attributes = NULL, *key, *value, *hold = NULL;
@@ -191,7 +196,9 @@ static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *names)
     if (!PyArg_ParseTupleAndKeywords(args, names, "O|OOO", keys, &name, &version, &schema,
                                      &attributes))
         return NULL;
-    t = (Tracer *) type->tp_alloc(type, 0);
+    if (!hook_prefix)
+        hook_prefix = PyUnicode_InternFromString("varan.");
+    t = hook_prefix ? (Tracer *) type->tp_alloc(type, 0) : NULL;
     if (!t)
         return NULL;
     buf_init(&b, storage, sizeof(storage), 8192);
@@ -205,6 +212,8 @@ static PyObject *tracer_new(PyTypeObject *type, PyObject *args, PyObject *names)
     }
     if (schema && PyUnicode_Check(schema) && text_view(schema, &url, &url_n, &hold) < 0)
         url_n = 0;
+    t->hook = PyUnicode_Check(name) && PyUnicode_GET_LENGTH(name) > 6 &&
+              PyUnicode_Tailmatch(name, hook_prefix, 0, 6, -1) == 1;
     t->scope = scope_register(b.data, b.used, url, url_n);
     Py_XDECREF(hold);
     buf_done(&b);
@@ -257,6 +266,12 @@ static void keep_function(PyObject **place, PyObject *function) {
     Py_XSETREF(*place, function);
 }
 
+/* set_span_reader(function(span, name)) */
+static PyObject *set_span_reader(PyObject *module, PyObject *function) {
+    keep_function(&span_reader, function);
+    Py_RETURN_NONE;
+}
+
 /* watch_spans(sampler, started, ended): each a function of a span, or None */
 static PyObject *watch_spans(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     if (!args_count("watch_spans", n, 3, 3))
@@ -269,6 +284,7 @@ static PyObject *watch_spans(PyObject *module, PyObject *const *args, Py_ssize_t
 
 PyMethodDef tracer_functions[] = {
         {"scope_name", scope_name, METH_O, "scope_name(number): of Span.scope"},
+        {"set_span_reader", set_span_reader, METH_O, "set_span_reader(function(span, name))"},
         {"watch_spans", (PyCFunction) (void (*)(void)) watch_spans, METH_FASTCALL,
          "watch_spans(sampler, started, ended): functions of a span, or None"},
         {"span", (PyCFunction) (void (*)(void)) make_span, METH_FASTCALL | METH_KEYWORDS,

@@ -5,7 +5,7 @@
 
 #define CAP_NESTED (64u << 10)
 
-uint32_t value_bytes_max = 16u << 10;
+uint32_t value_length_max = VALUE_LENGTH_DEFAULT;
 
 int text_view(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold) {
     Py_ssize_t n;
@@ -77,6 +77,18 @@ size_t text_cut(const char *text, size_t n, size_t max) {
     return n;
 }
 
+size_t value_cut(const char *text, size_t n) {
+    size_t left = value_length_max;
+
+    if (n <= left)
+        return n;
+    n = text_cut(text, n, VALUE_BYTES_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (((unsigned char) text[i] & 0xc0) != 0x80 && left-- == 0)
+            return i;
+    return n;
+}
+
 static int encode_text(struct buf *b, PyObject *object) {
     const char *text;
     size_t n;
@@ -84,7 +96,7 @@ static int encode_text(struct buf *b, PyObject *object) {
     int r;
 
     text_of(object, &text, &n, &hold);
-    r = pb_put_bytes(b, ANY_STRING, text, text_cut(text, n, value_bytes_max));
+    r = pb_put_bytes(b, ANY_STRING, text, value_cut(text, n));
     Py_XDECREF(hold);
     return r;
 }
@@ -185,7 +197,7 @@ int value_encode(struct buf *b, PyObject *value, int depth) {
     if (PyBytes_Check(value)) {
         size_t n = (size_t) PyBytes_GET_SIZE(value);
         return pb_put_bytes(b, ANY_BYTES, PyBytes_AS_STRING(value),
-                            n < value_bytes_max ? n : value_bytes_max);
+                            n < value_length_max ? n : value_length_max);
     }
     if (depth < VALUE_DEPTH_MAX) {
         if (PyList_Check(value) || PyTuple_Check(value))
@@ -225,7 +237,7 @@ int value_put_named(struct buf *b, unsigned tag, const char *key, size_t key_n, 
         int r = text_view(value, &text, &n, &hold);
 
         if (r == 0)
-            r = pb_put_string(b, tag, key, key_n, text, text_cut(text, n, value_bytes_max));
+            r = pb_put_string(b, tag, key, key_n, text, value_cut(text, n));
         Py_XDECREF(hold);
         return r;
     }

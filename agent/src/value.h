@@ -12,8 +12,11 @@
 #define VALUE_ITEMS_MAX 256
 #define KEY_BYTES_MAX 256
 
-/* Bytes of a text value; longer ones are cut. From the configuration. */
-extern uint32_t value_bytes_max;
+/* Characters of a text value, bytes of a byte string; longer ones are cut. From the configuration.
+ */
+extern uint32_t value_length_max;
+#define VALUE_LENGTH_DEFAULT (16u << 10)
+#define VALUE_BYTES_MAX (32u << 10) /* whatever the configuration says */
 
 /* UTF-8 of a str (or a subclass). Lone surrogates are written as \udXXX. Returns 0 or a negative
  * error; *hold must be dropped by Py_XDECREF after use. */
@@ -25,6 +28,8 @@ void text_of(PyObject *object, const char **ret, size_t *ret_n, PyObject **hold)
 
 /* Cuts at most to `max` bytes without splitting a character. */
 size_t text_cut(const char *text, size_t n, size_t max);
+/* Cuts to what an attribute's value may have. */
+size_t value_cut(const char *text, size_t n);
 
 /* Appends a KeyValue field. Returns 0, -EINVAL (no valid key, or None), or -ENOSPC at the buffer's
  * cap. For values that are not plain, user code may run before the buffer is touched. */

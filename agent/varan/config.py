@@ -50,7 +50,7 @@ class Settings:
         self.other_exporters: list[str] = []
         self.keep: float | None = None  # choose at the end of local traces; the share of the rest
         self.red = False  # count spans before sampling
-        self.limits = [128, 128, 128, 128, 16384]
+        self.limits = [128] * 6 + [16384]
         self.resource: dict[str, object] = {}
         self.exponential = False
         self.temporality = 0  # cumulative, delta, low memory
@@ -326,17 +326,18 @@ def _read_others(env: Mapping[str, str], s: Settings) -> None:
 
 
 def _limits(env: Mapping[str, str]) -> list[int]:
-    return [
-        _number(env, ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"), 128),
-        _number(env, ("OTEL_SPAN_EVENT_COUNT_LIMIT",), 128),
-        _number(env, ("OTEL_SPAN_LINK_COUNT_LIMIT",), 128),
-        _number(env, ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",), 128),
-        _number(
-            env,
-            ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
-            16384,
-        ),
-    ]
+    """As core.set_limits() takes them."""
+    attributes = "OTEL_ATTRIBUTE_COUNT_LIMIT"
+    counts = (
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", attributes),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT",),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT",),
+        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", attributes),
+        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", attributes),
+        ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", attributes),
+    )
+    lengths = ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
+    return [*(_number(env, names, 128) for names in counts), _number(env, lengths, 16384)]
 
 
 def _timeout_ms(env: Mapping[str, str]) -> int:

@@ -47,6 +47,21 @@ def _bind_baggage() -> None:
     _core.bind_baggage(_BAGGAGE_KEY, parse, format)
 
 
+def _bind_suppression(context: Any) -> None:
+    """What exporters and applications suppress while they work, hooks do not see either: an exporter's own requests would
+    make spans without end."""
+    everything = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
+    http = getattr(context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation")
+    _core.bind_suppression(everything, "suppress_instrumentation", http)
+
+
+def _read(span: Any, name: str) -> Any:
+    """What the SDK's spans have beyond the API's: for processors that look at a span while it starts."""
+    from . import otel_slow
+
+    return otel_slow.read(span, name)
+
+
 def _bind_context(trace: Any) -> None:
     """Shares the API's context variable, so that each side sees the other's current span."""
     from opentelemetry import context
@@ -82,6 +97,7 @@ def _bind_context(trace: Any) -> None:
         SpanKind.CONSUMER,
     )
     _core.bind_api(runtime._current_context, context.Context, _SPAN_KEY, span_context, kinds)
+    _bind_suppression(context)
     _bind_baggage()
 
 
@@ -160,6 +176,7 @@ def bind(trace: Any) -> None:
         return
     trace.Span.register(_core.Span)
     trace.Tracer.register(_core.Tracer)
+    _core.set_span_reader(_read)
     try:
         _bind_context(trace)
     except Exception as error:

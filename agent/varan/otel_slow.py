@@ -19,42 +19,73 @@ def _sdk() -> Any:
     return trace
 
 
+def _parent(span: Any) -> Any:
+    from opentelemetry.trace import SpanContext
+
+    if not span.parent_ids:
+        return None
+    context = span.get_span_context()
+    return SpanContext(*span.parent_ids, context.trace_flags, context.trace_state)
+
+
+def _links(span: Any) -> list[Any]:
+    from opentelemetry.trace import Link, SpanContext, TraceFlags
+    from opentelemetry.trace.span import TraceState
+
+    return [
+        Link(
+            SpanContext(
+                trace_id, span_id, remote, TraceFlags(flags), TraceState.from_header([state or ""])
+            ),
+            attributes,
+        )
+        for trace_id, span_id, attributes, remote, flags, state in span.link_list
+    ]
+
+
+def read(span: Any, name: str) -> Any:
+    """One of the attributes that spans have in the SDK, and not in the API. The SDK is asked for only where its types
+    are needed."""
+    if name == "parent":
+        return _parent(span)
+    if name == "links":
+        return _links(span)
+    if name == "status":
+        from opentelemetry.trace import Status, StatusCode
+
+        codes = (StatusCode.UNSET, StatusCode.OK, StatusCode.ERROR)
+        return Status(codes[span.status_code], span.status_message)
+    if name == "events":
+        return [_sdk().Event(name, attributes, time) for time, name, attributes in span.event_list]
+    if name == "resource":
+        from opentelemetry.sdk.resources import Resource
+
+        return Resource(own_resource.current)
+    if name == "instrumentation_scope":
+        from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+        return InstrumentationScope(_core.scope_name(span.scope))
+    raise AttributeError(name)
+
+
 def readable(span: Any) -> Any:
     """A copy of a finished span as the SDK's ReadableSpan (the SDK is there: processors are made for it)."""
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
-
-    sdk = _sdk()
-    context = span.get_span_context()
-    parent = None
-    if span.parent_ids:
-        trace_id, span_id, remote = span.parent_ids
-        parent = SpanContext(trace_id, span_id, remote, context.trace_flags, context.trace_state)
-    codes = (StatusCode.UNSET, StatusCode.OK, StatusCode.ERROR)
-    return sdk.ReadableSpan(
+    parts = ("parent", "resource", "events", "links", "instrumentation_scope", "status")
+    return _sdk().ReadableSpan(
         name=span.name,
-        context=context,
-        parent=parent,
-        resource=Resource(own_resource.current),
+        context=span.get_span_context(),
         attributes=span.attributes,
-        events=[sdk.Event(name, attributes, time) for time, name, attributes in span.event_list],
-        links=[
-            Link(SpanContext(trace_id, span_id, False, TraceFlags(1)), attributes)
-            for trace_id, span_id, attributes in span.link_list
-        ],
         kind=span.kind,
-        instrumentation_scope=InstrumentationScope(_core.scope_name(span.scope)),
-        status=Status(codes[span.status_code], span.status_message),
         start_time=span.start_time,
         end_time=span.end_time,
+        **{part: read(span, part) for part in parts},
     )
 
 
 def _started(span: Any) -> None:
     for processor in _processors:
         try:
-            processor.on_start(span, None)
+            processor.on_start(span, span.parent_context)
         except Exception as error:
             _report.failure(f"the span processor {type(processor).__name__}", error)
 
@@ -72,26 +103,30 @@ def _ended(span: Any) -> None:
             _report.failure(f"the span processor {type(processor).__name__}", error)
 
 
-def _sample(span: Any) -> bool | None:
+def _sample(span: Any) -> tuple[int, str | None] | None:
     """Asks the application's sampler; None: it has no answer."""
     try:
-        from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
+        from opentelemetry.context import Context
+        from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
-        context = span.get_span_context()
-        parent = None
-        if span.parent_ids:
-            trace_id, span_id, remote = span.parent_ids
-            parent = set_span_in_context(
-                NonRecordingSpan(
-                    SpanContext(trace_id, span_id, remote, context.trace_flags, context.trace_state)
-                )
-            )
+        parent = _parent(span)
+        around = span.parent_context
+        if parent is not None:
+            around = set_span_in_context(NonRecordingSpan(parent), around)
         result = _sampler.should_sample(
-            parent, context.trace_id, span.name, span.kind, span.attributes, None
+            Context() if around is None else around,
+            span.get_span_context().trace_id,
+            span.name,
+            span.kind,
+            span.attributes,
+            _links(span),
         )
-        if result.attributes:
+        decision = result.decision
+        sampled, recorded = decision.is_sampled(), decision.is_recording()
+        if recorded and result.attributes:
             span.set_attributes(result.attributes)
-        return bool(result.decision.is_sampled())
+        state = result.trace_state.to_header() if result.trace_state else None
+        return 2 if sampled else 1 if recorded else 0, state
     except Exception as error:
         _report.failure(f"the sampler {type(_sampler).__name__}", error)
         return None

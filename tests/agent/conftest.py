@@ -85,7 +85,9 @@ class Program:
         # The package is not copied from where it lies: what is tested is what is installed.
         package = os.path.dirname(os.path.dirname(os.path.abspath(varan.__file__)))
         self.env = {
-            k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_", "PYTHON"))
+            k: v
+            for k, v in os.environ.items()
+            if k == "PYTHONMALLOC" or not k.startswith(("OTEL_", "VARAN_", "PYTHON"))
         }
         self.env["PYTHONPATH"] = os.pathsep.join([varan.bootstrap_path(), package])
         self.env["VARAN_ENDPOINT"] = endpoint

@@ -125,3 +125,106 @@ def test_unknown_names_are_told(program: Program, collector: Collector) -> None:
     assert "no sampler named 'nobody'" in done.stderr
     assert "no exporter named 'nothing'" in done.stderr
     assert collector.named("x")
+
+
+def test_record_only_and_trace_state(program: Program, collector: Collector) -> None:
+    """A sampler sees the parent, the links and the attributes; what it says of the trace state goes on; spans that are
+    only recorded reach processors, not the server."""
+    program.env["PYTHONPATH"] += f":{program.folder}"
+    program.write(
+        "made_sampler.py",
+        """
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+
+        class Made(Sampler):
+            def should_sample(self, parent_context, trace_id, name, kind=None, attributes=None,
+                              links=None, trace_state=None):
+                parent = trace.get_current_span(parent_context).get_span_context()
+                told = {"parent": parent.is_valid, "links": len(links), "kind": str(kind)}
+                kind = Decision.RECORD_ONLY if name == "local" else Decision.RECORD_AND_SAMPLE
+                return SamplingResult(kind, told, trace.TraceState([("made", "here")]))
+            def get_description(self):
+                return "made"
+        """,
+    )
+    done = program.run(
+        """
+        import varan
+        from opentelemetry import baggage, trace
+        from opentelemetry.sdk.trace import SpanProcessor
+        from made_sampler import Made
+        from varan import otel_slow
+
+        class Reads(SpanProcessor):
+            def on_start(self, span, parent_context=None):
+                user = baggage.get_baggage("user", parent_context)
+                if user:
+                    span.set_attribute("user", user)
+                print(span.name, span.parent is not None, len(span.links), span.context.is_valid,
+                      span.resource.attributes["service.name"], span.instrumentation_scope.name)
+            def on_end(self, span):
+                print("ended", span.name, span.context.trace_flags.sampled)
+
+        trace.get_tracer_provider().add_span_processor(Reads())
+        otel_slow.set_sampler(Made())
+        tracer = trace.get_tracer("t")
+        with tracer.start_as_current_span("local") as local:
+            assert local.is_recording() and not local.get_span_context().trace_flags.sampled
+        with tracer.start_as_current_span("sent", context=baggage.set_baggage("user", "ann")) as sent:
+            assert sent.get_span_context().trace_state["made"] == "here"
+            with tracer.start_as_current_span("inner", links=[trace.Link(sent.get_span_context())]):
+                pass
+        """,
+    )
+    assert done.stdout.splitlines() == [
+        "local False 0 True program t", "ended local False",
+        "sent False 0 True program t", "inner True 1 True program t",
+        "ended inner True", "ended sent True",
+    ]  # fmt: skip
+    assert done.stderr == ""
+    assert sorted(s.name for s in collector.spans) == ["inner", "sent"]
+    inner, sent = collector.named("inner")[0], collector.named("sent")[0]
+    assert sent.attributes == {
+        "user": "ann",
+        "parent": False,
+        "links": 0,
+        "kind": "SpanKind.INTERNAL",
+    }
+    assert inner.attributes["parent"] and inner.attributes["links"] == 1
+    assert sent.raw.trace_state == "made=here"
+
+
+def test_an_exporters_own_requests_make_no_spans(program: Program, collector: Collector) -> None:
+    """An exporter that sends by a library with a hook would otherwise export its own sending for ever."""
+    done = program.run(
+        """
+        import http.client, sqlite3, varan
+        from opentelemetry import trace
+        from opentelemetry.instrumentation.utils import suppress_instrumentation
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+        import requests
+        database = sqlite3.connect(":memory:")
+
+        class Sends(SpanExporter):
+            def export(self, spans):
+                try:
+                    requests.post("http://127.0.0.1:9/", timeout=0.1)
+                except requests.RequestException:
+                    pass
+                database.execute("select 1")
+                print(*[s.name for s in spans])
+                return SpanExportResult.SUCCESS
+
+        database.close(); database = sqlite3.connect(":memory:", check_same_thread=False)
+        trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(Sends()))
+        with varan.span("one"):
+            database.execute("select 2")
+            with suppress_instrumentation():
+                database.execute("select 3")
+        for i in range(3):
+            trace.get_tracer_provider().force_flush()
+        """
+    )
+    assert done.stdout.split() == ["SELECT", "one"]
+    assert sorted(s.name for s in collector.spans) == ["SELECT", "one"]
