@@ -118,7 +118,9 @@ void profile_print_top(const struct profile *p) {
         print_clean(stderr, f->name);
         fprintf(stderr, " (");
         print_clean(stderr, f->file);
-        fprintf(stderr, ":%d)\n", f->first_line);
+        if (f->first_line)
+            fprintf(stderr, ":%d", f->first_line);
+        fprintf(stderr, ")\n");
     }
     free(totals);
 }

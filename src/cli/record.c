@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/profile_file.h"
 #include "cli/profile_process.h"
+#include "profile/pause.h"
 #include "profile/sampler.h"
 
 #include <fcntl.h>
@@ -21,7 +22,7 @@ struct record_settings {
     const char *output, *format, *include, *exclude, *thread;
     uint64_t pid, rate;
     int64_t duration_ns;
-    bool gil, idle, subprocesses, function, threads, async;
+    bool gil, idle, subprocesses, function, threads, async, native, blocking;
 };
 
 #define AT(field) offsetof(struct record_settings, field)
@@ -47,6 +48,11 @@ static const struct option_def rows[] = {
          "Let every stack begin with its thread."},
         {"async", NULL, NULL, OPTION_FLAG, AT(async), "false", NULL,
          "Below a running asyncio task put the tasks that await it, not the event loop."},
+        {"native", NULL, NULL, OPTION_FLAG, AT(native), "false", NULL,
+         "Frames of C, C++, Rust and Cython, too. Holds the threads that run for some ten "
+         "microseconds a sample."},
+        {"blocking", NULL, NULL, OPTION_FLAG, AT(blocking), "false", NULL,
+         "Hold the threads that run while they are read: no torn stacks, but a slower program."},
         {"thread", NULL, NULL, OPTION_TEXT, AT(thread), NULL, "REGEX",
          "Only threads whose name matches, or that have this id."},
         {"include", NULL, NULL, OPTION_TEXT, AT(include), NULL, "REGEX",
@@ -166,6 +172,11 @@ static void print_summary(const struct recording *r, size_t size) {
             (unsigned long long) s->samples, (double) r->profile.duration_ns / 1e9,
             (unsigned long long) s->torn, (unsigned long long) s->late,
             (unsigned long long) s->missed, (unsigned long long) s->dropped);
+    uint64_t not_held = sampler_not_held(r->sampler);
+    if (not_held)
+        fprintf(stderr, "%llu times a thread did not stop in %d ms and was read while it ran%s\n",
+                (unsigned long long) not_held, (int) (PAUSE_DEADLINE_NS / NS_PER_MS),
+                r->settings->native ? ", without native frames" : "");
     profile_print_top(&r->profile);
     if (strcmp(r->settings->output, "-") != 0)
         fprintf(stderr, "wrote %s (%s, %zu bytes)\n", r->settings->output, r->format->name, size);
@@ -239,7 +250,9 @@ static int record(struct recording *r, char **command) {
                                             .gil_only = r->settings->gil,
                                             .include_idle = r->settings->idle,
                                             .subprocesses = r->settings->subprocesses,
-                                            .awaiters = r->settings->async};
+                                            .awaiters = r->settings->async,
+                                            .native = r->settings->native,
+                                            .blocking = r->settings->blocking};
     struct sigaction action = {.sa_handler = on_signal};
 
     sigaction(SIGINT, &action, NULL);

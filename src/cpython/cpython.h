@@ -34,6 +34,7 @@ struct cpython_frame {
     const struct cpython_code *code; /* valid until cpython_close() */
     int line;                        /* 0: none */
     uint64_t address;                /* of the frame in the target, for cpython_locals() */
+    bool entry; /* the outermost that one call of the interpreter's loop runs */
 };
 
 enum cpython_state { CPYTHON_RUNNING, CPYTHON_SLEEPING, CPYTHON_UNKNOWN };
@@ -85,6 +86,7 @@ const char *cpython_version(const struct cpython *c);
 enum {
     CPYTHON_THREAD_NAMES = 1, /* names are looked for when a thread is new, and now and then */
     CPYTHON_GIL_WAIT = 2,     /* one more read of /proc for each thread that sleeps */
+    CPYTHON_HELD = 8,     /* the caller holds the threads that run: a held one counts as running */
     CPYTHON_AWAITERS = 4, /* below the frames of a running asyncio task: those of its awaiters */
 };
 void cpython_want(struct cpython *c, unsigned what);

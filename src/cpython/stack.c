@@ -45,7 +45,8 @@ struct raw_frame stack_frame(const struct cpython_offsets *o, uint64_t address,
             .code = code_of(o, raw),
             .instruction = o->minor >= 11 ? field_u64(raw, o->frame.size, o->frame.instruction)
                                           : field_u32(raw, o->frame.size, o->frame.instruction),
-            .address = address};
+            .address = address,
+            .entry = o->minor < 11 || (o->minor == 11 && raw[o->frame.owner - 1])};
 
     if (o->frame.tlbc_index && o->free_threaded)
         f.copy = field_u32(raw, o->frame.size, o->frame.tlbc_index);
@@ -130,6 +131,8 @@ static int walk_frames(struct stack_reader *r, struct stack *s, struct top *top)
             top->previous = previous;
             top->code = f.code;
         }
+        if (o->minor >= 12 && s->raw.n && (!previous || !stack_is_python(o, raw)))
+            s->raw.items[s->raw.n - 1].entry = true; /* C code called it */
         int e = stack_is_python(o, raw) && f.code ? vector_push(&s->raw, f, CPYTHON_FRAMES_MAX) : 0;
         if (e == -ENOBUFS) {
             s->cut = true;
@@ -247,8 +250,9 @@ static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
             continue; /* None, or gone meanwhile */
         bool same = at != SIZE_MAX && old.lined.items[at].instruction == f->instruction &&
                     old.frames.items[at].code == code;
-        struct cpython_frame frame = {
-                code, same ? old.frames.items[at].line : stack_line(r, code, f), f->address};
+        struct cpython_frame frame = {code,
+                                      same ? old.frames.items[at].line : stack_line(r, code, f),
+                                      f->address, f->entry};
         e = vector_push(&s->now.lined, *f, CPYTHON_FRAMES_MAX);
         if (e == 0)
             e = vector_push(&s->now.frames, frame, CPYTHON_FRAMES_MAX);

@@ -11,6 +11,7 @@ struct raw_frame {
     uint64_t code, instruction;
     uint64_t address; /* of the frame itself */
     uint32_t copy;    /* of the bytecode (free-threaded 3.14) */
+    bool entry;       /* the outermost that one call of the interpreter's loop runs */
 };
 
 #define FRAME_BYTES_MAX 512u /* of a frame's fixed part */

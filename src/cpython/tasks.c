@@ -125,7 +125,8 @@ static int push_chain(struct cpython *c, const struct await_chain *chain, int64_
         const struct cpython_code *code = codes_find(&c->reader.codes, f->code);
         if (!code)
             continue;
-        struct cpython_frame frame = {code, stack_line(&c->reader, code, f), f->address};
+        struct cpython_frame frame = {
+                .code = code, .line = stack_line(&c->reader, code, f), .address = f->address};
         r = vector_push(to, frame, CPYTHON_FRAMES_MAX);
     }
     return r == -ENOBUFS ? 0 : r;

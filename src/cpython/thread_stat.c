@@ -88,7 +88,8 @@ static ssize_t read_kept(struct thread_files *f, int *fd, const char *name, char
     return n;
 }
 
-int thread_read_stat(struct thread_files *f, enum cpython_state *ret_state, char ret_name[16]) {
+int thread_read_stat(struct thread_files *f, bool held, enum cpython_state *ret_state,
+                     char ret_name[16]) {
     char text[512];
 
     if (read_kept(f, &f->stat, "stat", text, sizeof(text)) <= 0)
@@ -101,7 +102,8 @@ int thread_read_stat(struct thread_files *f, enum cpython_state *ret_state, char
     memcpy(ret_name, begin + 1, n);
     ret_name[n] = 0;
     /* R runs; D waits for the disk, which profilers count as work; S, T, t and the rest wait */
-    *ret_state = end[2] == 'R' || end[2] == 'D' ? CPYTHON_RUNNING : CPYTHON_SLEEPING;
+    *ret_state = end[2] == 'R' || end[2] == 'D' || (held && end[2] == 't') ? CPYTHON_RUNNING
+                                                                           : CPYTHON_SLEEPING;
     return 0;
 }
 

@@ -18,8 +18,10 @@ struct thread_files {
 
 void thread_files_init(struct thread_files *f, pid_t pid, pid_t tid);
 void thread_files_done(struct thread_files *f);
-/* State and name of the thread: 0, -ESRCH when it is gone. */
-int thread_read_stat(struct thread_files *f, enum cpython_state *ret_state, char ret_name[16]);
+/* State and name of the thread: 0, -ESRCH when it is gone. One that a tracer holds sleeps, unless
+ * `held`. */
+int thread_read_stat(struct thread_files *f, bool held, enum cpython_state *ret_state,
+                     char ret_name[16]);
 /* How often the thread was put on a processor: 0 when the kernel does not tell. While it stays the
  * same, a thread that slept has not run. */
 uint64_t thread_read_runs(struct thread_files *f);

@@ -357,7 +357,8 @@ static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *re
     *ret_torn = false;
     if (runs && runs == k->runs && k->slept)
         return 0;
-    if (!k->files.tid || thread_read_stat(&k->files, &k->state, k->name) < 0)
+    if (!k->files.tid ||
+        thread_read_stat(&k->files, w->c->want & CPYTHON_HELD, &k->state, k->name) < 0)
         k->state = CPYTHON_UNKNOWN;
     int r = walk_stack(w, k, runs);
     if (r == -EIO)

@@ -67,7 +67,9 @@ static void put_frame(struct drawing *d, uint32_t at, double x, double width) {
     if (f && f->file[0]) {
         buffer_append_text(d->out, " (");
         put_escaped(d->out, f->file, SIZE_MAX);
-        buffer_printf(d->out, ":%d)", f->first_line);
+        if (f->first_line)
+            buffer_printf(d->out, ":%d", f->first_line);
+        buffer_append_u8(d->out, ')');
     }
     buffer_printf(d->out, "\n%llu samples, %.2f %%</title>", (unsigned long long) b->total,
                   100.0 * (double) b->total / all);

@@ -1,5 +1,7 @@
 /* The schedule is absolute: a walk that took too long does not shift the later ones. */
 #include "profile/sampler.h"
+#include "profile/native.h"
+#include "profile/pause.h"
 
 #include "base/clock.h"
 
@@ -15,7 +17,8 @@
 
 struct process {
     pid_t pid;
-    struct cpython *c; /* NULL: not opened (yet) */
+    struct cpython *c;            /* NULL: not opened (yet) */
+    struct native_stacks *native; /* NULL: not asked for, or not to be had */
     unsigned attempts, failures;
     bool root, gone, seen;
 };
@@ -25,6 +28,7 @@ struct sampler {
     int64_t period_ns, start_ns, children_ns, roots_ns;
     uint64_t next; /* number of the next walk */
     struct cpython_sample sample;
+    struct pause pause;
     VECTOR(struct process) processes;
 };
 
@@ -44,18 +48,36 @@ int sampler_new(const struct sampler_options *options, struct sampler **ret) {
     return 0;
 }
 
+static void close_process(struct process *p) {
+    native_stacks_close(p->native);
+    cpython_close(p->c);
+    p->native = NULL;
+    p->c = NULL;
+}
+
 void sampler_free(struct sampler *s) {
     if (!s)
         return;
-    vector_each(&s->processes, p) cpython_close(p->c);
+    vector_each(&s->processes, p) close_process(p);
+    pause_done(&s->pause);
     vector_done(&s->processes);
     cpython_sample_done(&s->sample);
     free(s);
 }
 
-static void want(const struct sampler *s, struct cpython *c) {
-    cpython_want(c, CPYTHON_THREAD_NAMES | (s->options.awaiters ? CPYTHON_AWAITERS : 0u) |
-                            (s->options.gil_wait ? CPYTHON_GIL_WAIT : 0u));
+/* Says what is wanted of a process that was opened. */
+static void want(const struct sampler *s, struct process *p) {
+    bool held = s->options.blocking || s->options.native;
+
+    cpython_want(p->c, CPYTHON_THREAD_NAMES | (s->options.awaiters ? CPYTHON_AWAITERS : 0u) |
+                               (s->options.gil_wait ? CPYTHON_GIL_WAIT : 0u) |
+                               (held ? CPYTHON_HELD : 0u));
+    if (s->options.native && native_stacks_open(p->pid, cpython_path(p->c), &p->native) < 0)
+        p->native = NULL;
+}
+
+uint64_t sampler_not_held(const struct sampler *s) {
+    return s->pause.failed;
 }
 
 int sampler_add(struct sampler *s, pid_t pid, struct error *e) {
@@ -64,10 +86,10 @@ int sampler_add(struct sampler *s, pid_t pid, struct error *e) {
 
     if (r < 0)
         return r;
-    want(s, p.c);
+    want(s, &p);
     r = vector_push(&s->processes, p, SAMPLER_PROCESSES_MAX);
     if (r < 0) {
-        cpython_close(p.c);
+        close_process(&p);
         return error_set(e, r, "too many processes");
     }
     return 0;
@@ -100,6 +122,10 @@ int sampler_wait(struct sampler *s, int64_t most_ns, struct profile_stats *stats
 
     if (s->start_ns == 0)
         s->start_ns = now;
+    if (s->pause.threads.n) { /* some stop only now: they must not wait for the next walk */
+        pause_end(&s->pause);
+        most_ns = s->pause.threads.n && most_ns > NS_PER_MS ? NS_PER_MS : most_ns;
+    }
     int64_t due = s->start_ns + (int64_t) s->next * s->period_ns;
     int64_t until = due - now > most_ns ? now + most_ns : due;
     if (until > now) {
@@ -139,7 +165,7 @@ static void try_open(struct sampler *s, struct process *p) {
     if ((thorough ? cpython_open(p->pid, &p->c, NULL) : cpython_try(p->pid, &p->c)) < 0)
         p->c = NULL;
     else
-        want(s, p->c);
+        want(s, p);
 }
 
 /* Finds new children, opens those that have become a Python, forgets those that ended. */
@@ -186,20 +212,47 @@ static bool counts(const struct sampler_options *o, const struct cpython_thread 
     return o->include_idle || t->holds_gil || t->state != CPYTHON_SLEEPING;
 }
 
-static bool tick_process(struct sampler *s, struct process *p, sampler_fn *fn, void *ctx) {
+/* Hands on the stacks that count, with their native frames where those were captured. */
+static void hand_on(struct sampler *s, struct process *p, sampler_fn *fn, void *ctx) {
+    for (size_t i = 0; i < s->sample.n_threads; i++) {
+        struct cpython_thread *t = &s->sample.threads[i];
+        if (!counts(&s->options, t))
+            continue;
+        if (p->native)
+            native_stacks_merge(p->native, &s->sample.arena,
+                                t); /* without memory: Python's frames alone */
+        fn(ctx, p->pid, t);
+    }
+}
+
+static int sample_held(struct sampler *s, struct process *p) {
+    pause_begin(&s->pause, p->pid, s->options.native && s->options.include_idle);
     int r = cpython_sample(p->c, &s->sample);
+    if (r == 0 && p->native) {
+        native_stacks_clear(p->native);
+        for (size_t i = 0; i < s->sample.n_threads; i++) {
+            const struct cpython_thread *t = &s->sample.threads[i];
+            if (counts(&s->options, t) && pause_holds(&s->pause, t->native_id))
+                native_stacks_capture(p->native, t->native_id);
+        }
+    }
+    pause_end(&s->pause);
+    return r;
+}
+
+static bool tick_process(struct sampler *s, struct process *p, sampler_fn *fn, void *ctx) {
+    bool held = s->options.blocking || s->options.native;
+    int r = held ? sample_held(s, p) : cpython_sample(p->c, &s->sample);
 
     p->failures = r < 0 ? p->failures + 1 : 0;
     if (r == -ESRCH || p->failures >= FAILURES_MAX) {
-        cpython_close(p->c);
-        p->c = NULL;
+        close_process(p);
         p->gone = r == -ESRCH;
         p->attempts = 0;
         return false;
     }
-    for (size_t i = 0; r == 0 && i < s->sample.n_threads; i++)
-        if (counts(&s->options, &s->sample.threads[i]))
-            fn(ctx, p->pid, &s->sample.threads[i]);
+    if (r == 0)
+        hand_on(s, p, fn, ctx);
     return true;
 }
 

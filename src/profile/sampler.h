@@ -16,6 +16,8 @@ struct sampler_options {
     bool include_idle; /* threads that wait, too */
     bool subprocesses; /* children, and theirs, as they come */
     bool awaiters;     /* below a running asyncio task those that await it, not the event loop */
+    bool blocking;     /* hold the threads that run while they are read */
+    bool native;       /* the same, and put native frames between Python's */
     bool gil_wait;     /* say of threads that wait for the GIL */
 };
 
@@ -32,6 +34,8 @@ int sampler_add(struct sampler *s, pid_t pid, struct error *e);
 int sampler_watch(struct sampler *s, pid_t pid);
 /* How many processes are being sampled. */
 size_t sampler_processes(const struct sampler *s);
+/* Threads that could not be held, so far. */
+uint64_t sampler_not_held(const struct sampler *s);
 /* Waits until the next walk is due (signals end the wait early: -EINTR), at most `most_ns`
  * (-EAGAIN: it is not due yet). 0: due now. Keeps `stats` (late, missed). */
 int sampler_wait(struct sampler *s, int64_t most_ns, struct profile_stats *stats);

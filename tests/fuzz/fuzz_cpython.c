@@ -15,13 +15,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct image {
+struct fake {
     struct slice memory;
     unsigned reads;
 };
 
-static int read_image(void *ctx, uint64_t address, void *to, size_t size) {
-    struct image *m = ctx;
+static int read_fake(void *ctx, uint64_t address, void *to, size_t size) {
+    struct fake *m = ctx;
 
     if (++m->reads > READS_MAX)
         return -ESRCH;
@@ -40,7 +40,7 @@ static void check(const struct cpython_sample *s) {
 }
 
 /* Local variables, asyncio's tasks, greenlets, locks: whatever hangs at the frames. */
-static void read_the_rest(struct cpython *c, struct image *image, const struct cpython_sample *s) {
+static void read_the_rest(struct cpython *c, struct fake *image, const struct cpython_sample *s) {
     struct cpython_greenlets greenlets;
     struct cpython_variable *variables;
     struct cpython_locks locks;
@@ -85,8 +85,8 @@ static void read_the_rest(struct cpython *c, struct image *image, const struct c
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
-    struct image image = {.memory = slice_new(data + 1, size - 1)};
-    struct memory_reader memory = {.read = read_image, .ctx = &image};
+    struct fake image = {.memory = slice_new(data + 1, size - 1)};
+    struct memory_reader memory = {.read = read_fake, .ctx = &image};
     struct cpython_runtime runtime = {.address = 8};
     struct cpython_sample s;
     struct cpython *c;

@@ -1,0 +1,174 @@
+"""`varan record --native` and `--blocking`: native frames in their place, and a program that does not notice."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_profile import PYTHONS, SPLIT, Program, read_collapsed, varan
+
+from conftest import VARAN, wait_until
+
+LIBRARY = """
+long __pyx_pf_4demo_5Thing_2crunch(long n) {
+    volatile long x = 0;
+    for (long i = 0; i < n; i++) x += i;
+    return x;
+}
+long native_outer(long n) { return __pyx_pf_4demo_5Thing_2crunch(n) + 1; }
+long calls_back(long (*f)(long), long n) { return f(n) + 1; }
+"""
+
+PROGRAM = """
+    import ctypes, sys
+
+    library = ctypes.CDLL(sys.argv[1])
+    library.native_outer.argtypes = [ctypes.c_long]
+    kind = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_long)
+
+    @kind
+    def called_back(n):
+        x = 0
+        for i in range(n):
+            x += i
+        return x & 7
+
+    def through():
+        library.calls_back(called_back, 50000)
+
+    def main():
+        print("ready", flush=True)
+        while True:
+            library.native_outer(2000000)
+            through()
+
+    main()
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "demo.c").write_text(LIBRARY)
+    target = folder / "libdemo.so"
+    subprocess.run(
+        ["cc", "-O1", "-fno-inline", "-shared", "-fPIC", "-o", target, folder / "demo.c"],
+        check=True,
+    )
+    return target
+
+
+def functions_of(stack: str) -> list[str]:
+    return [re.sub(r" \(.*", "", frame) for frame in stack.split(";")]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_native_frames_are_where_they_belong(tmp_path, library, python):
+    target = tmp_path / "out.txt"
+    with Program(tmp_path, PROGRAM, python, str(library)) as program:
+        stacks: list[list[str]] = []
+
+        def both_seen():
+            done = varan(
+                *("record", "--native", "--function", "-o", str(target), "--pid", program.pid),
+                *("--duration", "1s"),
+            )
+            assert done.returncode == 0, done.stderr
+            for line in target.read_text().splitlines():
+                stacks.append(functions_of(line.rsplit(" ", 1)[0]))
+            return any("demo.Thing.crunch" in s for s in stacks) and any(
+                "called_back" in s for s in stacks
+            )
+
+        wait_until(both_seen, 90, "stacks in the library and in what it calls back")
+        status = Path(f"/proc/{program.pid}/status").read_text()
+        assert "TracerPid:\t0" in status
+        assert program.process.poll() is None
+    inside = next(s for s in stacks if "demo.Thing.crunch" in s)  # as Cython would have named it
+    assert inside[-1] == "demo.Thing.crunch" and inside[-2] == "native_outer"
+    assert inside[:2] == ["<module>", "main"]
+    back = next(s for s in stacks if "called_back" in s and "calls_back" in s)
+    assert back.index("through") < back.index("calls_back") < back.index("called_back")
+    assert "_PyEval_EvalFrameDefault" not in str(stacks)
+
+
+def test_held_threads_go_on_and_get_their_signals(tmp_path):
+    """A thousand holds a second: every signal arrives, nothing stays stopped or traced."""
+    source = """
+        import signal, sys, threading
+
+        seen = 0
+
+        def count(*_):
+            global seen
+            seen += 1
+            print(seen, flush=True)
+
+        def work():
+            while True:
+                sum(range(1000))
+
+        signal.signal(signal.SIGUSR1, count)
+        for _ in range(4):
+            threading.Thread(target=work, daemon=True).start()
+        print("ready", flush=True)
+        work()
+    """
+    target = tmp_path / "out.txt"
+    with Program(tmp_path, source) as program:
+        recording = subprocess.Popen(
+            [str(VARAN), "record", "--blocking", "--rate", "1000", "-o", str(target)]
+            + ["--pid", program.pid],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(1, 51):
+            program.process.send_signal(signal.SIGUSR1)
+            assert program.process.stdout.readline().strip() == str(number)
+        recording.send_signal(signal.SIGINT)
+        _, says = recording.communicate(timeout=60)
+        assert recording.returncode == 0, says
+        for task in Path(f"/proc/{program.pid}/task").iterdir():
+            status = (task / "status").read_text()
+            assert "TracerPid:\t0" in status and "State:\tt" not in status
+        program.process.send_signal(signal.SIGUSR1)
+        assert program.process.stdout.readline().strip() == "51"
+    assert "work" in read_collapsed(target)
+
+
+def test_killed_profiler_leaves_nothing_behind(tmp_path):
+    with Program(tmp_path, SPLIT) as program:
+        recording = subprocess.Popen(
+            [str(VARAN), "record", "--native", "--rate", "1000", "-o", str(tmp_path / "x.txt")]
+            + ["--pid", program.pid],
+            stderr=subprocess.DEVNULL,
+        )
+        status = Path(f"/proc/{program.pid}/status")
+        wait_until(lambda: "TracerPid:\t0" not in status.read_text(), 60, "a moment of holding")
+        recording.kill()
+        recording.wait(20)
+        wait_until(lambda: "TracerPid:\t0" in status.read_text(), 20, "being let go")
+        stat = Path(f"/proc/{program.pid}/stat")
+
+        def ticks():
+            fields = stat.read_text().rpartition(")")[2].split()
+            return int(fields[11]) + int(fields[12])
+
+        before = ticks()
+        wait_until(lambda: ticks() > before + 5, 60, "the program working on")
+
+
+def test_a_command_that_is_held_ends_with_its_own_status(tmp_path):
+    script, target = tmp_path / "work.py", tmp_path / "out.txt"
+    script.write_text(
+        "import time\nend = time.process_time() + 0.5\n"
+        "def work():\n    while time.process_time() < end: sum(range(100))\nwork()\n"
+        "raise SystemExit(7)\n"
+    )
+    done = varan("record", "--native", "-o", str(target), "--", sys.executable, str(script))
+    assert done.returncode == 7, done.stderr
+    assert "work (" in target.read_text()
