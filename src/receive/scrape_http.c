@@ -109,6 +109,62 @@ int scrape_http_authorize(CURL *curl, const struct scrape_http *h, struct curl_s
     return r;
 }
 
+/* ---- Addresses ---- */
+
+/* "host:port" of the URL, as its author wrote it or with the scheme's port. */
+static char *authority(CURLU *u, bool whole, struct arena *a) {
+    char *host = NULL, *port = NULL, *text = NULL;
+
+    curl_url_get(u, CURLUPART_HOST, &host, 0);
+    curl_url_get(u, CURLUPART_PORT, &port, whole ? CURLU_DEFAULT_PORT : 0);
+    if (host)
+        text = arena_printf(a, "%s%s%s", host, port ? ":" : "", port ? port : "");
+    curl_free(host);
+    curl_free(port);
+    return text;
+}
+
+/* libcurl verifies a certificate against the URL's host alone: it becomes the server's name, and
+ * the connection goes to the host that it was. */
+static int rename_host(CURL *curl, CURLU *u, const char *name, struct curl_slist **connect_to,
+                       struct curl_slist **headers, struct arena *a) {
+    char *host = authority(u, false, a), *from = authority(u, true, a), *url = NULL;
+
+    if (!host || !from || curl_url_set(u, CURLUPART_HOST, name, 0) != CURLUE_OK)
+        return -EINVAL;
+    char *to = authority(u, true, a);
+    if (!to || curl_url_get(u, CURLUPART_URL, &url, 0) != CURLUE_OK)
+        return -ENOMEM;
+    int r = scrape_http_header(headers, "Host: %s", host);
+    if (r == 0)
+        r = scrape_http_header(connect_to, "%s:%s", to, from);
+    if (r == 0) {
+        curl_easy_setopt(curl, CURLOPT_URL, url);
+        curl_easy_setopt(curl, CURLOPT_CONNECT_TO, *connect_to);
+    }
+    curl_free(url);
+    return r;
+}
+
+int scrape_http_address(CURL *curl, const struct scrape_http *h, const char *url,
+                        struct curl_slist **connect_to, struct curl_slist **headers) {
+    struct arena a;
+    int r = 0;
+
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    if (!h->server_name || strncmp(url, "https:", 6) != 0)
+        return 0;
+    CURLU *u = curl_url();
+    if (!u)
+        return -ENOMEM;
+    arena_init(&a, 1 << 20);
+    if (curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
+        r = rename_host(curl, u, h->server_name, connect_to, headers, &a);
+    arena_done(&a);
+    curl_url_cleanup(u);
+    return r;
+}
+
 /* ---- A target's requests ---- */
 
 static size_t on_body(char *data, size_t size, size_t n, void *ctx) {
@@ -160,7 +216,6 @@ int scrape_http_prepare(struct scrape_target *t, struct error *e) {
         if (!curl)
             return error_set(e, -ENOMEM, "out of memory");
         scrape_http_init(curl, h, e);
-        curl_easy_setopt(curl, CURLOPT_URL, t->url);
         curl_easy_setopt(curl, CURLOPT_PRIVATE, t);
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
@@ -168,8 +223,11 @@ int scrape_http_prepare(struct scrape_target *t, struct error *e) {
         curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
     }
     curl_slist_free_all(t->headers);
-    t->headers = NULL;
-    r = set_accept(t);
+    curl_slist_free_all(t->connect_to);
+    t->headers = t->connect_to = NULL;
+    r = scrape_http_address(curl, h, t->url, &t->connect_to, &t->headers);
+    if (r == 0)
+        r = set_accept(t);
     if (r == 0)
         r = scrape_http_header(&t->headers, "User-Agent: Varan/%s",
                                t->scrape->version ? t->scrape->version : "");
@@ -182,7 +240,10 @@ int scrape_http_prepare(struct scrape_target *t, struct error *e) {
     if (r == 0)
         r = scrape_http_authorize(curl, h, &t->headers, e);
     if (r < 0)
-        return e->code ? e->code : error_set(e, r, "out of memory");
+        return e->code ? e->code
+                       : error_set(e, r, "%s",
+                                   r == -EINVAL ? "tls_config: server_name is not a host's name"
+                                                : "out of memory");
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, t->headers);
     return 0;
 }

@@ -95,7 +95,7 @@ struct scrape_target {
     size_t fetch_index;
     int64_t due_ns, offset_ns;
     CURL *curl;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *connect_to;
 
     /* One scrape, from the loop to a worker. */
     struct buffer body;
@@ -182,6 +182,10 @@ int scrape_http_init(CURL *curl, const struct scrape_http *h, struct error *e);
 /* What may change: files with credentials. Appends headers. */
 int scrape_http_authorize(CURL *curl, const struct scrape_http *h, struct curl_slist **headers,
                           struct error *e);
+/* Sets the URL, and what tls_config's server_name needs: appends to both lists, which must live as
+ * long as the request. 0, -ENOMEM, or -EINVAL: no host can have that name. */
+int scrape_http_address(CURL *curl, const struct scrape_http *h, const char *url,
+                        struct curl_slist **connect_to, struct curl_slist **headers);
 /* Appends; the list is freed and NULL without memory. */
 int scrape_http_header(struct curl_slist **list, const char *format, ...)
         __attribute__((format(printf, 2, 3)));

@@ -70,7 +70,7 @@ static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl
 
 static int fetch(CURL *curl, const struct scrape_provider *p, const char *version,
                  const _Atomic bool *stop, struct buffer *body, struct error *e) {
-    struct curl_slist *headers = NULL;
+    struct curl_slist *headers = NULL, *connect_to = NULL;
     struct curl_header *type;
     long status = 0;
 
@@ -83,11 +83,13 @@ static int fetch(CURL *curl, const struct scrape_provider *p, const char *versio
                                (double) p->refresh_ns / NS_PER_S);
     if (r == 0)
         r = scrape_http_authorize(curl, &p->http, &headers, e);
+    if (r == 0)
+        r = scrape_http_address(curl, &p->http, p->url, &connect_to, &headers);
     if (r < 0) {
         curl_slist_free_all(headers);
+        curl_slist_free_all(connect_to);
         return e->code ? e->code : error_set(e, r, "out of memory");
     }
-    curl_easy_setopt(curl, CURLOPT_URL, p->url);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, HTTP_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -105,6 +107,7 @@ static int fetch(CURL *curl, const struct scrape_provider *p, const char *versio
              !slice_starts(slice_from(type->value), SLICE("application/json")))
         r = error_set(e, -EIO, "%s: the answer's Content-Type is not application/json", p->url);
     curl_slist_free_all(headers);
+    curl_slist_free_all(connect_to);
     return r;
 }
 

@@ -246,6 +246,7 @@ void scrape_target_unref(struct scrape_target *t) {
         return;
     curl_easy_cleanup(t->curl);
     curl_slist_free_all(t->headers);
+    curl_slist_free_all(t->connect_to);
     buffer_done(&t->body);
     scrape_cache_done(&t->cache);
     metadata_done(&t->metadata);

@@ -77,7 +77,7 @@ class Scraping:
         return self.exporters[-1]
 
     def write(self, *jobs: dict, **top) -> None:
-        config = {"global": {"scrape_interval": "200ms"}, "scrape_configs": list(jobs), **top}
+        config = {"global": {"scrape_interval": "500ms"}, "scrape_configs": list(jobs), **top}
         self.file.write_text(json.dumps(config, indent=1))  # JSON is YAML
 
     def start(self, *jobs: dict, options: tuple[str, ...] = ()) -> None:
@@ -105,7 +105,7 @@ class Scraping:
         return values[0] if len(values) == 1 else None
 
     def wait(self, text: str, value: float | None) -> None:
-        wait_until(lambda: self.value(text) == value, 20, f"{text} being {value}")
+        wait_until(lambda: self.value(text) == value, 60, f"{text} being {value}")
 
     def reload(self) -> requests.Response:
         return requests.post(self.server.url + "/-/reload", timeout=20)

@@ -42,7 +42,7 @@ def test_text_with_labels_and_relabelling(scraping) -> None:
     asked = e.asked[-1]
     assert asked["User-Agent"].startswith("Varan/")
     assert "openmetrics" in asked["Accept"]
-    assert asked["X-Prometheus-Scrape-Timeout-Seconds"] == "0.2"
+    assert asked["X-Prometheus-Scrape-Timeout-Seconds"] == "0.5"
 
 
 def test_openmetrics_with_exemplars(scraping) -> None:
@@ -151,17 +151,30 @@ def test_authentication_and_gzip(scraping) -> None:
 def test_tls(scraping) -> None:
     key, certificate = scraping.folder / "key.pem", scraping.folder / "cert.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost".split()
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1,DNS:shop.internal"]
+    command += ["-keyout", key, "-out", certificate]
     subprocess.run(command, check=True, capture_output=True)
     e = scraping.exporter("a 1\n", tls=(certificate, key))
+
+    def https(name: str, **settings) -> dict:
+        address = e.address.replace("127.0.0.1", "localhost") if "name" in name else e.address
+        return job(name, address, scheme="https", tls_config=settings, scrape_interval="2s")
+
     scraping.start(
-        job("trusting", e.address, scheme="https", tls_config={"ca_file": "cert.pem"}),
-        job("strict", e.address, scheme="https"),
-        job("careless", e.address, scheme="https", tls_config={"insecure_skip_verify": True}),
+        https("trusting", ca_file="cert.pem"),
+        https("strict"),
+        https("careless", insecure_skip_verify=True),
+        https("unnamed", ca_file="cert.pem"),
+        https("named", ca_file="cert.pem", server_name="shop.internal"),
+        https("misnamed", ca_file="cert.pem", server_name="other.internal"),
+        https("oddly-named", ca_file="cert.pem", server_name="a b/c"),
     )
-    scraping.wait('a{job="trusting"}', 1)
-    scraping.wait('a{job="careless"}', 1)
-    scraping.wait('up{job="strict"}', 0)
+    for good in ("trusting", "careless", "named"):
+        scraping.wait(f'a{{job="{good}"}}', 1)
+    for bad in ("strict", "unnamed", "misnamed", "oddly-named"):
+        scraping.wait(f'up{{job="{bad}"}}', 0)
+    assert scraping.value("sum(up)") == 3
+    assert e.asked[-1]["Host"] in (e.address, e.address.replace("127.0.0.1", "localhost"))
 
 
 def test_files_and_http_discovery(scraping) -> None:
