@@ -6,7 +6,7 @@ import { ErrorState } from "../parts/errorstate";
 import { Icon } from "../parts/icon";
 import { Skeleton } from "../parts/skeleton";
 import { TimeChart } from "../parts/timechart";
-import { param, setParams } from "../router";
+import { hrefHere, param, setParams } from "../router";
 import { range, zoomTo } from "../state";
 import { hotSentence, movedSentence } from "./profiles/answer";
 import { type Choice, Choose } from "./profiles/choose";
@@ -30,7 +30,7 @@ import {
   typeWords,
 } from "./profiles/selection";
 import { Types } from "./profiles/types";
-import { ProfileView, ViewBar, viewName } from "./profiles/view";
+import { naming, ProfileView, ViewBar, viewName } from "./profiles/view";
 import { wholeSteps } from "./service-steps";
 import "../parts/sidepanel.css";
 import "./profiles/profiles.css";
@@ -147,14 +147,31 @@ function Shown({ summary, service, types, type, selection, base }: ShownProps) {
           />
         </section>
         <section class="profile-view">
-          <ViewBar tree={view === "types" ? null : tree} types={types.length > 1} unit={words.value} />
+          <ViewBar
+            tree={view === "types" ? null : tree}
+            types={types.length > 1}
+            view={view}
+            unit={words.value}
+          />
           {base && tree && answer && !answer.base_total && (
             <p class="profile-note warn">
               There is nothing to compare with: no {words.title} samples in {base.words}.
             </p>
           )}
           {view === "types" ? (
-            <Types params={{ ...selection, ...base?.params }} types={types} />
+            <Types
+              params={{ ...selection, ...base?.params }}
+              types={types}
+              hrefOf={(t) => hrefHere({ type: t, view: null, call: null })}
+              onFunction={(tree, fn, t, both) =>
+                setParams(
+                  { ...naming(tree, fn), type: t, ...(both ? { view: "sandwich" } : { panel: 1 }) },
+                  { push: true },
+                )
+              }
+              own={own}
+              lines={lines}
+            />
           ) : !tree ? (
             picture.resource.error ? (
               <ErrorState

@@ -8,6 +8,7 @@ import {
   duration,
   full,
   kindName,
+  missing,
   plural,
   rate,
   ratio,
@@ -22,6 +23,7 @@ import { Sparkline } from "../parts/sparkline";
 import { type Column, Table } from "../parts/table";
 import { href, segment } from "../router";
 import { condition } from "../state";
+import type { ProfileSeries } from "./profiles/data";
 import { wholeSteps } from "./service-steps";
 
 interface PartProps {
@@ -49,14 +51,16 @@ function Part({
   );
 }
 
-export function Operations({ data, dim }: PartProps) {
+/** `cpu`: what each endpoint used of the processor, when the service is profiled. */
+export function Operations({ data, dim, cpu }: PartProps & { cpu?: ProfileSeries }) {
+  const used = new Map(cpu?.series.map((s) => [s.value, s.sum]));
   const service = condition("service", "=", data.service.name);
   const most = Math.max(...data.operations.map((o) => o.share), 0.001);
   const columns: Column<Operation>[] = [
     {
       key: "name",
       title: "Operation",
-      width: 200,
+      width: 150,
       grow: true,
       value: (o) => o.name,
       render: (o) => (
@@ -70,7 +74,7 @@ export function Operations({ data, dim }: PartProps) {
       key: "share",
       title: "Share of time",
       help: "Of the time all operations took together; the bar is cut by where the time went",
-      width: 236,
+      width: used.size ? 200 : 236,
       value: (o) => o.share,
       descFirst: true,
       render: (o) => (
@@ -140,6 +144,24 @@ export function Operations({ data, dim }: PartProps) {
       render: (o) => duration(o.p99.value),
     },
   ];
+  if (used.size)
+    columns.push({
+      key: "cpu",
+      title: "CPU",
+      help: "Time on a processor, by the samples of the profiler; leads to its flame graph",
+      width: 72,
+      align: "right",
+      from: 1000,
+      value: (o) => used.get(o.name) ?? null,
+      render: (o) =>
+        used.has(o.name) ? (
+          <a class="link" href={href("/profiles", { service: data.service.name, endpoint: o.name })}>
+            {duration(used.get(o.name))}
+          </a>
+        ) : (
+          <span class="muted">{missing}</span>
+        ),
+    });
   return (
     <Part title="Operations" note={<BreakdownLegend />}>
       <Table

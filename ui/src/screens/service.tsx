@@ -6,11 +6,13 @@ import type { ScreenProps } from "../app";
 import { ago, plural, rangePhrase, timestamp, toSeconds } from "../format";
 import { Empty } from "../parts/empty";
 import { ErrorState } from "../parts/errorstate";
+import { lazy } from "../parts/lazy";
 import { ServiceName } from "../parts/servicename";
 import { Skeleton } from "../parts/skeleton";
 import type { Marker } from "../parts/timechart";
 import { href } from "../router";
 import { condition, range, setRange } from "../state";
+import type { ProfileSeries } from "./profiles/data";
 import "./services.css";
 import "./service.css";
 import { Signals } from "./service-signals";
@@ -23,10 +25,18 @@ import {
   Statements,
 } from "./service-tables";
 
+const ServiceCode = lazy(() => import("./profiles/of-service").then((m) => m.ServiceCode));
+
 export default function Service({ params }: ScreenProps) {
   const name = params.name ?? "";
   const answer = useApi<ServiceDetail>(`/services/${encodeURIComponent(name)}`, range.value);
   const { data, error, stale, slow } = answer;
+  const cpu = useApi<ProfileSeries>("/profiles/series", {
+    ...range.value,
+    service: name,
+    by: "endpoint",
+    type: "cpu",
+  });
 
   const markers = useMemo<Marker[]>(() => {
     if (!data) return [];
@@ -68,6 +78,9 @@ export default function Service({ params }: ScreenProps) {
             <a class="button" href={href("/logs", { filter: condition("service", "=", s.name) })}>
               Logs
             </a>
+            <a class="button" href={href("/profiles", { service: s.name })}>
+              Profiles
+            </a>
           </span>
         </div>
         {data.answer && <AnswerText data={data} dim={stale} />}
@@ -86,8 +99,9 @@ export default function Service({ params }: ScreenProps) {
           />
         </section>
       ) : (
-        <Operations data={data} dim={stale} />
+        <Operations data={data} dim={stale} cpu={cpu.data} />
       )}
+      <ServiceCode service={s.name} />
       <Statements data={data} dim={stale} />
       <div class="pair">
         <Dependencies data={data} dim={stale} />

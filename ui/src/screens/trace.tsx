@@ -7,6 +7,7 @@ import { duration, full, kindName, plural, ratio } from "../format";
 import { useKeys } from "../keys";
 import { Empty } from "../parts/empty";
 import { ErrorState } from "../parts/errorstate";
+import { lazy } from "../parts/lazy";
 import { LogList as LogLines } from "../parts/logline.list";
 import { ServiceName } from "../parts/servicename";
 import { Skeleton } from "../parts/skeleton";
@@ -29,6 +30,9 @@ import { spanHas } from "./trace/code";
 import { TraceHead } from "./trace/head";
 import { logHref, logRange, SpanPanel } from "./trace/span-panel";
 import "./trace/trace.css";
+
+const TraceProfile = lazy(() => import("./trace/profile").then((m) => m.TraceProfile));
+const TraceFunction = lazy(() => import("./trace/profile").then((m) => m.TraceFunction));
 
 export default function TraceScreen({ params }: ScreenProps) {
   const id = params.id ?? "";
@@ -138,6 +142,7 @@ function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) 
               { id: "logs", label: "Logs", count: trace.logs },
               { id: "services", label: "By service", count: services.length },
               { id: "spans", label: "Spans" },
+              { id: "profile", label: "Profile" },
             ]}
           />
           <span class="spacer" />
@@ -155,6 +160,8 @@ function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) 
           <div class="trace-table">
             <SpanTable tree={tree} selected={selected} onSelect={select} />
           </div>
+        ) : tab === "profile" ? (
+          <TraceProfile trace={trace} selected={selected} />
         ) : (
           <Waterfall
             tree={tree}
@@ -169,7 +176,11 @@ function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) 
           />
         )}
       </div>
-      {selected && <SpanPanel key={selected.span.span_id} trace={trace} node={selected} onClose={close} />}
+      {tab === "profile" && param("panel") === "1" ? (
+        <TraceFunction trace={trace} selected={selected} />
+      ) : (
+        selected && <SpanPanel key={selected.span.span_id} trace={trace} node={selected} onClose={close} />
+      )}
     </div>
   );
 }

@@ -56,19 +56,15 @@ export function FunctionPanel({ tree, params, unit, live }: FunctionPanelProps) 
           <dl class="fn-figures">
             <div>
               <dt>own</dt>
-              <dd>{unit(figures.own)}</dd>
-            </div>
-            <div>
-              <dt>of all</dt>
-              <dd>{share(figures.own)}</dd>
+              <dd>
+                {unit(figures.own)} <span class="muted">{share(figures.own)}</span>
+              </dd>
             </div>
             <div>
               <dt>total</dt>
-              <dd>{unit(figures.sum)}</dd>
-            </div>
-            <div>
-              <dt>of all</dt>
-              <dd>{share(figures.sum)}</dd>
+              <dd>
+                {unit(figures.sum)} <span class="muted">{share(figures.sum)}</span>
+              </dd>
             </div>
           </dl>
         ) : (
@@ -132,7 +128,7 @@ function Lines({ name, file, params, unit, live }: LinesProps) {
   return (
     <PanelSection
       title={whole ? "Lines of the file" : "Lines"}
-      count={rows.length}
+      count={source.data ? rows.length : undefined}
       tools={
         <button
           type="button"

@@ -7,15 +7,20 @@ import { Flame } from "../../parts/flame";
 import type { FlameTree } from "../../parts/flame.model";
 import { search } from "../../parts/flame.table";
 import { Skeleton } from "../../parts/skeleton";
-import { hrefHere, param, setParams } from "../../router";
+import { param } from "../../router";
 import { type TypeSum, usePicture } from "./data";
 import { typeWords } from "./selection";
-import { naming, openSandwich } from "./view";
 
 export interface TypesProps {
   /** The selection without its type. */
   params: QueryParams;
   types: readonly TypeSum[];
+  /** Where a type's name leads. */
+  hrefOf: (type: string) => string;
+  /** Shows a function of a type: its lines, or both of its sides. */
+  onFunction: (tree: FlameTree, fn: number, type: string, both: boolean) => void;
+  own: boolean;
+  lines: boolean;
   /** Most px of each graph; without it they are as high as their calls. */
   maxHeight?: number;
   live?: boolean;
@@ -29,7 +34,7 @@ interface Pointed {
 /** At most so many beside each other; time first. */
 const SHOWN = 3;
 
-export function Types({ params, types, maxHeight, live }: TypesProps) {
+export function Types({ types, ...props }: TypesProps) {
   const [pointed, setPointed] = useState<Pointed | null>(null);
   const [held, setHeld] = useState(false);
   return (
@@ -40,37 +45,23 @@ export function Types({ params, types, maxHeight, live }: TypesProps) {
       onPointerLeave={() => setHeld(false)}
     >
       {types.slice(0, SHOWN).map((t) => (
-        <OneType
-          key={t.type}
-          type={t}
-          params={params}
-          pointed={pointed}
-          onPoint={setPointed}
-          held={held}
-          live={live}
-          maxHeight={maxHeight}
-        />
+        <OneType key={t.type} type={t} pointed={pointed} onPoint={setPointed} held={held} {...props} />
       ))}
     </div>
   );
 }
 
-interface OneTypeProps {
+interface OneTypeProps extends Omit<TypesProps, "types"> {
   type: TypeSum;
-  params: QueryParams;
   pointed: Pointed | null;
   onPoint: (p: Pointed | null) => void;
   held: boolean;
-  live?: boolean;
-  maxHeight?: number;
 }
 
-function OneType({ type, params, pointed, onPoint, held, live, maxHeight }: OneTypeProps) {
+function OneType({ type, params, pointed, onPoint, held, live, maxHeight, ...props }: OneTypeProps) {
   const words = typeWords(type.type, type.unit);
-  const picture = usePicture(
-    { ...params, type: type.type },
-    { lines: param("lines") === "1", own: param("own") === "1", held, live },
-  );
+  const { own, lines } = props;
+  const picture = usePicture({ ...params, type: type.type }, { lines, own, held, live });
   const { tree, resource } = picture;
   const text = param("q");
   const found = useMemo(() => tree && search(tree, text), [tree, text]);
@@ -79,7 +70,7 @@ function OneType({ type, params, pointed, onPoint, held, live, maxHeight }: OneT
   return (
     <section aria-label={words.title}>
       <header title={words.help}>
-        <a class="types-title" href={hrefHere({ type: type.type, view: null, call: null })}>
+        <a class="types-title" href={props.hrefOf(type.type)}>
           {words.title}
         </a>
         <b>{words.value(picture.answer?.total ?? type.sum)}</b>
@@ -95,8 +86,8 @@ function OneType({ type, params, pointed, onPoint, held, live, maxHeight }: OneT
           search={found}
           focus={tree.find(focus)}
           onFocus={(n) => setFocus(tree.key(n))}
-          onSandwich={(n) => openSandwich(tree, n)}
-          onSource={(n) => setParams({ ...naming(tree, n), panel: 1, type: type.type })}
+          onSandwich={(n) => props.onFunction(tree, n, type.type, true)}
+          onSource={(n) => props.onFunction(tree, n, type.type, false)}
           onPoint={(n) => {
             const f = tree.functions[n];
             onPoint(f ? { name: f.name, file: f.file } : null);

@@ -30,7 +30,9 @@ const tabs: { id: ViewName; label: string }[] = [
   { id: "types", label: "Side by side" },
 ];
 
-export const viewName = (): ViewName => tabs.find((t) => t.id === param("view"))?.id ?? "flame";
+/** The way to look that the address names. `first`: the one it need not name. */
+export const viewName = (first: ViewName = "flame"): ViewName =>
+  tabs.find((t) => t.id === param("view"))?.id ?? first;
 
 /** The function of the address, in a tree; -1: none. */
 export function chosen(t: FlameTree): number {
@@ -59,14 +61,16 @@ interface ViewBarProps {
   tree: FlameTree | null;
   /** Several types can be shown beside each other. */
   types: boolean;
+  view: ViewName;
+  /** The view that the address need not name. */
+  first?: ViewName;
   unit: (v: number) => string;
 }
 
 /** The ways to look, the search, and what is left out of the picture. */
-export function ViewBar({ tree, types, unit }: ViewBarProps) {
+export function ViewBar({ tree, types, view, first = "flame", unit }: ViewBarProps) {
   const [box, setBox] = useState<HTMLInputElement | null>(null);
   const text = param("q");
-  const view = viewName();
   const found = useMemo(() => tree && search(tree, text), [tree, text]);
   useKeys([
     {
@@ -94,7 +98,7 @@ export function ViewBar({ tree, types, unit }: ViewBarProps) {
       <Tabs
         label="Ways to look at the profile"
         value={view}
-        onChange={(id) => setParams({ view: id === "flame" ? null : id, call: null }, { push: true })}
+        onChange={(id) => setParams({ view: id === first ? null : id, call: null }, { push: true })}
         tabs={types ? tabs : tabs.filter((t) => t.id !== "types")}
       />
       <span class="spacer" />

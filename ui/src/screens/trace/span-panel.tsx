@@ -16,7 +16,9 @@ import { shortPath } from "../../parts/stack.parse";
 import type { SpanNode } from "../../parts/waterfall.model";
 import { href, hrefHere, segment } from "../../router";
 import { condition } from "../../state";
+import type { TraceCosts } from "../profiles/data";
 import { codePlace, exceptionsOf, statementOf } from "./code";
+import { costOf } from "./costs";
 
 export interface SpanPanelProps {
   trace: Trace;
@@ -85,6 +87,7 @@ export function SpanPanel({ trace, node, onClose }: SpanPanelProps) {
           </p>
         )}
       </div>
+      <SpanCosts trace={trace} node={node} />
       {statement && (
         <PanelSection title="Statement" tools={<span class="muted small">{span.db_system}</span>}>
           <Sql text={statement} system={span.db_system} />
@@ -171,6 +174,37 @@ export function SpanPanel({ trace, node, onClose }: SpanPanelProps) {
         />
       </PanelSection>
     </SidePanel>
+  );
+}
+
+const costWords: [type: string, name: string][] = [
+  ["cpu", "CPU"],
+  ["wall", "wall"],
+  ["gil_wait", "GIL wait"],
+];
+
+/** What the span and those below it did, by the samples that fell into them. */
+function SpanCosts({ trace, node }: { trace: Trace; node: SpanNode }) {
+  const costs = useApi<TraceCosts>("/profiles/trace", { trace_id: trace.trace_id }, { live: false });
+  if (!costs.data?.types.length) return null;
+  const { whole } = costOf(node, costs.data);
+  const shown = costWords.filter(([type]) => whole[type]);
+  if (!shown.length) return null;
+  return (
+    <PanelSection
+      title="Samples"
+      tools={
+        <a class="link small" href={hrefHere({ tab: "profile", scope: null, view: null, panel: null })}>
+          What did this span do?
+        </a>
+      }
+    >
+      <dl class="span-figures">
+        {shown.map(([type, name]) => (
+          <Figure key={type} name={name} value={duration(whole[type])} title="With the spans below it" />
+        ))}
+      </dl>
+    </PanelSection>
   );
 }
 
