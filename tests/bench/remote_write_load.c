@@ -17,8 +17,8 @@
  */
 #include "load_http.h"
 
-#include "base/memory.h"
 #include "base/clock.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <math.h>
@@ -180,7 +180,7 @@ static bool send_request(int fd, const struct request *r, char *packed, size_t r
     char head[512];
     size_t size = room;
 
-    if (snappy_compress(r->bytes.data, r->bytes.size, packed, &size) != SNAPPY_OK)
+    if (snappy_compress((const char *) r->bytes.data, r->bytes.size, packed, &size) != SNAPPY_OK)
         return false;
     int n = snprintf(head, sizeof(head),
                      "POST %s HTTP/1.1\r\nHost: %s:%s\r\nContent-Encoding: snappy\r\n"
@@ -292,6 +292,11 @@ static void *connection(void *arg) {
     return NULL;
 }
 
+/* The field's number; what follows the field in the text ends it. */
+static double number(struct slice field) {
+    return strtod((const char *) field.data, NULL);
+}
+
 /* The lines point into the file's text, which stays. */
 static bool read_series(const char *path) {
     FILE *f = fopen(path, "re");
@@ -311,8 +316,8 @@ static bool read_series(const char *path) {
         if (!line.size)
             continue;
         l->kind = slice_cut(&line, '\t').data[0];
-        l->value = strtod(slice_cut(&line, '\t').data, NULL);
-        l->change = strtod(slice_cut(&line, '\t').data, NULL);
+        l->value = number(slice_cut(&line, '\t'));
+        l->change = number(slice_cut(&line, '\t'));
         while (line.size && l->n_labels < LABELS_MAX) {
             l->labels[2 * l->n_labels] = slice_cut(&line, '\t');
             l->labels[2 * l->n_labels + 1] = slice_cut(&line, '\t');
