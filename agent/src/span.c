@@ -13,6 +13,7 @@
 #include "sampler.h"
 
 #define FREE_LIST_MAX 128
+#define NAME_BYTES_MAX 1024
 
 struct span_limits span_limits = {.attributes = 128,
                                   .events = 128,
@@ -25,15 +26,33 @@ PyObject *span_started, *span_ended, *span_sampler, *span_reader;
 static Span *free_list[FREE_LIST_MAX];
 static unsigned free_list_n;
 
-Span *span_new(PyObject *name, uint16_t scope, enum span_kind kind, unsigned flags) {
-    Span *s = free_list_n ? free_list[--free_list_n] : PyObject_Malloc(sizeof(Span));
+/* A name that is no str: its text. New reference or NULL with an exception. */
+static PyObject *text_for_name(PyObject *name) {
+    const char *text;
+    PyObject *hold, *r;
+    size_t n;
 
-    if (!s)
+    text_of(name, &text, &n, &hold);
+    r = PyUnicode_DecodeUTF8(text, (Py_ssize_t) text_cut(text, n, NAME_BYTES_MAX), "replace");
+    Py_XDECREF(hold);
+    return r;
+}
+
+Span *span_new(PyObject *name, uint16_t scope, enum span_kind kind, unsigned flags) {
+    Span *s;
+
+    if (__builtin_expect(PyUnicode_Check(name), 1))
+        Py_INCREF(name);
+    else if (!(name = text_for_name(name)))
+        return NULL;
+    s = free_list_n ? free_list[--free_list_n] : PyObject_Malloc(sizeof(Span));
+    if (!s) {
+        Py_DECREF(name);
         return (Span *) PyErr_NoMemory();
+    }
     memset((char *) s + sizeof(PyObject), 0, offsetof(Span, data) - sizeof(PyObject));
     PyObject_Init((PyObject *) s, &Span_Type);
     buf_init(&s->data, s->inline_data, sizeof(s->inline_data), SPAN_BYTES_MAX);
-    Py_INCREF(name);
     s->name = name;
     s->scope = scope;
     s->kind = (uint8_t) kind;
@@ -333,7 +352,7 @@ static void hand_over(Span *s) {
     char stack[2048], *whole = stack, *end;
     size_t max, n;
 
-    view(s->name, &t.name, &t.name_n, &hold_name, 1024);
+    view(s->name, &t.name, &t.name_n, &hold_name, NAME_BYTES_MAX);
     view(s->trace_state, &t.state, &t.state_n, &hold_state, TRACESTATE_MAX);
     view(s->status_message, &t.message, &t.message_n, &hold_message, 1024);
     max = encoded_size_max(s, &t);

@@ -12,6 +12,8 @@ int text_view(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold) {
     const char *text;
 
     *hold = NULL;
+    if (__builtin_expect(!PyUnicode_Check(str), 0))
+        return -EINVAL;
     if (PyUnicode_READY(str) < 0) {
         PyErr_Clear();
         return -ENOMEM;

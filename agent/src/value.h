@@ -19,7 +19,7 @@ extern uint32_t value_length_max;
 #define VALUE_BYTES_MAX (32u << 10) /* whatever the configuration says */
 
 /* UTF-8 of a str (or a subclass). Lone surrogates are written as \udXXX. Returns 0 or a negative
- * error; *hold must be dropped by Py_XDECREF after use. */
+ * error (-EINVAL: no str); *hold must be dropped by Py_XDECREF after use. */
 int text_view(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold);
 
 /* The same for any object: str(object), or a placeholder when that raises. Always succeeds. Runs
