@@ -6,14 +6,17 @@
 #include "module.h"
 
 #define FILES_KNOWN_MAX 4096
+#define GREENLETS_MAX 4 /* that are looked through, from the current one upwards */
 
 static PyObject *files;   /* file name → True when it is the application's */
 static PyObject *folders; /* tuple of str */
+static PyObject *str_greenlet;
 
 int caller_init(void) {
     files = PyDict_New();
     folders = PyTuple_New(0);
-    return files && folders ? 0 : -ENOMEM;
+    str_greenlet = PyUnicode_InternFromString("greenlet");
+    return files && folders && str_greenlet ? 0 : -ENOMEM;
 }
 
 int caller_set_library_folders(PyObject *list) {
@@ -75,25 +78,56 @@ static void put_frame(Span *s, PyFrameObject *frame, PyCodeObject *code) {
     span_put(s, "code.function.name", 18, name);
 }
 
+/* Puts the innermost frame of the application among this one and those that called it; takes the
+ * reference over. */
+static bool put_from(Span *s, PyFrameObject *frame) {
+    for (unsigned i = 0; frame && i < CALLER_FRAMES_MAX; i++) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        bool found = caller_is_application(code->co_filename);
+        PyFrameObject *back;
+
+        if (found)
+            put_frame(s, frame, code);
+        Py_DECREF(code);
+        back = found ? NULL : PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        if (found)
+            return true;
+        frame = back;
+    }
+    Py_XDECREF(frame);
+    return false;
+}
+
+/* Who switched to this greenlet: SQLAlchemy's asynchronous engines run their statements in one, and
+ * the coroutine that waits stands in its parent. */
+static void put_from_parents(Span *s) {
+    PyObject *module, *greenlet, *frame;
+    bool found = false;
+
+    if (!str_greenlet || !(module = PyImport_GetModule(str_greenlet)))
+        return;
+    greenlet = PyObject_CallMethod(module, "getcurrent", NULL);
+    Py_DECREF(module);
+    for (int i = 0; i < GREENLETS_MAX && greenlet && greenlet != Py_None && !found; i++) {
+        PyObject *parent = PyObject_GetAttrString(greenlet, "parent");
+        Py_SETREF(greenlet, parent);
+        frame = parent ? PyObject_GetAttrString(parent, "gr_frame") : NULL;
+        if (frame && PyFrame_Check(frame))
+            found = put_from(s, (PyFrameObject *) frame);
+        else
+            Py_XDECREF(frame);
+    }
+    Py_XDECREF(greenlet);
+    PyErr_Clear();
+}
+
 void caller_put(Span *s) {
     PyFrameObject *frame = PyEval_GetFrame(); /* borrowed */
 
     if (!frame || !span_recording(s))
         return;
     Py_INCREF(frame);
-    for (unsigned i = 0; frame && i < CALLER_FRAMES_MAX; i++) {
-        PyCodeObject *code = PyFrame_GetCode(frame);
-        PyFrameObject *back;
-
-        if (caller_is_application(code->co_filename)) {
-            put_frame(s, frame, code);
-            Py_DECREF(code);
-            break;
-        }
-        Py_DECREF(code);
-        back = PyFrame_GetBack(frame);
-        Py_DECREF(frame);
-        frame = back;
-    }
-    Py_XDECREF(frame);
+    if (!put_from(s, frame))
+        put_from_parents(s);
 }

@@ -114,7 +114,7 @@ static void note_word(struct lexer *l, const char *word, size_t n) {
         if (n < sizeof(s->operation))
             for (size_t i = 0; i <= n; i++)
                 s->operation[i] = i < n ? (char) toupper((unsigned char) word[i]) : '\0';
-        l->want_collection = word_is(word, n, "update");
+        l->want_collection = word_is(word, n, "update") || word_is(word, n, "copy");
         return;
     }
     if (s->collection[0])
@@ -190,12 +190,8 @@ static void lex_one(struct lexer *l) {
     if (isspace(c)) {
         l->space = true;
         l->at++;
-    } else if ((c == '-' && left > 1 && l->at[1] == '-') || c == '#') {
-        if (c == '#' && left > 1 &&
-            (l->at[1] == '>' || l->at[1] == '-')) { /* JSON operators of PostgreSQL */
-            put(l, l->at++, 1);
-            return;
-        }
+    } else if ((c == '-' && left > 1 && l->at[1] == '-') ||
+               (c == '#' && l->mysql)) { /* elsewhere # is an operator */
         while (l->at < l->end && *l->at != '\n')
             l->at++;
         l->space = true;
@@ -225,6 +221,8 @@ static void lex_one(struct lexer *l) {
     } else if (is_word_start(c)) {
         lex_word(l);
     } else {
+        if (c == '(')
+            l->want_collection = false; /* a query stands where a name could */
         put(l, l->at++, 1);
     }
 }

@@ -20,7 +20,7 @@ static inline PyObject *Py_NewRef(PyObject *o) {
 
 typedef struct {
     PyObject_HEAD PyObject *system, *namespace, *address, *port;
-    PyObject *known; /* text → (name, encoded attributes, their number) */
+    PyObject *known; /* text → what make_entry() makes */
     uint16_t scope;
     bool mysql;
 } Statements;
@@ -41,9 +41,10 @@ static void put_word(struct buf *b, const char *key, const char *word, size_t si
         ++*n;
 }
 
-/* (name, encoded attributes, their number); takes the name over. */
-static PyObject *make_entry(PyObject *name, const struct buf *b, unsigned n) {
-    return name ? Py_BuildValue("(Ny#I)", name, b->data, (Py_ssize_t) b->used, n) : NULL;
+/* (name, encoded attributes, their number, operation); takes the name over. */
+static PyObject *make_entry(PyObject *name, const struct buf *b, unsigned n, PyObject *operation) {
+    return name ? Py_BuildValue("(Ny#IO)", name, b->data, (Py_ssize_t) b->used, n, operation)
+                : NULL;
 }
 
 static PyObject *work_out(Statements *t, PyObject *text) {
@@ -69,7 +70,7 @@ static PyObject *work_out(Statements *t, PyObject *text) {
     else
         name = PyUnicode_FromFormat("%s%s%s", summary.operation, summary.collection[0] ? " " : "",
                                     summary.collection);
-    entry = make_entry(name, &b, n);
+    entry = make_entry(name, &b, n, Py_None);
     buf_done(&b);
     buf_done(&sql);
     Py_XDECREF(hold);
@@ -103,7 +104,7 @@ static PyObject *work_out_command(Statements *t, PyObject *operation, PyObject *
     put_object(&b, "db.collection.name", collection, &n);
     name = collection == Py_None ? PyUnicode_FromObject(operation)
                                  : PyUnicode_FromFormat("%S %S", operation, collection);
-    entry = make_entry(name, &b, n);
+    entry = make_entry(name, &b, n, operation);
     buf_done(&b);
     return entry;
 }
@@ -176,6 +177,10 @@ static PyObject *statements_command(PyObject *self, PyObject *const *args, Py_ss
     if (!span_enabled)
         Py_RETURN_NONE;
     entry = find(t, args[1]);
+    /* One command and a pipeline of it alone read the same. */
+    if (entry && PyObject_RichCompareBool(PyTuple_GET_ITEM(entry, 3), args[0], Py_EQ) != 1)
+        Py_CLEAR(entry);
+    PyErr_Clear();
     if (!entry && (entry = work_out_command(t, args[0], args[1], args[2])) != NULL)
         keep(t, args[1], entry);
     return start_span(t, entry);

@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+import servers
 from collector import Collector, Log, Point, Span
 
 import varan
@@ -75,6 +76,27 @@ def sent(_shared: Collector) -> Sent:
     _shared.logs.clear()
     _shared.points.clear()
     return Sent(_shared)
+
+
+# Servers: one of each kind for all tests of a process.
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[int]:
+    with servers.postgresql() as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[int]:
+    with servers.mariadb() as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def redis_port() -> Iterator[int]:
+    with servers.redis() as port:
+        yield port
 
 
 class Program:

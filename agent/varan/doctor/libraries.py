@@ -28,14 +28,14 @@ PACKAGES = {
 }  # fmt: skip
 
 SEEN = {
-    "aiohttp": "requests in and out", "aiokafka": "messages", "anthropic": "model calls", "asyncpg": "queries",
+    "aiohttp": "requests in and out", "aiokafka": "messages", "aiosqlite": "queries", "anthropic": "model calls", "asyncpg": "queries",
     "botocore": "AWS calls", "bottle": "requests", "celery": "tasks, from publish to retry",
     "confluent_kafka": "messages", "django": "requests, views, middleware, templates, cache",
     "falcon": "requests", "fastapi": "requests, routes", "flask": "requests, routes", "grpc": "calls in and out",
     "gunicorn": "requests, workers", "httpx": "requests out", "httpx2": "requests out", "hypercorn": "requests",
     "kafka": "messages", "loguru": "log records", "MySQLdb": "queries", "openai": "model calls",
     "opentelemetry": "the application's own spans and metrics: Varan is its SDK", "pika": "messages",
-    "prometheus_client": "its registry is exported", "psycopg": "queries", "psycopg2": "queries",
+    "prometheus_client": "its registry is exported", "psycopg": "queries", "psycopg2": "queries", "psycopg_pool": "waiting for connections",
     "pymongo": "commands", "pymysql": "queries", "pyramid": "requests, routes", "redis": "commands",
     "requests": "requests out", "rq": "jobs", "sqlalchemy": "queries, connection pools",
     "starlette": "requests, routes", "structlog": "log records", "tornado": "requests in and out",

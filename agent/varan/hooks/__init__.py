@@ -42,6 +42,8 @@ HOOKS = (
     ("sqlalchemy", "sqlalchemy_pool"),
     ("psycopg2", "psycopg2"),
     ("psycopg", "psycopg"),
+    ("psycopg_pool", "psycopg_pool"),
+    ("aiosqlite.core", "aiosqlite"),
     ("asyncpg", "asyncpg"),
     ("pymysql", "pymysql"),
     ("MySQLdb", "mysqlclient"),

@@ -10,8 +10,11 @@ from typing import Any, Callable
 from .. import _core
 
 _KNOWN_MAX = 100
+TEXT_MAX = 64 << 10  # of one statement that is looked at; what is sent of it is shorter still
 
 # Connections without a __dict__ whose spans are off.
+current_span = _core.current_span
+
 _off: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -57,16 +60,19 @@ def switch_off(connection: Any) -> bool:
 def text_of(query: Any, context: Any = None) -> Any:
     """Statements may be bytes, or objects that a driver composes them from."""
     if isinstance(query, str):
-        return query
+        return query if len(query) <= TEXT_MAX else query[:TEXT_MAX]
     if isinstance(query, (bytes, bytearray, memoryview)):
-        return bytes(query).decode("utf-8", "replace")
+        return bytes(query[:TEXT_MAX]).decode("utf-8", "replace")
     compose = getattr(query, "as_string", None)
     if compose is not None:
         try:
-            return compose(context)
+            return text_of(compose(context))
         except Exception:
             pass
-    return str(query)
+    strings = getattr(query, "strings", None)
+    if isinstance(strings, tuple):  # a template: t"… {value} …"
+        return text_of("%s".join(strings))
+    return text_of(str(query))
 
 
 def start(statements_of: Callable[[Any], Any], connection: Any, query: Any) -> Any:
@@ -79,27 +85,56 @@ def start(statements_of: Callable[[Any], Any], connection: Any, query: Any) -> A
         return None
 
 
+def start_connect(databases: Databases, target: Callable[[], tuple[Any, Any, Any]]) -> Any:
+    """A span for connecting to target() → (namespace, address, port), when that is part of a trace; else None."""
+    try:
+        if current_span() is None:
+            return None
+        return databases.get(*target()).command("CONNECT", None, None)
+    except Exception:
+        return None
+
+
+def _statement_in(text: str | Callable[[Any], str] | None) -> Callable[[Any, Any], Any]:
+    """What gives the statement from a call's arguments."""
+    if isinstance(text, str):
+        return lambda args, kwargs: text
+
+    def given(args: Any, kwargs: Any) -> Any:
+        first = args[0] if args else next(iter(kwargs.values()), "")
+        return first if text is None else text(first)
+
+    return given
+
+
+def called(procedure: Any) -> str:
+    """The statement of a procedure's call."""
+    name = procedure.decode("utf-8", "replace") if isinstance(procedure, bytes) else procedure
+    return f"CALL {name}"
+
+
 def patch(
     owner: type,
     name: str,
     statements_of: Callable[[Any], Any],
     connection_of: Callable[[Any], Any],
-    text: str | None = None,
+    text: str | Callable[[Any], str] | None = None,
     nested: str | None = None,
 ) -> None:
-    """Puts a span around the method `name`, whose first argument is the statement (or which stands for `text`).
+    """Puts a span around the method `name`, whose first argument is the statement (or of which text() makes one, or
+    which stands for `text`).
 
     `nested`: an attribute of the object that is set meanwhile, because the method calls others that are patched."""
     method = owner.__dict__.get(name)
     if method is None:
         return
+    given = _statement_in(text)
 
     @functools.wraps(method)
     def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
         if nested is not None and getattr(self, nested, False):
             return method(self, *args, **kwargs)
-        query = text if text is not None else args[0] if args else kwargs.get("query", "")
-        span = start(statements_of, connection_of(self), query)
+        span = start(statements_of, connection_of(self), given(args, kwargs))
         if span is None:
             return method(self, *args, **kwargs)
         if nested is not None:
@@ -122,17 +157,17 @@ def patch_async(
     name: str,
     statements_of: Callable[[Any], Any],
     connection_of: Callable[[Any], Any],
-    text: str | None = None,
+    text: str | Callable[[Any], str] | None = None,
 ) -> None:
     """As patch(), around a coroutine method."""
     method = owner.__dict__.get(name)
     if method is None:
         return
+    given = _statement_in(text)
 
     @functools.wraps(method)
     async def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
-        query = text if text is not None else args[0] if args else kwargs.get("query", "")
-        span = start(statements_of, connection_of(self), query)
+        span = start(statements_of, connection_of(self), given(args, kwargs))
         if span is None:
             return await method(self, *args, **kwargs)
         try:

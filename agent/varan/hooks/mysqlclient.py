@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._database import Databases, itself, patch
+from ._database import Databases, called, itself, patch, start_connect
 
 DATABASES = Databases("varan.mysqlclient", "mysql")
 
@@ -23,13 +23,22 @@ def _remember_target(connection: Any) -> None:
     construct = connection.__init__
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        construct(self, *args, **kwargs)
         names = ("host", "user", "password", "database", "port", "unix_socket")
         given = dict(zip(names, args))
         given.update(kwargs)
         database = given.get("database") or given.get("db")
-        address = given.get("unix_socket") or given.get("host")
-        self.varan_statements = DATABASES.get(database, address, given.get("port"))
+        target = database, given.get("unix_socket") or given.get("host"), given.get("port")
+        span = start_connect(DATABASES, lambda: target)
+        try:
+            construct(self, *args, **kwargs)
+        except Exception as error:
+            if span is not None:
+                span.fail(error)
+            raise
+        finally:
+            if span is not None:
+                span.end()
+        self.varan_statements = DATABASES.get(*target)
 
     connection.__init__ = __init__
 
@@ -43,6 +52,9 @@ def install(module: Any) -> None:
     _remember_target(connection)
     for name in ("execute", "executemany"):
         patch(cursors.BaseCursor, name, _statements_of, _connection_of, nested="varan_nested")
+    nested = "varan_nested"
+    patch(cursors.BaseCursor, "callproc", _statements_of, _connection_of, called, nested)
+    patch(connection, "begin", _statements_of, itself, text="BEGIN")
     # Methods of the C class: given to the Python class so that they can be wrapped.
     for name, text in (("commit", "COMMIT"), ("rollback", "ROLLBACK")):
         if name not in connection.__dict__:

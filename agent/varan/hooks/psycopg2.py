@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ._database import Databases, patch, start
+from ._database import Databases, called, patch, start, start_connect
 
 DATABASES = Databases("varan.psycopg2", "postgresql")
 
@@ -38,33 +38,45 @@ def _make_cursor(base: type) -> type:
         def callproc(self, procname: Any, *args: Any, **kwargs: Any) -> Any:
             return super().callproc(procname, *args, **kwargs)
 
+        def copy_from(self, file: Any, table: Any, *args: Any, **kwargs: Any) -> Any:
+            return super().copy_from(file, table, *args, **kwargs)
+
+        def copy_to(self, file: Any, table: Any, *args: Any, **kwargs: Any) -> Any:
+            return super().copy_to(file, table, *args, **kwargs)
+
         def copy_expert(self, sql: Any, *args: Any, **kwargs: Any) -> Any:
             return super().copy_expert(sql, *args, **kwargs)
 
     for name in ("execute", "executemany", "copy_expert"):
         patch(Cursor, name, _statements_of, _connection_of, nested="varan_nested")
-    _patch_callproc(Cursor)
+    patch(Cursor, "callproc", _statements_of, _connection_of, text=called, nested="varan_nested")
+    _patch_copy(Cursor, "copy_from", "COPY {} FROM STDIN")
+    _patch_copy(Cursor, "copy_to", "COPY {} TO STDOUT")
     Cursor.__name__, Cursor.__qualname__ = base.__name__, base.__qualname__
     Cursor.__module__ = base.__module__
     return Cursor
 
 
-def _patch_callproc(owner: Any) -> None:
-    callproc = owner.callproc
+def _patch_copy(owner: Any, name: str, text: str) -> None:
+    copy = getattr(owner, name)
 
-    def traced(self: Any, procname: Any, *args: Any, **kwargs: Any) -> Any:
-        span = start(_statements_of, self.connection, f"CALL {procname}")
+    def traced(self: Any, file: Any, table: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(self, "varan_nested", False):
+            return copy(self, file, table, *args, **kwargs)
+        span = start(_statements_of, self.connection, text.format(table))
+        self.varan_nested = True  # copy_expert() may be what does it
         try:
-            return callproc(self, procname, *args, **kwargs)
+            return copy(self, file, table, *args, **kwargs)
         except Exception as error:
             if span is not None:
                 span.fail(error)
             raise
         finally:
+            self.varan_nested = False
             if span is not None:
                 span.end()
 
-    owner.callproc = traced
+    setattr(owner, name, traced)
 
 
 def _traced_cursor(base: Any) -> Any:
@@ -123,6 +135,13 @@ def _patch_end(owner: Any, name: str, text: str) -> None:
     setattr(owner, name, traced)
 
 
+def _target(dsn: Any, kwargs: Any) -> tuple[Any, Any, Any]:
+    from psycopg2 import extensions
+
+    given = extensions.parse_dsn(extensions.make_dsn(dsn, **kwargs))
+    return given.get("dbname"), given.get("host"), given.get("port")
+
+
 def install(module: Any) -> None:
     from psycopg2 import extensions
 
@@ -137,6 +156,15 @@ def install(module: Any) -> None:
             if base not in _connections:
                 _connections[base] = _make_connection(base, extensions.cursor)
             connection_factory = _connections[base]
-        return connect(dsn, connection_factory, cursor_factory, **kwargs)
+        span = start_connect(DATABASES, lambda: _target(dsn, kwargs))
+        try:
+            return connect(dsn, connection_factory, cursor_factory, **kwargs)
+        except Exception as error:
+            if span is not None:
+                span.fail(error)
+            raise
+        finally:
+            if span is not None:
+                span.end()
 
     module.connect = traced_connect

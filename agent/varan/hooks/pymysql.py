@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
-from ._database import Databases, itself, patch
+from ._database import Databases, called, itself, patch, start_connect
 
 DATABASES = Databases("varan.pymysql", "mysql")
 
@@ -22,11 +23,34 @@ def _connection_of(cursor: Any) -> Any:
     return cursor.connection
 
 
+def _wrap_connect(connection: Any) -> None:
+    connect = connection.connect
+
+    @functools.wraps(connect)
+    def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        span = start_connect(DATABASES, lambda: (_text(self.db), self.host, self.port))
+        try:
+            return connect(self, *args, **kwargs)
+        except Exception as error:
+            if span is not None:
+                span.fail(error)
+            raise
+        finally:
+            if span is not None:
+                span.end()
+
+    connection.connect = traced
+
+
 def install(module: Any) -> None:
     from pymysql import connections, cursors
 
     connections.Connection.varan_off = False
     for name in ("execute", "executemany"):
         patch(cursors.Cursor, name, _statements_of, _connection_of, nested="varan_nested")
+    nested = "varan_nested"
+    patch(cursors.Cursor, "callproc", _statements_of, _connection_of, called, nested)
+    _wrap_connect(connections.Connection)
+    patch(connections.Connection, "begin", _statements_of, itself, text="BEGIN")
     patch(connections.Connection, "commit", _statements_of, itself, text="COMMIT")
     patch(connections.Connection, "rollback", _statements_of, itself, text="ROLLBACK")

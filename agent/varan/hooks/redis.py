@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from ._database import Databases
+from ._pools import name_of, watch, watch_async
 
 DATABASES = Databases("varan.redis", "redis")
 
@@ -116,13 +117,22 @@ def _pipeline(self: Any, args: Any) -> Any:
     return _start_pipeline(self)
 
 
+def _pool_name(pool: Any) -> str:
+    given = pool.connection_kwargs
+    return name_of(given.get("path") or given.get("host"), given.get("port"), given.get("db"))
+
+
 def install(module: Any) -> None:
     if module.__name__ == "redis":
         _wrap(module.client.Redis, "execute_command", _start)
         _wrap(module.client.Pipeline, "execute", _pipeline)
+        _wrap(module.client.Pipeline, "immediate_execute_command", _start)  # while it watches keys
+        watch(module.connection.BlockingConnectionPool, "get_connection", _pool_name)
     elif module.__name__ == "redis.asyncio":
         _wrap_async(module.client.Redis, "execute_command", _start)
         _wrap_async(module.client.Pipeline, "execute", _pipeline)
+        _wrap_async(module.client.Pipeline, "immediate_execute_command", _start)
+        watch_async(module.connection.BlockingConnectionPool, "get_connection", _pool_name)
     else:
         wrap = _wrap_async if module.__name__ == "redis.asyncio.cluster" else _wrap
         wrap(module.RedisCluster, "execute_command", _start)
