@@ -123,7 +123,7 @@ static unsigned rows_shown(const struct profile_branch *tree, size_t n) {
 int format_svg(const struct profile *p, struct buffer *out) {
     struct profile_branch *tree;
     size_t n;
-    int r = profile_tree(p, -1, &tree, &n);
+    int r = profile_tree(p, NULL, &tree, &n);
 
     if (r < 0)
         return r;

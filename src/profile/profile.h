@@ -145,9 +145,9 @@ struct profile_branch {
     uint64_t base; /* total in the profile compared with */
 };
 
-/* Functions called from functions, all threads together (or one: its number, else -1). The caller
- * frees *ret. 0 or -ENOMEM. */
-int profile_tree(const struct profile *p, int64_t thread, struct profile_branch **ret,
+/* Functions called from functions. `weights`: samples of each of the profile's `counts` that are to
+ * be seen; NULL: all of them. The caller frees *ret. 0 or -ENOMEM. */
+int profile_tree(const struct profile *p, const uint64_t *weights, struct profile_branch **ret,
                  size_t *ret_n);
 
 /* ---- Sums ---- */

@@ -25,7 +25,8 @@ static int64_t branch_of(struct builder *b, uint32_t parent, uint32_t function) 
     return (int64_t) e->number;
 }
 
-static int build(struct builder *b, const struct profile *p, int64_t thread, uint32_t *places) {
+static int build(struct builder *b, const struct profile *p, const uint64_t *weights,
+                 uint32_t *places) {
     for (uint32_t i = 1; i < p->nodes.n; i++) {
         const struct profile_node *n = &p->nodes.items[i];
         int64_t at = branch_of(b, places[n->parent], p->frames.items[n->frame].function);
@@ -33,9 +34,10 @@ static int build(struct builder *b, const struct profile *p, int64_t thread, uin
             return (int) at;
         places[i] = (uint32_t) at;
     }
-    vector_each(&p->counts, c) if (thread < 0 || c->thread == thread)
-            b->branches.items[places[c->node]]
-                    .own += c->samples;
+    for (size_t i = 0; i < p->counts.n; i++) {
+        const struct profile_count *c = &p->counts.items[i];
+        b->branches.items[places[c->node]].own += weights ? weights[i] : c->samples;
+    }
     vector_each(&p->base, c) b->branches.items[places[c->node]].base += c->samples;
     for (size_t i = b->branches.n; i-- > 0;) { /* children come after their parents */
         struct profile_branch *branch = &b->branches.items[i];
@@ -77,7 +79,7 @@ static int link_children(struct builder *b) {
     return 0;
 }
 
-int profile_tree(const struct profile *p, int64_t thread, struct profile_branch **ret,
+int profile_tree(const struct profile *p, const uint64_t *weights, struct profile_branch **ret,
                  size_t *ret_n) {
     struct profile_branch root = {0};
     struct builder b = {0};
@@ -88,7 +90,7 @@ int profile_tree(const struct profile *p, int64_t thread, struct profile_branch 
     if (r == 0)
         r = vector_push(&b.branches, root, 1);
     if (r == 0)
-        r = build(&b, p, thread, places);
+        r = build(&b, p, weights, places);
     if (r == 0)
         r = link_children(&b);
     free(places);
