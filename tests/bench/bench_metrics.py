@@ -38,7 +38,7 @@ class Sizes:
     def __init__(self, quick: bool):
         self.rounds = 1 if quick else 3
         self.load_seconds = 1 if quick else 8
-        self.day_steps = 240 if quick else 5760
+        self.day_steps = 960 if quick else 5760  # Prometheus' first block is of three hours
         self.active = (1_000, 5_000) if quick else (10_000, 110_000)
         self.hour = {"instances": 10 if quick else 100, "steps": 240, "step_ms": 15_000}
         self.week = {

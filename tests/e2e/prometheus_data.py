@@ -1,7 +1,8 @@
 """Series for comparing with Prometheus: what a fleet sends in two hours, with everything that goes wrong.
 
-Times lie on a grid of 15 s, moved per series, and never at .777 s of a second: queries ask at .777, so that whether
-a window includes its left edge (Prometheus 2 does, 3 does not) cannot matter.
+Times lie on a grid of 15 s, moved per series. Begun at .013 s of a second they are never at .777 nor at .000: queries
+ask at .777 and subqueries step over whole seconds, so that whether a window includes its left edge (Prometheus 2
+does, 3 does not) cannot matter.
 """
 
 from __future__ import annotations
