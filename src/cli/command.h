@@ -23,6 +23,7 @@ int command_version(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_record(int argc, char **argv);
+int cmd_profile(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int metrics_check_config(int argc, char **argv); /* of `varan metrics` */
 int cmd_convert(int argc, char **argv);

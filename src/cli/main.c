@@ -17,6 +17,7 @@ static const struct command commands[] = {
         {"sql", cmd_sql, "read-only SQL over a server's tables"},
         {"metrics", cmd_metrics, "check what an application exposes to Prometheus"},
         {"record", cmd_record, "profile a Python program: flame graph, pprof, speedscope"},
+        {"profile", cmd_profile, "profile running programs all the time, into a server"},
         {"convert", cmd_convert, "a profile in another format"},
         {"diff", cmd_diff, "compare two profiles"},
         {"top", cmd_top, "where a running Python program spends its time, live"},

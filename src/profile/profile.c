@@ -192,6 +192,25 @@ static int64_t node_of(struct profile *p, const struct cpython_thread *t, uint32
     return node;
 }
 
+int profile_place_stack(struct profile *p, pid_t pid, const struct cpython_thread *t,
+                        uint32_t *ret_node, uint32_t *ret_thread) {
+    int64_t thread = profile_add_thread(p, pid, t);
+
+    if (thread < 0)
+        return (int) thread;
+    struct profile_thread *known = &p->threads.items[thread];
+    if (!t->version || known->version != t->version) {
+        int64_t node = node_of(p, t, (uint32_t) thread);
+        if (node < 0)
+            return (int) node;
+        known->version = t->version;
+        known->node = (uint32_t) node;
+    }
+    *ret_node = known->node;
+    *ret_thread = (uint32_t) thread;
+    return 0;
+}
+
 /* Prolongs the thread's last span, or begins one. */
 static int add_span(struct profile *p, uint32_t thread, uint32_t node) {
     uint64_t tick = p->stats.ticks;

@@ -106,6 +106,10 @@ int64_t profile_add_thread(struct profile *p, pid_t pid, const struct cpython_th
  * -ENOBUFS (counted as dropped), -ENOMEM. */
 int profile_add_stack(struct profile *p, pid_t pid, const struct cpython_thread *t);
 
+/* The numbers of a stack's node and thread, without counting it: 0, -ENOBUFS, -ENOMEM. */
+int profile_place_stack(struct profile *p, pid_t pid, const struct cpython_thread *t,
+                        uint32_t *ret_node, uint32_t *ret_thread);
+
 /* ---- Profiles out of others: edit.c ---- */
 
 /* A thread by what it is called: its number, as the functions above. */

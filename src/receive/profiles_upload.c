@@ -1,4 +1,5 @@
-/* A pprof as it is: curl --data-binary @profile.pb.gz '…/api/v1/profiles?service=shop'. */
+/* A pprof as it is: curl --data-binary @profile.pb.gz '…/api/v1/profiles?service=shop'. Parameters
+ * resource.KEY become attributes KEY of the resource. */
 #include "receive/multipart.h"
 #include "receive/profiles_call.h"
 
@@ -12,6 +13,12 @@ static const struct {
         {"environment", "deployment.environment.name"},
 };
 
+static bool take_attribute(void *ctx, struct slice name, struct slice value) {
+    if (slice_starts(name, SLICE("resource.")))
+        profile_sink_tag(ctx, slice_skip(name, strlen("resource.")), value);
+    return true;
+}
+
 static int set_resource(struct profiles_call *c) {
     for (size_t i = 0; i < sizeof(tags) / sizeof(*tags); i++)
         profile_sink_tag(c->sink, slice_from(tags[i].attribute),
@@ -20,6 +27,7 @@ static int set_resource(struct profiles_call *c) {
         !slice_is(c->sink->attributes[0].key, "service.name"))
         return error_set(&c->error, -EINVAL,
                          "say whose profile it is: POST /api/v1/profiles?service=NAME");
+    http_request_params(c->request, take_attribute, c->sink);
     return profile_sink_begin(c->sink);
 }
 
