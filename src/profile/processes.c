@@ -208,7 +208,7 @@ void process_guess_service(struct slice words, const char *folder, char ret[SERV
         name = application_of(words);
     if (name.size == 0 || is_one_of(name, "__main__ manage app main wsgi asgi run server")) {
         struct slice in = slice_from(folder);
-        if (slice_starts(program, SLICE("/")))
+        if (slice_starts(program, SLICE("/")) && slice_ends(program, SLICE(".py")))
             in = slice_take(program, (size_t) (base_name(program).data - program.data) - 1);
         if (base_name(in).size)
             name = base_name(in);
