@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help setup setup-test run build test bench bench-ingest bench-agent bench-metrics bench-profile fuzz asan tsan lint fmt wheel clean
+.PHONY: help setup setup-test run build test bench bench-ingest bench-agent bench-metrics bench-profile fuzz asan tsan oldest lint fmt wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,10 @@ asan: setup-test ## unit tests under the address and undefined-behaviour sanitiz
 
 tsan: setup-test ## unit tests under the thread sanitizer
 	@tools/sanitize thread
+
+oldest: setup-test ## the agent's hooks on the oldest supported versions of the libraries
+	@tools/build
+	@tools/test oldest
 
 lint: setup-test ## formatting and static checks of C, Python and TypeScript
 	@tools/lint

@@ -16,6 +16,7 @@ HOOKS = (
     ("starlette.applications", "starlette"),
     ("starlette.routing", "starlette_routes"),
     ("starlette.middleware.exceptions", "starlette_errors"),
+    ("starlette.exceptions", "starlette_errors"),
     ("fastapi.routing", "fastapi_routes"),
     ("fastapi.telemetry._asgi", "fastapi_telemetry"),
     ("django.core.handlers.wsgi", "django_wsgi"),

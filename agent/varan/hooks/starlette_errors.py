@@ -44,7 +44,9 @@ def _traced(handler: Any) -> Any:
 
 
 def install(module: Any) -> None:
-    middleware = module.ExceptionMiddleware
+    middleware = module.__dict__.get("ExceptionMiddleware")
+    if middleware is None:
+        return  # up to 0.20 it is in starlette.exceptions
     begin, add = middleware.__init__, middleware.add_exception_handler
 
     @functools.wraps(begin)
