@@ -24,6 +24,7 @@ from typing import Any, Callable
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import agent_databases
 import frameworks
 import servers_load
 
@@ -253,6 +254,8 @@ def child(name: str, way: str, endpoint: str) -> None:
     }
     flush = starters[way](endpoint)
     framework, _, part = name.partition("-")
+    if framework == "db":
+        return frameworks.take_turns(agent_databases.WORKS[part](way), flush)
     if part:
         work = frameworks.FRAMEWORKS[framework](way, endpoint, part == "call")
         return frameworks.take_turns(work, flush)
@@ -313,6 +316,7 @@ def row(
 def bench_requests(endpoint: str, rounds: int, only: str) -> list[dict[str, Any]]:
     """Frameworks, and servers under load."""
     rows = frameworks.rows(endpoint, row, 20 * rounds, only)
+    rows += agent_databases.rows(endpoint, row, 40 * rounds, only)
     return rows + servers_load.rows(endpoint, row, rounds, 2 if QUICK else 5, only)
 
 
@@ -366,7 +370,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument(
-        "--requests", metavar="PART", help="only frameworks and servers whose name holds PART"
+        "--requests", metavar="PART", help="only frameworks, databases and servers whose name holds PART (db-redis)"
     )
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench" / "agent.json")
     options = parser.parse_args()

@@ -268,7 +268,9 @@ def take_turns(run: Callable[[int], None], flush: Callable[[], None]) -> None:
         print(took / CHUNK * 1e6, flush=True)
 
 
-def match(endpoint: str, work: str, turns: int) -> dict[str, float]:
+def match(
+    endpoint: str, work: str, turns: int, contestants: tuple[str, ...] = CONTESTANTS
+) -> dict[str, float]:
     """Microseconds: of the bare one, and what each of the others adds."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_"))}
     script = str(Path(__file__).parent / "bench_agent.py")
@@ -277,9 +279,9 @@ def match(endpoint: str, work: str, turns: int) -> dict[str, float]:
             [sys.executable, script, "--child", work, way, endpoint],
             env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )
-        for way in CONTESTANTS
+        for way in contestants
     }  # fmt: skip
-    found: dict[str, list[float]] = {way: [] for way in CONTESTANTS}
+    found: dict[str, list[float]] = {way: [] for way in contestants}
     try:
         for _ in range(turns):
             for way, process in children.items():
