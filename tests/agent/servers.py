@@ -66,12 +66,14 @@ def _as(user: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], folder: Path, port: int) -> Iterator[int]:
+def _running(
+    command: list[str], folder: Path, port: int, ready: Callable[[], bool] | None = None
+) -> Iterator[int]:
     log = folder / "log.txt"
     with open(log, "wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
     try:
-        wait_for(lambda: listens(port), process, log)
+        wait_for(ready or (lambda: listens(port)), process, log)
         yield port
     finally:
         process.terminate()
@@ -97,7 +99,12 @@ def postgresql() -> Iterator[int]:
             *_as("postgres"), program("postgres", folders), "-D", str(data), "-p", str(port), "-k", str(folder),
             "-h", "127.0.0.1", "-F",
         ]  # fmt: skip
-        with _running(command, folder, port):
+        asked = [program("pg_isready", folders), "-q", "-h", "127.0.0.1", "-p", str(port)]
+
+        def ready() -> bool:  # it listens before it takes connections
+            return subprocess.run(asked, check=False).returncode == 0
+
+        with _running(command, folder, port, ready):
             yield port
 
 
