@@ -199,6 +199,15 @@ def test_editor_completes_and_names_mistakes(shop, open_page):
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_a_name_that_nobody_sent(shop, open_page):
+    page = open_page(shop.explore("rate(shop_request_totals[2m])"))
+    expect(page.get_by_text("No metric is called shop_request_totals")).to_be_visible()
+    shot(page, "metrics-misspelt")
+    page.get_by_role("button", name="shop_requests_total", exact=True).click()
+    expect(page.locator(".explore-chart canvas").first).to_be_visible()
+    expect(page).to_have_url(re.compile("shop_requests_total"))
+
+
 def test_several_queries_in_one_address(shop, open_page):
     rates, memory = "sum by (route) (rate(shop_requests_total[2m]))", "shop_memory_bytes"
     page = open_page(shop.explore(rates, memory))

@@ -9,6 +9,7 @@ import {
   writeQueries,
 } from "../src/screens/metrics/address";
 import { catalogue, proposals, searchMetrics } from "../src/screens/metrics/catalogue";
+import { missingName, namesIn, nearest } from "../src/screens/metrics/hint";
 import { labelText, placeOf, plainMessage, selectorOf, seriesText } from "../src/screens/metrics/prometheus";
 import {
   commonLabels,
@@ -288,4 +289,19 @@ test("what has no answer yet holds back what stands behind it", () => {
   expect(settled(queries, runs)).toMatchObject({ pending: true, ready: [{ name: "A" }] });
   runs.set("B", run(true));
   expect(settled(queries, runs)).toMatchObject({ pending: false });
+});
+
+test("a metric that nobody sent, and what may be meant", () => {
+  const names = ["http_requests_total", "http_seconds_bucket", "http_seconds_count", "up"];
+  expect(namesIn('sum(rate(a_total{x="y"}[5m])) / on (job) b')).toEqual(["a_total", "b"]);
+  expect(nearest("http_requests", names)).toBe("http_requests_total");
+  expect(nearest("http_seconds", names)).toBe("http_seconds_bucket");
+  expect(nearest("htp_request_total", names)).toBe("http_requests_total");
+  expect(nearest("weather", names)).toBeNull();
+  expect(missingName("rate(http_requests[5m])", names)).toEqual({
+    name: "http_requests",
+    instead: "http_requests_total",
+  });
+  expect(missingName("up == 7", names)).toBeNull();
+  expect(missingName("sum(", names)).toBeNull();
 });

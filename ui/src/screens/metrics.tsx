@@ -201,6 +201,7 @@ function Explorer() {
                   query={q}
                   run={runs.get(q.name)}
                   others={queries.filter((x) => x !== q).map((x) => x.name)}
+                  metrics={names.data?.data}
                   autofocus={added === q.name}
                   onRun={(expr) => {
                     if (expr === q.expr) again();

@@ -4,6 +4,7 @@ import { count, duration, full, plural } from "../../format";
 import { Icon } from "../../parts/icon";
 import { type Mark, PromEditor } from "../../parts/promeditor";
 import { checkedName, NAME_MAX, type Query } from "./address";
+import { missingName } from "./hint";
 import { placeOf, plainMessage } from "./prometheus";
 import { counted } from "./result";
 import type { Run } from "./run";
@@ -13,6 +14,8 @@ export interface QueryRowProps {
   run: Run | undefined;
   /** Names of the other queries. */
   others: readonly string[];
+  /** All metrics' names; undefined until they are known. */
+  metrics: readonly string[] | undefined;
   onRun: (expr: string) => void;
   onRename: (name: string) => void;
   onHide: () => void;
@@ -76,7 +79,7 @@ export function QueryRow(props: QueryRowProps) {
           <Icon name="close" size={14} />
         </button>
       </div>
-      <Said query={query} run={run} />
+      <Said query={query} run={run} metrics={props.metrics} onRun={props.onRun} />
     </div>
   );
 }
@@ -138,7 +141,7 @@ const advice: Record<string, string> = {
   too_many_rows: "Narrower matchers or an aggregation such as sum by (…) read less.",
 };
 
-function Said({ query, run }: { query: Query; run: Run | undefined }) {
+function Said({ query, run, metrics, onRun }: Pick<QueryRowProps, "query" | "run" | "metrics" | "onRun">) {
   if (query.hidden) return <p class="query-said muted">Hidden</p>;
   if (!query.expr)
     return <p class="query-said muted">Enter asks; Ctrl-Space completes names, labels, functions.</p>;
@@ -148,7 +151,7 @@ function Said({ query, run }: { query: Query; run: Run | undefined }) {
       {run.error ? (
         <Message tone="bad" message={run.error.message} expr={query.expr} advice={advice[run.error.code]} />
       ) : (
-        run.data && <Counted run={run} />
+        run.data && <Counted run={run} metrics={metrics} onRun={onRun} />
       )}
       {run.warnings.map((w) => (
         <Message key={w} tone="warn" message={w} expr={query.expr} />
@@ -160,9 +163,31 @@ function Said({ query, run }: { query: Query; run: Run | undefined }) {
   );
 }
 
-function Counted({ run }: { run: Run }) {
+function Counted({ run, metrics, onRun }: { run: Run } & Pick<QueryRowProps, "metrics" | "onRun">) {
   const { series, points } = counted(run.data!);
   const read = run.data!.stats?.samples?.totalQueryableSamples;
+  const took = run.ms !== undefined && ` · ${duration(run.ms * 1e6)}`;
+  const missing = useMemo(
+    () => (series || !metrics?.length ? null : missingName(run.expr, metrics)),
+    [series, metrics, run.expr],
+  );
+  if (missing) {
+    const { name, instead } = missing;
+    return (
+      <p>
+        No metric is called <code>{name}</code>.
+        {instead && (
+          <>
+            {" Ask "}
+            <button type="button" class="link" onClick={() => onRun(run.expr.replaceAll(name, instead))}>
+              {instead}
+            </button>
+            {" instead?"}
+          </>
+        )}
+      </p>
+    );
+  }
   return (
     <p class="muted">
       {series ? (
@@ -173,7 +198,7 @@ function Counted({ run }: { run: Run }) {
       ) : (
         "No data: nothing matches in this range"
       )}
-      {run.ms !== undefined && ` · ${duration(run.ms * 1e6)}`}
+      {took}
     </p>
   );
 }
