@@ -307,7 +307,8 @@ def _read_logs(env: Mapping[str, str], s: Settings) -> None:
 
 def _read_profiler(env: Mapping[str, str], endpoint: str | None, s: Settings) -> None:
     s.profiles = _endpoint(env, endpoint, "profiles")
-    what = _choice(env, "VARAN_PROFILER", ("wall", "cpu", "off"))
+    choices = ("wall", "cpu", "off", "on", "0", "1", "false", "true")
+    what = (0, 1, 2, 0, 2, 0, 2, 0)[_choice(env, "VARAN_PROFILER", choices)]
     rate = _number(env, ("VARAN_PROFILER_HZ",), 100)
     if not 1 <= rate <= 1000:
         _bad("VARAN_PROFILER_HZ", str(rate), "between 1 and 1000")

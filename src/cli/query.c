@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/query_profile.h"
 #include "cli/query_promql.h"
 #include "cli/settings.h"
 
@@ -48,7 +49,8 @@ static const struct usage usage = {
         "  varan query services --from now-1h\n"
         "  varan query traces --sort slowest 'http.response.status_code>=500'\n"
         "  varan query logs --follow 'level>=warn'\n"
-        "  varan query promql 'sum by (job) (up)'      (varan query promql --help)\n",
+        "  varan query promql 'sum by (job) (up)'      (varan query promql --help)\n"
+        "  varan query profile --service shop          (varan query profile --help)\n",
 };
 
 void url_append(struct buffer *url, struct slice text) {
@@ -341,12 +343,13 @@ int cmd_query(int argc, char **argv) {
 
     if (argc > 1 && query_is_promql(argv[1]))
         return query_promql(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "profile") == 0)
+        return query_profile(argc - 1, argv + 1);
     if (subject < 0) {
         if (argc > 1 && strcmp(argv[1], "--help") != 0)
             fprintf(stderr,
                     "varan query: \"%s\" cannot be asked for; services, traces, trace, logs, "
-                    "promql, "
-                    "series and labels can\n",
+                    "profile, promql, series and labels can\n",
                     argv[1]);
         else
             options_print_help(table, &usage);

@@ -10,7 +10,7 @@
 #define FRAME_TEXT_MAX 4096u
 #define TRIE_DEPTH_MAX 20000u /* a piece of text may be one letter */
 #define TRIE_KEY_MAX (1u << 20)
-#define TRIE_WORK_MAX ((size_t) 2 << 30) /* bytes of all stacks of a tree, written out */
+#define TRIE_WORK_MAX ((size_t) 256 << 20) /* bytes of all stacks of a tree, written out */
 
 /* ---- Frames ---- */
 

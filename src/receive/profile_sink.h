@@ -9,7 +9,7 @@
 #include "signal/resource.h"
 
 #define PROFILE_TAGS_MAX 64u
-#define PROFILE_WORK_MAX ((size_t) 1 << 30) /* bytes of the names in all stacks of a request */
+#define PROFILE_WORK_MAX ((size_t) 512 << 20) /* bytes of the names in all stacks of a request */
 
 struct profile_sink {
     struct ingest_txn *txn;

@@ -21,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import profile_server
 from common import BUILD, ROOT, Results, machine, median
 
 PROGRAM = """
@@ -246,6 +247,7 @@ def main() -> None:
     measure_most(results, versions, 20, options.rounds, options.seconds)
     for rate in (100, 1000):
         measure_slowdown(results, versions, rate, options.rounds, options.seconds)
+    profile_server.measure(results, options.rounds == 1)
     results.write()
 
 

@@ -64,13 +64,15 @@ class Profiles:
         for table in ("location", "function", "link", "attribute", "stack", "mapping"):
             getattr(self.tables, f"{table}_table").add()  # row 0 stands for nothing
         self.tables.string_table.append("")
+        self.strings = {"": 0}
         self.known: dict = {}
         self.profiles: dict = {}
 
     def _string(self, value: str) -> int:
-        if value not in self.tables.string_table:
+        if value not in self.strings:
+            self.strings[value] = len(self.tables.string_table)
             self.tables.string_table.append(value)
-        return list(self.tables.string_table).index(value)
+        return self.strings[value]
 
     def _frame(self, frame: str) -> int:
         if frame not in self.known:

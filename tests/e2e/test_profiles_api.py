@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 
 import pytest
 import requests
 
+from conftest import VARAN
 from payloads import Profiles, traces
 
 MS = 1_000_000
@@ -279,6 +281,58 @@ def test_wrong_questions_are_named(shop, path, params, says):
     answer = requests.get(f"{shop.url}/api/v1/profiles/{path}", params=params, timeout=20)
     assert answer.status_code == 400, answer.text
     assert says in answer.json()["error"]["message"]
+
+
+def query(server, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(VARAN), "query", "profile", "--server", server.url, *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_in_a_terminal(shop, tmp_path):
+    services = query(shop)
+    assert services.returncode == 0, services.stderr
+    line = next(line for line in services.stdout.splitlines() if line.startswith("shop "))
+    assert "cpu 655 ms" in line
+    assert "gil_wait 30.0 ms" in line
+    top = query(shop, "--service", "shop", "--version", "2.0", "--limit", "2").stdout.splitlines()
+    assert top[0] == "455 ms of cpu"
+    assert top[2].split()[:6] == ["300", "ms", "65.9", "%", "300", "ms"]
+    assert "query" in top[2]
+    assert top[-1] == "… 3 more (--limit)"
+    of = query(shop, "loads", "--service", "shop", "--endpoint", "GET /", "--version", "2.0").stdout
+    assert [word for word in of.split("called by")[1].split() if word == "render"] == ["render"]
+    below = query(shop, "--trace", TRACE, "--span", ROOT, "--json")
+    assert json.loads(below.stdout)["total"] == 350 * MS
+    page = tmp_path / "shop.html"
+    assert query(shop, "--service", "shop", "-o", str(page)).returncode == 0
+    assert "checkout" in page.read_text()
+    text = query(shop, "--service", "shop", "--version", "2.0", "-o", "-", "--format", "collapsed")
+    assert sum(int(line.split()[-1]) for line in text.stdout.splitlines()) == 455 * MS
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (["a", "b"], 2, "name one function"),
+        (["a"], 2, "--service NAME"),
+        (["--service", "shop", "--span", SPAN], 2, "--span goes with --trace"),
+        (["--service", "shop", "-o", "x.unknown"], 2, "does not tell the format"),
+        (["--service", "shop", "--from", "yesterday"], 2, "from: a time is expected"),
+        (["--service", "shop", "nothing"], 1, "no stack of this selection"),
+        (["--service", "nobody", "-o", "x.html"], 1, "nothing is written"),
+        (["--sevice", "shop"], 2, "--service"),
+    ],
+    ids=lambda value: "" if isinstance(value, list) else None,
+)
+def test_mistakes_in_a_terminal(shop, options, status, says):
+    done = query(shop, *options)
+    assert done.returncode == status
+    assert says in done.stderr
+    assert "no samples of cpu" in query(shop, "--service", "nobody").stdout
 
 
 def test_nothing_there_is_an_answer(shop):

@@ -1,0 +1,267 @@
+"""Continuous profiling: how long the server takes to merge a day, and what the agent's profiler costs its program.
+
+Used by bench_profile.py; alone: .venv/bin/python tests/bench/profile_server.py [--quick]"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "bench"), str(ROOT / "tests" / "e2e")]
+
+from common import BUILD, Results, machine  # noqa: E402
+
+from payloads import Profiles  # noqa: E402
+
+STACKS, FUNCTIONS, TEMPLATES, OF_TEMPLATE = 3000, 1500, 8, 400
+SAMPLES = 120  # of one window: 12 requests with some stacks each, and threads that wait
+WINDOW_S, BATCH = 10, 60  # windows of a request: it is about storage, not about sending
+
+
+class Server:
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        ports = Path(self.folder.name) / "ports.json"
+        command = [str(BUILD / "varan"), "serve", "--data-dir", f"{self.folder.name}/data"]
+        command += ["--port-file", str(ports), "--self-metrics=false"]
+        for option in ("--listen", "--otlp-http", "--otlp-grpc"):
+            command += [option, "127.0.0.1:0"]
+        log = open(f"{self.folder.name}/log", "wb")  # noqa: SIM115
+        self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        end = time.monotonic() + 60
+        while not ports.exists() or not ports.read_text().strip():
+            if time.monotonic() > end or self.process.poll() is not None:
+                sys.exit(f"the server did not start: {Path(log.name).read_text()}")
+            time.sleep(0.05)
+        found = json.loads(ports.read_text())
+        self.page, self.otlp = (f"http://127.0.0.1:{found[k]}" for k in ("page", "otlp_http"))
+
+    def get(self, path: str, **params: str) -> bytes:
+        url = f"{self.page}/api/v1/profiles/{path}?{urllib.parse.urlencode(params)}"
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return answer.read()
+
+    def post(self, body: bytes) -> None:
+        request = urllib.request.Request(
+            f"{self.otlp}/v1development/profiles",
+            data=body,
+            headers={"Content-Type": "application/x-protobuf"},
+        )
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(request, timeout=60).read()
+                return
+            except urllib.error.HTTPError as e:
+                if e.code != 429:
+                    raise
+                time.sleep(0.5)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+        self.folder.cleanup()
+
+
+# ---- A day of profiles ----
+
+
+def population(random_: random.Random) -> list[list[str]]:
+    """Stacks as a web service has them: a common beginning, then branches; 20 to 45 calls deep."""
+    names = [f"function_{i} /app/module_{i % 90}.py" for i in range(FUNCTIONS)]
+    roots = [
+        [f"{random_.choice(names)}:{random_.randint(1, 500)}" for _ in range(14)] for _ in range(6)
+    ]
+    return [
+        random_.choice(roots)
+        + [
+            f"{random_.choice(names)}:{random_.randint(1, 500)}"
+            for _ in range(random_.randint(6, 31))
+        ]
+        for _ in range(STACKS)
+    ]
+
+
+def template(random_: random.Random, stacks: list[list[str]], process: int) -> bytes:
+    """A request of BATCH windows; window n has the time n + 1, to be replaced."""
+    request, mine = None, random_.sample(stacks, OF_TEMPLATE)
+    for window in range(BATCH):
+        made = Profiles("day", f"1.{process % 2}", window + 1)
+        if request is None:
+            request = made
+        else:  # the same tables for all
+            made.request, made.tables, made.known = request.request, request.tables, request.known
+            made.strings = request.strings
+            made.scope = request.scope
+        for _ in range(SAMPLES):
+            rank = min(int(random_.paretovariate(0.7)), OF_TEMPLATE)
+            about = {"thread": f"worker-{random_.randrange(8)}"}
+            if random_.random() < 0.7:
+                about["endpoint"] = f"GET /endpoint/{random_.randrange(12)}"
+                about["trace_id"] = random_.randbytes(16).hex()
+                about["span_id"] = random_.randbytes(8).hex()
+            kind = random_.choice(("cpu", "wall", "wall", "gil_wait"))
+            made.add(mine[rank - 1], random_.randint(1, 5) * 10_000_000, kind, **about)
+    return request.body()
+
+
+def fill(server: Server, hours: int, processes: int) -> tuple[int, int]:
+    """Samples sent, and the time of the last one (Unix seconds)."""
+    random_ = random.Random(7)
+    stacks = population(random_)
+    templates = [template(random_, stacks, i % processes) for i in range(TEMPLATES)]
+    end = int(time.time()) - 60
+    batches = hours * 3600 // (WINDOW_S * BATCH)
+    for batch in range(batches):
+        for process in range(processes):
+            body = templates[(batch * processes + process) % TEMPLATES]
+            first = end - (batches - batch) * BATCH * WINDOW_S + process
+            for window in range(BATCH):
+                # field 3 of Profile, fixed64: its tag and the time
+                was = b"\x19" + (window + 1).to_bytes(8, "little")
+                now = b"\x19" + ((first + window * WINDOW_S) * 10**9).to_bytes(8, "little")
+                body = body.replace(was, now)
+            server.post(body)
+    return batches * processes * BATCH * SAMPLES, end
+
+
+def median_ms(ask, rounds: int) -> float:
+    ask()
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        ask()
+        times.append((time.perf_counter() - began) * 1e3)
+    return round(statistics.median(times), 1)
+
+
+def measure_day(results: Results, hours: int, processes: int, rounds: int) -> None:
+    server = Server()
+    try:
+        began = time.monotonic()
+        samples, end = fill(server, hours, processes)
+        print(f"  ({samples} samples of {hours} h sent in {time.monotonic() - began:.0f} s)")
+        about = {"service": "day", "from": str(end - hours * 3600), "to": str(end)}
+        middle = str(end - hours * 1800)
+        halves = {"from": middle, "base_from": about["from"], "base_to": middle}
+        for what, path, params in (
+            ("merged flame graph", "flame", {}),
+            (
+                "merged flame graph, wall time, one endpoint",
+                "flame",
+                {"type": "wall", "endpoint": "GET /endpoint/3"},
+            ),
+            ("two halves compared", "flame", halves),
+            ("functions", "table", {}),
+            ("rates by endpoint", "series", {"by": "endpoint"}),
+            ("what there is", "summary", {}),
+        ):
+            asked = {**about, **params}
+            ms = median_ms(lambda path=path, asked=asked: server.get(path, **asked), rounds)
+            results.add(f"{what}: {hours} h of {processes} processes", ms, "ms")
+    finally:
+        server.stop()
+
+
+# ---- The agent's profiler ----
+
+PROGRAM = textwrap.dedent(
+    """
+    import json, sys, threading, time
+    threads, seconds = int(sys.argv[1]), float(sys.argv[2])
+    wait = threading.Event()
+
+    def work(n):
+        return sum(i * i for i in range(n))
+
+    def busy():
+        done, end = 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            work(1000)
+            done += 1
+        return done
+
+    for _ in range(threads - 1):
+        threading.Thread(target=wait.wait, daemon=True).start()
+    cpu, began = time.process_time(), time.monotonic()
+    done = busy()
+    report = {"done": done, "cpu": time.process_time() - cpu, "took": time.monotonic() - began}
+    from varan import _core
+    report |= _core.profiler_stats()
+    print(json.dumps(report))
+    """
+)
+
+
+def run_agent(server: Server, threads: int, seconds: float, profiler: str) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "program.py"
+        program.write_text(PROGRAM)
+        done = subprocess.run(
+            [
+                str(BUILD / "varan"),
+                "run",
+                "--",
+                sys.executable,
+                str(program),
+                str(threads),
+                str(seconds),
+            ],
+            env={**os.environ, "VARAN_ENDPOINT": server.otlp, "VARAN_PROFILER": profiler},
+            capture_output=True,
+            text=True,
+            timeout=seconds * 10 + 60,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+
+def measure_agent(results: Results, rounds: int, seconds: float) -> None:
+    server = Server()
+    try:
+        for threads in (1, 20, 300):
+            on, off = [], []
+            for _ in range(rounds):
+                off.append(run_agent(server, threads, seconds, "off"))
+                on.append(run_agent(server, threads, seconds, "wall"))
+            name = f"agent's profiler, {threads} threads, one busy"
+            share = [100 * one["cpu_ns"] / one["running_ns"] for one in on]
+            results.add(f"{name}: of a processor", round(statistics.median(share), 2), "%")
+            rate = [one["walks"] * 1e9 / one["running_ns"] for one in on]
+            results.add(f"{name}: samples of each thread", round(statistics.median(rate), 1), "Hz")
+            speed = [
+                statistics.median(one["done"] / one["cpu"] for one in runs) for runs in (off, on)
+            ]
+            results.add(
+                f"{name}: more CPU for the same work",
+                round(100 * (speed[0] / speed[1] - 1), 2),
+                "%",
+            )
+    finally:
+        server.stop()
+
+
+def measure(results: Results, quick: bool) -> None:
+    measure_day(results, 2 if quick else 24, 4, 3 if quick else 7)
+    measure_agent(results, 1 if quick else 3, 3 if quick else 20)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two hours instead of a day")
+    os.chdir(ROOT)
+    print(machine())
+    mine = Results("profile_server")
+    measure(mine, parser.parse_args().quick)
+    mine.write()
