@@ -66,8 +66,10 @@ def test_every_screen_full(shop, open_page, scheme, size):
     screens = {
         "services": "/services",
         "service": "/services/orders",
+        "profiles": "/profiles",
         "traces": "/traces",
         "trace": f"/traces/{slow}",
+        "trace-profile": f"/traces/{slow}?tab=profile",
         "logs": "/logs",
         "send-data": "/send-data",
         "settings": "/settings",

@@ -17,7 +17,7 @@ export interface FlameAnswer {
   nodes: number;
   /** Calls too small to be in the answer; their value is in the nodes above them. */
   nodes_left_out: number;
-  functions: [name: string, file: string][];
+  functions: [name: string, file: string, kind: FrameKind][];
   parent: number[];
   function: number[];
   /** With `lines=1`: the same function at another line is another node. */
@@ -28,6 +28,7 @@ export interface FlameAnswer {
   base_sum?: number[];
 }
 
+/** Whose code it is: the application's, an installed package's, Python's own, compiled. */
 export type FrameKind = "app" | "library" | "python" | "native";
 
 export const frameKinds: readonly FrameKind[] = ["app", "library", "python", "native"];
@@ -45,19 +46,6 @@ export interface FrameFunction {
   /** The line in a tree by lines; else the one on which most of its time passes. 0: not known. */
   line: number;
   kind: FrameKind;
-}
-
-/** Whose code a file is: installed packages, Python's own modules, compiled code, or the application's. */
-export function frameKind(file: string): FrameKind {
-  const path = file.replaceAll("\\", "/");
-  if (/(^|\/)(site|dist)-packages\//.test(path)) return /\.so[.\d]*$/.test(path) ? "native" : "library";
-  if (path === "" || /\.(so[.\d]*|dll|dylib|c|cc|cpp|cxx|h|hpp|rs|pyx)$/.test(path)) return "native";
-  if (/^\[.*\]$/.test(path) || /^\/(usr\/)?(s?bin|libexec)\//.test(path)) return "native";
-  if (/^<frozen |^<(__array_function__|attrs|string)/.test(path)) return "python";
-  if (/\/lib(64)?\/(python|pypy)\d(\.\d+)?t?\//i.test(path) || /\/(Lib|python\d+\.zip)\//.test(path))
-    return "python";
-  if (path.startsWith("<")) return path === "<stdin>" ? "app" : "library";
-  return "app";
 }
 
 /** Arrays of one entry per node, parents before children, node 0 the root. */
@@ -288,8 +276,8 @@ export function flameTree(a: FlameAnswer): FlameTree {
     if (at === undefined) {
       at = functions.length;
       known.set(id, at);
-      const [name, file] = a.functions[f]!;
-      functions.push({ name, file, line, kind: frameKind(file) });
+      const [name, file, kind] = a.functions[f]!;
+      functions.push({ name, file, line, kind });
     }
     place[i + 1] = nodes.add(
       at,

@@ -164,7 +164,8 @@ export function Flame(props: FlameProps) {
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const fn = tree.fn[view.cursor]!;
+    // Pointed at, a call need not be walked to.
+    const fn = tree.fn[hover >= 0 ? hover : view.cursor]!;
     const step = stepTo(tree, view.cursor, event.key, up);
     if (step >= 0) walk(step);
     else if (event.key === "Enter" || event.key === " ") zoom(view.cursor);

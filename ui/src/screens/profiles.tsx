@@ -263,7 +263,7 @@ function Selection({ summary, service, base, onPick, asked }: SelectionProps) {
         const words = narrowingWords[key];
         const values = summary[valuesOf[key]];
         const whole = values.reduce((a, b) => a + b.sum, 0);
-        if (values.length < 2 && !param(key)) return null;
+        if (!values.some((v) => v.value) && !param(key)) return null;
         return (
           <Choose
             key={key}

@@ -139,6 +139,26 @@ service:
       ],
     },
     {
+      id: "profiles",
+      title: "Profiles",
+      text: "The agent profiles every process it runs in. Profiles of other tools are taken as they are.",
+      steps: [
+        {
+          title: "Under the agent: CPU, wall time and waiting for the GIL",
+          text: "VARAN_PROFILER=cpu leaves out wall time, VARAN_PROFILER=off all of it.",
+          code: runCommand(http),
+        },
+        {
+          title: "Any profile in pprof’s format",
+          code: `curl --data-binary @profile.pb.gz '${page}/api/v1/profiles?service=shop'`,
+        },
+        {
+          title: "Pyroscope’s SDK",
+          code: `import pyroscope\n\npyroscope.configure(application_name="shop", server_address="${page}")`,
+        },
+      ],
+    },
+    {
       id: "prometheus",
       title: "Prometheus",
       text: "Varan takes metrics as Prometheus does: it scrapes by the same configuration, or a Prometheus sends on what it scrapes.",

@@ -74,7 +74,7 @@ export function Operations({ data, dim, cpu }: PartProps & { cpu?: ProfileSeries
       key: "share",
       title: "Share of time",
       help: "Of the time all operations took together; the bar is cut by where the time went",
-      width: used.size ? 200 : 236,
+      width: used.size ? 180 : 236,
       value: (o) => o.share,
       descFirst: true,
       render: (o) => (

@@ -2,7 +2,6 @@
 import { useApi } from "../../api";
 import type { Status } from "../../api-types";
 import { rangePhrase } from "../../format";
-import { Command } from "../../parts/command";
 import { Empty } from "../../parts/empty";
 import { href, setParams } from "../../router";
 import { setRange } from "../../state";
@@ -27,22 +26,15 @@ export function NoProfiles() {
           <button type="button" class="button" onClick={() => setRange("now-1d", "now")}>
             Look at the last 24 hours
           </button>
-          <a class="button" href={href("/send-data")}>
+          <a class="button" href={href("/send-data", { way: "profiles" })}>
             Other ways to send data
           </a>
         </>
       }
     >
-      <p>
-        The agent profiles every process it runs in: CPU, wall time and waiting for the GIL, tied to the
-        requests it serves. It is on unless <code>VARAN_PROFILER=off</code> is set;{" "}
-        <code>VARAN_PROFILER=cpu</code> leaves out wall time.
-      </p>
-      <p class="profile-other">A profile of another tool, in pprof’s format, is sent like this:</p>
-      <Command
-        label="Upload a pprof file"
-        text={`curl --data-binary @profile.pb.gz '${window.location.origin}/api/v1/profiles?service=shop'`}
-      />
+      The agent profiles every process it runs in: CPU, wall time and waiting for the GIL, tied to the
+      requests it serves. It is on unless <code>VARAN_PROFILER=off</code> is set. Profiles of pprof, Pyroscope
+      and OpenTelemetry are taken too.
     </Empty>
   );
 }

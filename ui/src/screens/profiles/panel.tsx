@@ -153,7 +153,11 @@ function Lines({ name, file, params, unit, live }: LinesProps) {
               <th scope="col">Own</th>
               <th scope="col">Total</th>
               <th scope="col">Share</th>
-              {whole && <th scope="col">Function</th>}
+              {whole && (
+                <th scope="col" class="line-function">
+                  Function
+                </th>
+              )}
               <th scope="col">
                 <span class="sr">Copy</span>
               </th>
