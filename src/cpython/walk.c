@@ -352,7 +352,9 @@ static int walk_stack(struct walk *w, struct known_thread *k, uint64_t runs) {
 /* The stack as it is now: read, or known to be the last one. The run count is read first, then the
  * state, then the stack: whatever wakes the thread after the first changes the count. */
 static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *ret_torn) {
-    uint64_t runs = k->files.tid ? thread_read_runs(&k->files) : 0;
+    /* one that ran the last time will hardly be the same stack: it is asked for its count once it
+     * has been seen asleep */
+    uint64_t runs = k->files.tid && k->state == CPYTHON_SLEEPING ? thread_read_runs(&k->files) : 0;
 
     *ret_torn = false;
     if (runs && runs == k->runs && k->slept)

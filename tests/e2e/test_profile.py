@@ -141,7 +141,7 @@ def test_shares_are_those_of_the_program(tmp_path, python):
     target = tmp_path / "out.txt"
     with Program(tmp_path, SPLIT, python) as program:
         own: dict[str, int] = {}
-        for _ in range(20):  # until there are enough samples, however slow the machine is
+        for _ in range(30):  # until there are enough samples, however slow the machine is
             done = varan(
                 *("record", "-o", str(target), "--pid", program.pid),
                 *("--duration", "2s", "--rate", "997"),
@@ -153,7 +153,7 @@ def test_shares_are_those_of_the_program(tmp_path, python):
                 break
         assert program.process.poll() is None
     both = own["three"] + own["one"]
-    assert both >= 4000
+    assert both >= 1500
     assert own["three"] / both == pytest.approx(0.75, abs=0.03)
     assert both / sum(own.values()) > 0.97  # the waiting thread is not counted
 
