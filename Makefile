@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help setup setup-test run build test bench bench-ingest bench-agent bench-metrics bench-profile fuzz asan tsan oldest lint fmt wheel clean
+.PHONY: help setup setup-test run build test bench bench-ingest bench-agent bench-metrics bench-profile fuzz asan tsan asan-agent test-pythons leak oldest lint fmt wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,16 @@ tsan: setup-test ## unit tests under the thread sanitizer
 oldest: setup-test ## the agent's hooks on the oldest supported versions of the libraries
 	@tools/build
 	@tools/test oldest
+
+asan-agent: setup-test ## tests of the agent's core on an extension built with the sanitizers
+	@tools/sanitize-agent
+
+test-pythons: setup-test ## tests of the agent's core on every Python from 3.9 on that is found here
+	@tools/test-pythons
+
+leak: setup-test ## a million requests through the agent (LEAK_REQUESTS): memory stays level
+	@tools/build
+	@VARAN_LEAK_REQUESTS=$(or $(LEAK_REQUESTS),1000000) .venv/bin/pytest -q -s tests/agent/test_leak.py --timeout 3600
 
 lint: setup-test ## formatting and static checks of C, Python and TypeScript
 	@tools/lint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import socket
 import socketserver
 import threading
 import time
@@ -98,7 +99,7 @@ class Collector:
     """Listens on a free port (or a Unix socket) until close(). `answer(path, count)` may return (status, headers, body)
     to be sent instead of 200; such requests are not kept."""
 
-    def __init__(self, unix_path: str | None = None) -> None:
+    def __init__(self, unix_path: str | None = None, port: int = 0) -> None:
         self.spans: list[Span] = []
         self.logs: list[Log] = []
         self.profiles: list[bytes] = []  # encoded requests
@@ -106,6 +107,7 @@ class Collector:
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.answer: Callable[[str, int], tuple[int, dict[str, str], bytes] | None] | None = None
         self.delay: float = 0.0
+        self.open: list[Any] = []
         self.changed = threading.Condition()
         collector = self
 
@@ -116,13 +118,17 @@ class Collector:
             def log_message(self, *args: Any) -> None:
                 pass
 
+            def setup(self) -> None:
+                collector.open.append(self.request)
+                super().setup()
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 collector.take(self, body)
 
         if unix_path is None:
             self.server: Any = type("Server", (ThreadingHTTPServer,), {"request_queue_size": 128})(
-                ("127.0.0.1", 0), Handler
+                ("127.0.0.1", port), Handler
             )
             self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
         else:
@@ -222,6 +228,14 @@ class Collector:
 
     def named(self, name: str) -> list[Span]:
         return [s for s in self.spans if s.name == name]
+
+    def hang_up(self) -> None:
+        """Ends the connections that are open, as the death of the process does."""
+        for connection in self.open:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def close(self) -> None:
         self.server.shutdown()
