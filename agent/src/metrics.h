@@ -12,6 +12,7 @@
 #include <Python.h>
 
 #include "buf.h"
+#include "propagation.h"
 #include "runtime.h"
 
 #define INSTRUMENTS_MAX 4096
@@ -135,6 +136,8 @@ struct instrument *instrument_get(enum instrument_kind kind, uint16_t scope, con
  * gives them. May run user code. May be the overflow cell; NULL when all memory is used up. */
 struct cell *cell_of(struct instrument *m, PyObject *dict, PyObject *names,
                      PyObject *const *values);
+/* The cell of attributes that are encoded already, with the tag of the instrument's points. */
+struct cell *cell_of_encoded(struct instrument *m, const char *attributes, size_t n);
 /* In a forked child: all to zero. */
 void metrics_fork_reset(void);
 void *metrics_alloc(size_t n); /* zeroed, counted; NULL at the cap */
@@ -144,6 +147,8 @@ void cell_add_integer(struct instrument *m, struct cell *c, int64_t v);
 void cell_add_real(struct instrument *m, struct cell *c, double v);
 void cell_set(struct instrument *m, struct cell *c, bool is_real, int64_t integer, double real);
 void cell_record(struct instrument *m, struct cell *c, double v);
+/* The same for what a span measured, which becomes its exemplar. */
+void cell_record_of(struct instrument *m, struct cell *c, double v, const struct trace_context *at);
 /* Before an update: in a forked child begins anew and has the export thread run. */
 void metrics_touch(void);
 

@@ -183,7 +183,7 @@ static bool equal_values(PyObject *a, PyObject *b) {
 static bool equal_sets(const struct cell *c, const struct set *s) {
     unsigned i, k;
 
-    if (c->pairs_n != s->n)
+    if (c->pairs_n != s->n || !c->pairs)
         return false;
     for (i = 0; i < s->n; i++) {
         PyObject *key = s->pairs[2 * i], *value = s->pairs[2 * i + 1];
@@ -377,6 +377,41 @@ struct cell *cell_of(struct instrument *m, PyObject *dict, PyObject *names,
     for (unsigned i = 0; i < s.made_n; i++)
         Py_DECREF(s.made[i]);
     PyErr_Clear();
+    return c;
+}
+
+static uint64_t hash_bytes(const char *p, size_t n) {
+    uint64_t h = n + 1, word;
+
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&word, p, 8);
+        h = mix(h, word);
+    }
+    word = 0;
+    memcpy(&word, p, n);
+    return mix(h, word) | 1;
+}
+
+struct cell *cell_of_encoded(struct instrument *m, const char *attributes, size_t n) {
+    uint64_t hash = hash_bytes(attributes, n);
+    struct cell *c = m->slots[hash >> 20 & (m->slots_n - 1)];
+
+    for (; c; c = c->chain)
+        if (c->hash == hash && !c->pairs && c->attributes_n == n &&
+            memcmp(c->attributes, attributes, n) == 0)
+            return c;
+    if (m->cells_n + 1 >= metrics_config.cells_max)
+        return overflow_cell(m);
+    c = cell_alloc(m);
+    if (!c || !(c->attributes = copy_text(attributes, n)))
+        return overflow_cell(m);
+    c->attributes_n = (uint32_t) n;
+    c->hash = hash;
+    publish(m, c);
+    if (m->cells_n > m->slots_n)
+        grow(m);
+    c->chain = m->slots[hash >> 20 & (m->slots_n - 1)];
+    m->slots[hash >> 20 & (m->slots_n - 1)] = c;
     return c;
 }
 

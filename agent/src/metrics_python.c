@@ -229,8 +229,17 @@ static PyObject *attributes_of(const struct cell *c) {
             Py_CLEAR(dict);
         Py_XDECREF(value);
     }
-    if (dict && !c->pairs_n && c->attributes_n)
-        PyDict_SetItemString(dict, "otel.metric.overflow", Py_True);
+    if (c->pairs_n)
+        return dict;
+    /* Those that came encoded, and the overflow cell's. */
+    for (const char *p = c->attributes, *end = p + c->attributes_n; dict && p < end;) {
+        size_t n;
+        p++;
+        n = pb_read_varint(&p);
+        if (pair_decode(p, dict) < 0)
+            Py_CLEAR(dict);
+        p += n;
+    }
     return dict;
 }
 

@@ -29,9 +29,28 @@ static uint64_t as_bits(double d) {
     return bits;
 }
 
-static void put_exemplar(struct cell *c, unsigned slot, double v, uint32_t epoch) {
+/* The exemplar's span: the given one, else the current one. */
+static bool find_span(const struct trace_context *given, struct trace_context *ret) {
     struct context_parent at;
+    bool found;
+
+    if (given) {
+        *ret = *given;
+        return true;
+    }
+    context_find_parent(NULL, &at);
+    found = at.found;
+    if (found)
+        *ret = at.context;
+    context_parent_done(&at);
+    return found;
+}
+
+static void put_exemplar(struct cell *c, unsigned slot, double v, uint32_t epoch,
+                         const struct trace_context *given) {
+    struct trace_context at;
     struct exemplar *e;
+    bool found;
 
     if (!c->exemplars) {
         c->exemplars = metrics_alloc(EXEMPLARS_MAX * sizeof(*c->exemplars));
@@ -40,11 +59,9 @@ static void put_exemplar(struct cell *c, unsigned slot, double v, uint32_t epoch
             return;
         }
     }
-    context_find_parent(NULL, &at);
-    if (metrics_config.filter == EXEMPLARS_TRACE_BASED &&
-        !(at.found && (at.context.flags & FLAG_SAMPLED))) {
+    found = find_span(given, &at);
+    if (metrics_config.filter == EXEMPLARS_TRACE_BASED && !(found && (at.flags & FLAG_SAMPLED))) {
         c->patience = PATIENCE;
-        context_parent_done(&at);
         return;
     }
     e = &c->exemplars[slot];
@@ -52,17 +69,17 @@ static void put_exemplar(struct cell *c, unsigned slot, double v, uint32_t epoch
     e->time_ns = clock_wall_ns();
     e->epoch = epoch;
     e->value = v;
-    e->has_span = at.found;
-    if (at.found) {
-        memcpy(e->trace_id, at.context.trace_id, 16);
-        memcpy(e->span_id, at.context.span_id, 8);
+    e->has_span = found;
+    if (found) {
+        memcpy(e->trace_id, at.trace_id, 16);
+        memcpy(e->span_id, at.span_id, 8);
     }
     atomic_fetch_add_explicit(&c->sequence, 1, memory_order_release);
-    context_parent_done(&at);
 }
 
 /* One exemplar for each slot and interval: the first one that comes. */
-static inline void offer_exemplar(struct cell *c, unsigned slot, double v) {
+static inline void offer_exemplar(struct cell *c, unsigned slot, double v,
+                                  const struct trace_context *given) {
     uint32_t epoch;
 
     if (metrics_config.filter == EXEMPLARS_NEVER)
@@ -73,7 +90,7 @@ static inline void offer_exemplar(struct cell *c, unsigned slot, double v) {
     }
     epoch = atomic_load_explicit(&metrics_epoch, memory_order_relaxed);
     if (!c->exemplars || c->exemplars[slot].epoch != epoch)
-        put_exemplar(c, slot, v, epoch);
+        put_exemplar(c, slot, v, epoch, given);
 }
 
 void cell_add_integer(struct instrument *m, struct cell *c, int64_t v) {
@@ -87,7 +104,7 @@ void cell_add_integer(struct instrument *m, struct cell *c, int64_t v) {
     }
     atomic_store_explicit(&c->integer, after, memory_order_relaxed);
     atomic_store_explicit(&c->is_set, true, memory_order_release);
-    offer_exemplar(c, 0, (double) v);
+    offer_exemplar(c, 0, (double) v, NULL);
 }
 
 void cell_add_real(struct instrument *m, struct cell *c, double v) {
@@ -98,7 +115,7 @@ void cell_add_real(struct instrument *m, struct cell *c, double v) {
     atomic_store_explicit(&c->real, as_bits(before + v), memory_order_relaxed);
     atomic_store_explicit(&c->is_real, true, memory_order_relaxed);
     atomic_store_explicit(&c->is_set, true, memory_order_release);
-    offer_exemplar(c, 0, v);
+    offer_exemplar(c, 0, v, NULL);
 }
 
 void cell_set(struct instrument *m, struct cell *c, bool is_real, int64_t integer, double real) {
@@ -111,10 +128,15 @@ void cell_set(struct instrument *m, struct cell *c, bool is_real, int64_t intege
     atomic_store_explicit(&c->is_set, true, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->sequence, 1, memory_order_release);
     if (m->kind == METRIC_GAUGE)
-        offer_exemplar(c, 0, is_real ? real : (double) integer);
+        offer_exemplar(c, 0, is_real ? real : (double) integer, NULL);
 }
 
 void cell_record(struct instrument *m, struct cell *c, double v) {
+    cell_record_of(m, c, v, NULL);
+}
+
+void cell_record_of(struct instrument *m, struct cell *c, double v,
+                    const struct trace_context *at) {
     struct distribution *d = c->distribution;
     uint32_t sequence = atomic_load_explicit(&c->sequence, memory_order_relaxed);
     unsigned bucket;
@@ -126,5 +148,5 @@ void cell_record(struct instrument *m, struct cell *c, double v) {
     bucket = distribution_record(m, d, v);
     atomic_store_explicit(&c->sequence, sequence + 2, memory_order_release);
     atomic_store_explicit(&c->is_set, true, memory_order_relaxed);
-    offer_exemplar(c, bucket % EXEMPLARS_MAX, v);
+    offer_exemplar(c, bucket % EXEMPLARS_MAX, v, at);
 }

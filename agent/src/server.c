@@ -6,6 +6,7 @@
 
 #include "args.h"
 #include "context.h"
+#include "measure.h"
 #include "module.h"
 
 #define TEXT_MAX 2048
@@ -87,7 +88,7 @@ static PyObject *item(PyObject *dict, enum key k) {
 static void put(Span *s, const char *key, struct text t) {
     PyObject *fixed;
 
-    if (!t.n || !span_recording(s))
+    if (!t.n || !span_keeps(s))
         return;
     t.n = t.n > TEXT_MAX ? text_cut(t.p, t.n, TEXT_MAX) : t.n;
     for (size_t i = 0; i < t.n; i++)
@@ -152,7 +153,7 @@ static void put_host(Span *s, struct text host, long port) {
              p < host.p + host.n && *p >= '0' && *p <= '9' && port < 65536; p++)
             port = port * 10 + (*p - '0');
     }
-    if (port > 0 && port < 65536 && span_recording(s))
+    if (port > 0 && port < 65536 && span_keeps(s))
         SPAN_PUT_INT(s, "server.port", port);
 }
 
@@ -181,7 +182,8 @@ static Span *start(uint16_t scope, PyObject *method, const struct carried *carri
                          parent.found ? parent.trace_state : NULL, false);
         context_parent_done(&parent);
     }
-    if (span_recording(s))
+    measure_span(s, MEASURED_HTTP_SERVER);
+    if (span_keeps(s))
         put_method(s, name);
     return s;
 }
@@ -224,7 +226,7 @@ Span *server_start_wsgi(uint16_t scope, PyObject *request) {
     if (!s)
         return NULL;
     keep_baggage(item(request, HTTP_BAGGAGE));
-    if (!span_recording(s))
+    if (!span_keeps(s))
         return s;
     prefix = view(item(request, SCRIPT_NAME));
     path = view(item(request, PATH_INFO));
@@ -240,6 +242,7 @@ Span *server_start_wsgi(uint16_t scope, PyObject *request) {
     put_host(s, view(host ? host : item(request, SERVER_NAME)), 0);
     put(s, "client.address", view(item(request, REMOTE_ADDR)));
     put(s, "user_agent.original", view(item(request, HTTP_USER_AGENT)));
+    measure_active(s);
     return s;
 }
 
@@ -325,7 +328,7 @@ Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope) {
     baggage = to_str(h.baggage);
     keep_baggage(baggage);
     Py_XDECREF(baggage);
-    if (!span_recording(s))
+    if (!span_keeps(s))
         return s;
     path = item(asgi_scope, PATH);
     if (path && PyUnicode_Check(path))
@@ -338,6 +341,7 @@ Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope) {
     PyErr_Clear();
     put(s, "client.address", view(pair_item(item(asgi_scope, CLIENT), 0)));
     put(s, "user_agent.original", h.user_agent);
+    measure_active(s);
     return s;
 }
 
@@ -346,7 +350,7 @@ void http_set_status(Span *s, long code) {
 
     if (code < 100 || code > 999)
         return;
-    if (!span_recording(s)) {
+    if (!span_keeps(s)) {
         if (code >= (s->kind == KIND_CLIENT ? 400 : 500))
             span_set_status(s, STATUS_ERROR, NULL);
         return;
@@ -421,7 +425,8 @@ static PyObject *start_client(PyObject *module, PyObject *const *args, Py_ssize_
     context_parent_done(&parent);
     if (!s)
         return NULL;
-    if (span_recording(s)) {
+    measure_span(s, MEASURED_HTTP_CLIENT);
+    if (span_keeps(s)) {
         put_method(s, name);
         text_of(args[2], &url.p, &url.n, &hold);
         put_url(s, url);

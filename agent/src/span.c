@@ -6,6 +6,7 @@
 
 #include "context.h"
 #include "keep.h"
+#include "measure.h"
 #include "module.h"
 #include "profiler_slot.h"
 #include "red.h"
@@ -63,6 +64,8 @@ Span *span_new(PyObject *name, uint16_t scope, enum span_kind kind, unsigned fla
 static void span_dealloc(PyObject *self) {
     Span *s = (Span *) self;
 
+    if (s->active && s->generation == process_generation)
+        measure_forget(s);
     if (s->weak_references)
         PyObject_ClearWeakRefs(self);
     Py_XDECREF(s->name);
@@ -217,7 +220,7 @@ void span_set(Span *s, PyObject *key, PyObject *value) {
     PyObject *hold;
     uint32_t at, length, before;
 
-    if (!span_recording(s) || value == Py_None || !PyUnicode_Check(key) ||
+    if (!span_keeps(s) || value == Py_None || !PyUnicode_Check(key) ||
         text_view(key, &text, &n, &hold) < 0)
         return;
     if (n == 0 || n > KEY_BYTES_MAX)
@@ -245,7 +248,7 @@ dropped:
 }
 
 void span_put(Span *s, const char *key, size_t key_n, PyObject *value) {
-    if (span_recording(s) && value_put_named(&s->data, SPAN_ATTRIBUTE, key, key_n, value) == 0)
+    if (span_keeps(s) && value_put_named(&s->data, SPAN_ATTRIBUTE, key, key_n, value) == 0)
         s->attributes_n++;
 }
 
@@ -419,12 +422,7 @@ void span_tell_operation(const Span *s) {
         PyErr_Clear();
 }
 
-void span_end(Span *s, uint64_t end_ns) {
-    if ((s->flags & (SPAN_ENDED | SPAN_STARTED)) != SPAN_STARTED)
-        return;
-    s->flags |= SPAN_ENDED;
-    if (!span_matters(s))
-        return;
+static void finish(Span *s, uint64_t end_ns) {
     if (!s->end_ns)
         s->end_ns = end_ns ? end_ns : clock_monotonic_ns();
     if (s->end_ns < s->start_ns)
@@ -434,8 +432,14 @@ void span_end(Span *s, uint64_t end_ns) {
     if ((s->flags & SPAN_COUNTED) && s->generation == process_generation)
         count_span(s);
     s->flags &= (uint16_t) ~SPAN_COUNTED;
-    if (!span_recording(s))
+    if (s->measured && s->generation == process_generation)
+        measure_end(s);
+    s->measured = MEASURED_NOT;
+    if (!span_recording(s)) {
+        buf_done(&s->data);
+        s->data.used = 0;
         return;
+    }
     count_locked(SPANS_FINISHED);
     if (__builtin_expect(span_ended != NULL, 0) && s->generation == process_generation)
         Py_XDECREF(call_watcher(span_ended, s));
@@ -448,6 +452,23 @@ void span_end(Span *s, uint64_t end_ns) {
     s->flags &= (uint16_t) ~SPAN_RECORDING;
     buf_done(&s->data);
     s->data.used = 0;
+}
+
+void span_end(Span *s, uint64_t end_ns) {
+    PyObject *type, *value, *trace;
+
+    if ((s->flags & (SPAN_ENDED | SPAN_STARTED)) != SPAN_STARTED)
+        return;
+    s->flags |= SPAN_ENDED;
+    if (!span_matters(s))
+        return;
+    if (!PyErr_Occurred()) {
+        finish(s, end_ns);
+        return;
+    }
+    PyErr_Fetch(&type, &value, &trace); /* of the request that fails: it is on its way */
+    finish(s, end_ns);
+    PyErr_Restore(type, value, trace);
 }
 
 static PyObject *span_repr(PyObject *self) {

@@ -45,6 +45,8 @@ typedef struct {
     uint16_t flags;
     uint16_t scope;
     uint16_t attributes_n, attributes_dropped, events_n, events_dropped, links_n, links_dropped;
+    uint8_t measured; /* its end is measured: see measure.h */
+    bool active;      /* counted among the requests in progress */
     uint32_t generation;
     uint64_t start_ns; /* monotonic */
     uint64_t end_ns;   /* monotonic; 0: not ended */
@@ -100,9 +102,14 @@ static inline bool span_recording(const Span *s) {
     return (s->flags & SPAN_RECORDING) != 0;
 }
 
+/* Are its attributes kept, to be sent or to be those of a metric? */
+static inline bool span_keeps(const Span *s) {
+    return span_recording(s) || s->measured;
+}
+
 /* Does its outcome matter? Also spans that are not sampled are counted. */
 static inline bool span_matters(const Span *s) {
-    return (s->flags & (SPAN_RECORDING | SPAN_COUNTED)) != 0;
+    return (s->flags & (SPAN_RECORDING | SPAN_COUNTED)) != 0 || s->measured;
 }
 /* The first span of a trace, or of this process's part of one. */
 static inline bool span_is_local_root(const Span *s) {

@@ -180,15 +180,19 @@ void span_fail(Span *s, PyObject *exception) {
 
     if (!PyExceptionInstance_Check(exception))
         return;
-    if (!span_recording(s)) {
-        span_set_status(s, STATUS_ERROR, NULL);
+    if (!span_matters(s))
         return;
-    }
     span_record_exception(s, exception, NULL, 0);
     name = exception_type_name(exception);
     key = PyUnicode_InternFromString("error.type");
     if (name && key)
         span_set(s, key, name);
+    if (!span_recording(s)) { /* nobody reads a message */
+        Py_XDECREF(name);
+        Py_XDECREF(key);
+        span_set_status(s, STATUS_ERROR, NULL);
+        return;
+    }
     text_of(exception, &p, &n, &hold);
     text = PyUnicode_DecodeUTF8(p, (Py_ssize_t) text_cut(p, n, 512), "replace");
     if (text && name)

@@ -67,25 +67,6 @@ PyObject *span_read_scope(PyObject *self, void *unused) {
     return PyLong_FromLong(((Span *) self)->scope);
 }
 
-/* One KeyValue into a dict. Returns 0, or -1 with an exception. */
-static int decode_pair(const char *p, PyObject *dict) {
-    PyObject *key, *value;
-    size_t k, v;
-    int r = -1;
-
-    p++;
-    k = pb_read_varint(&p);
-    key = PyUnicode_DecodeUTF8(p, (Py_ssize_t) k, "replace");
-    p += k + 1;
-    v = pb_read_varint(&p);
-    value = value_decode(p, p + v, 0);
-    if (key && value)
-        r = PyDict_SetItem(dict, key, value);
-    Py_XDECREF(key);
-    Py_XDECREF(value);
-    return r;
-}
-
 /* An event as (time, name, attributes), a link as (trace id, span id, attributes, is remote, flags,
  * trace state). */
 static PyObject *decode_part(const char *p, const char *end, bool link) {
@@ -119,7 +100,7 @@ static PyObject *decode_part(const char *p, const char *end, bool link) {
             Py_XSETREF(second, _PyLong_FromByteArray((const unsigned char *) p, n, 0, 0));
         else if (!link && tag == EVENT_NAME)
             Py_XSETREF(second, PyUnicode_DecodeUTF8(p, (Py_ssize_t) n, "replace"));
-        else if (tag == (link ? LINK_ATTRIBUTE : EVENT_ATTRIBUTE) && decode_pair(p, dict) < 0)
+        else if (tag == (link ? LINK_ATTRIBUTE : EVENT_ATTRIBUTE) && pair_decode(p, dict) < 0)
             Py_CLEAR(dict);
         p += n;
     }

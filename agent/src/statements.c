@@ -5,6 +5,7 @@
 #include "args.h"
 #include "caller.h"
 #include "context.h"
+#include "measure.h"
 #include "module.h"
 #include "sql.h"
 
@@ -143,11 +144,13 @@ static PyObject *start_span(Statements *t, PyObject *entry) {
     }
     span_start_below(s, parent.found ? &parent.context : NULL, parent.trace_state, parent.remote);
     context_parent_done(&parent);
-    if (span_recording(s)) {
+    measure_span(s, MEASURED_DATABASE);
+    if (span_keeps(s)) {
         bytes = PyTuple_GET_ITEM(entry, 1);
         if (buf_append(&s->data, PyBytes_AS_STRING(bytes), (size_t) PyBytes_GET_SIZE(bytes)) == 0)
             s->attributes_n = (uint16_t) PyLong_AsLong(PyTuple_GET_ITEM(entry, 2));
-        caller_put(s);
+        if (span_recording(s))
+            caller_put(s);
     }
     Py_DECREF(entry);
     PyErr_Clear();

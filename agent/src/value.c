@@ -342,3 +342,21 @@ PyObject *value_decode(const char *p, const char *end, int depth) {
     default: Py_RETURN_NONE;
     }
 }
+
+int pair_decode(const char *p, PyObject *dict) {
+    PyObject *key, *value;
+    size_t k, v;
+    int r = -1;
+
+    p++;
+    k = pb_read_varint(&p);
+    key = PyUnicode_DecodeUTF8(p, (Py_ssize_t) k, "replace");
+    p += k + 1;
+    v = pb_read_varint(&p);
+    value = value_decode(p, p + v, 0);
+    if (key && value)
+        r = PyDict_SetItem(dict, key, value);
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return r;
+}

@@ -41,5 +41,7 @@ int value_encode(struct buf *b, PyObject *value, int depth);
 
 /* Reads one encoded AnyValue back. New reference, or NULL with an exception. */
 PyObject *value_decode(const char *p, const char *end, int depth);
+/* An encoded KeyValue into a dict. Returns 0, or -1 with an exception. */
+int pair_decode(const char *p, PyObject *dict);
 
 #endif

@@ -1,4 +1,5 @@
-"""FastAPI's own telemetry makes a server span as well: off when its spans would come to us, on for anybody else."""
+"""FastAPI's own telemetry makes a server span and measures requests as well: off when these would come to us, on for
+anybody else."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ def install(module: Any) -> None:
         config = self.config
         if config.get("tracing") and config.get("tracer_provider") is None and otel.is_ours():
             config["tracing"] = False
+        if config.get("metrics") and config.get("meter_provider") is None and otel.is_ours():
+            config["metrics"] = False
         return enabled(self)
 
     telemetry.enabled = enabled_elsewhere
