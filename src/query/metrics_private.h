@@ -125,9 +125,15 @@ struct floats {
     bool unsorted, twice; /* out of order; two values of one time that differ */
 };
 
+struct samples_range {
+    int64_t from_ms, to_ms; /* both inclusive */
+    /* Not 0: those between from + k * step + window and from + (k + 1) * step are not needed. */
+    int64_t step_ms, window_ms;
+};
+
 /* Reads the samples of the found series into one run per slot, ascending, one value per time. */
-int metrics_read_samples(const struct metrics_turn *t, const struct finding *f, int64_t from_ms,
-                         int64_t to_ms, struct arena *arena, struct floats *ret,
+int metrics_read_samples(const struct metrics_turn *t, const struct finding *f,
+                         const struct samples_range *range, struct arena *arena, struct floats *ret,
                          struct metrics_source *stats);
 
 /* ---- metrics_plan.c ---- */

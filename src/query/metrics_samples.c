@@ -194,9 +194,14 @@ static int put_in_order(struct floats *s) {
 
 /* ---- Asking ---- */
 
+/* Whether leaving out what is between windows is worth it. */
+static bool has_gaps(const struct samples_range *r) {
+    return r->window_ms && r->step_ms >= 2 * r->window_ms && r->to_ms - r->from_ms > r->step_ms;
+}
+
 /* The rows of found series [from, to). `final`: of one time the last one written only. */
 static int read_part(const struct metrics_turn *t, const struct finding *f, size_t from, size_t to,
-                     bool final, int64_t from_ms, int64_t to_ms, struct arena *arena,
+                     bool final, const struct samples_range *range, struct arena *arena,
                      struct floats *ret, struct metrics_source *stats) {
     struct metrics_answer a;
     struct buffer sql;
@@ -207,7 +212,11 @@ static int read_part(const struct metrics_turn *t, const struct finding *f, size
             &sql,
             "SELECT id, ts, value FROM samples%s WHERE ts >= fromUnixTimestamp64Milli(%" PRId64
             ") AND ts <= fromUnixTimestamp64Milli(%" PRId64 ")",
-            final ? " FINAL" : "", from_ms, to_ms);
+            final ? " FINAL" : "", range->from_ms, range->to_ms);
+    if (has_gaps(range))
+        buffer_printf(&sql, " AND modulo(toUnixTimestamp64Milli(ts) - %" PRId64 ", %" PRId64
+                            ") < %" PRId64,
+                      range->from_ms, range->step_ms, range->window_ms);
     metrics_add_ids(&sql, f, from, to);
     buffer_append_text(&sql, " SETTINGS max_threads = 2, max_block_size = 65536, max_query_size = "
                              "1048576, do_not_merge_across_partitions_select_final = 1");
@@ -239,7 +248,7 @@ static int read_part(const struct metrics_turn *t, const struct finding *f, size
 
 /* A series with two values of one time: the one written last, as the engine knows. */
 static int read_again(const struct metrics_turn *t, const struct finding *f, uint32_t slot,
-                      int64_t from_ms, int64_t to_ms, struct arena *arena, struct floats *ret,
+                      const struct samples_range *range, struct arena *arena, struct floats *ret,
                       struct metrics_source *stats) {
     int r = 0;
 
@@ -248,30 +257,32 @@ static int read_again(const struct metrics_turn *t, const struct finding *f, uin
         if (f->series.items[i].slot == slot) {
             struct finding one = *f;
             one.whole_metric = false;
-            r = read_part(t, &one, i, i + 1, true, from_ms, to_ms, arena, ret, stats);
+            r = read_part(t, &one, i, i + 1, true, range, arena, ret, stats);
         }
     if (r == 0 && ret[slot].unsorted && put_in_order(&ret[slot]) < 0)
         r = no_room(t->error);
     return r;
 }
 
-int metrics_read_samples(const struct metrics_turn *t, const struct finding *f, int64_t from_ms,
-                         int64_t to_ms, struct arena *arena, struct floats *ret,
+int metrics_read_samples(const struct metrics_turn *t, const struct finding *f,
+                         const struct samples_range *range, struct arena *arena, struct floats *ret,
                          struct metrics_source *stats) {
-    size_t rows_each = (size_t) ((to_ms - from_ms) / INTERVAL_GUESS_MS) + 2;
-    size_t step = ROWS_PER_SELECT / rows_each + 1, n = f->series.n;
+    double span = (double) (range->to_ms - range->from_ms);
+    size_t n = f->series.n;
     int r = 0;
 
+    if (has_gaps(range))
+        span = span / (double) range->step_ms * (double) range->window_ms;
+    size_t step = (size_t) (ROWS_PER_SELECT / (span / INTERVAL_GUESS_MS + 2)) + 1;
     if (!f->whole_metric && step > METRICS_IDS_MAX)
         step = METRICS_IDS_MAX;
     for (size_t i = 0; i < n && r == 0; i += step)
-        r = read_part(t, f, i, i + step < n ? i + step : n, false, from_ms, to_ms, arena, ret,
-                      stats);
+        r = read_part(t, f, i, i + step < n ? i + step : n, false, range, arena, ret, stats);
     for (uint32_t i = 0; i < f->n_slots && r == 0; i++) {
         if (ret[i].unsorted && put_in_order(&ret[i]) < 0)
             r = no_room(t->error);
         if (r == 0 && ret[i].twice)
-            r = read_again(t, f, i, from_ms, to_ms, arena, ret, stats);
+            r = read_again(t, f, i, range, arena, ret, stats);
         stats->samples += ret[i].n;
     }
     return r;

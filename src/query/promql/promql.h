@@ -117,6 +117,9 @@ struct promql_samples {
 struct promql_hints {
     int64_t step_ms, range_ms; /* range 0: an instant selector */
     int64_t lookback_ms;
+    /* Not 0: of each step only the samples from from_ms + k * step_ms on for so long are looked at;
+     * those between may be left out. */
+    int64_t window_ms;
     struct slice function; /* the function the series go into, or empty */
 };
 

@@ -45,6 +45,8 @@ int eval_range_input(struct eval *e, const struct node *n, const struct grid *g,
     ret->before_ms = s->anchored || s->smoothed ? e->options.lookback_ms : 0;
     ret->after_ms = s->smoothed ? e->options.lookback_ms : 0;
     hints.range_ms = ret->range_ms;
+    if (!ret->fixed && !ret->anchored && !ret->smoothed)
+        hints.window_ms = ret->range_ms;
     int64_t first = (ret->fixed ? ret->fixed_ms : g->start) - ret->offset_ms;
     int64_t last = (ret->fixed ? ret->fixed_ms : grid_at(g, g->n - 1)) - ret->offset_ms;
     return select_series(e, n, s->matchers, s->n_matchers,

@@ -310,6 +310,8 @@ int eval_selector(struct eval *e, const struct node *n, const struct grid *g,
         return r;
     in.fixed = s->at.kind != AT_NONE;
     in.fixed_ms = at_ms(e, &s->at);
+    if (!in.fixed && !s->smoothed)
+        hints.window_ms = in.lookback_ms;
     r = select_series(e, n, s->matchers, s->n_matchers, reference(&in, g, 0) - in.lookback_ms + 1,
                       reference(&in, g, g->n - 1) + (s->smoothed ? in.lookback_ms : 0), &hints,
                       !s->smoothed, &input);
