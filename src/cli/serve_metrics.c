@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "cli/serve.h"
 #include "derive/ingest.h"
+#include "query/metrics.h"
 #include "receive/otlp.h"
 #include "receive/remote_write.h"
 #include "receive/scrape.h"
@@ -257,6 +258,19 @@ static void format_deltas(struct otlp *o, struct buffer *b) {
         (double) t.delta_out_of_order);
 }
 
+static void format_cache(const struct serve *s, struct buffer *b) {
+    struct metrics_cache_figures c;
+
+    metrics_read_cache(atomic_load(&s->metrics), &c);
+    one(b, "varan_metrics_cache_bytes", "gauge", "Samples that are kept in memory for queries.",
+        (double) c.bytes);
+    one(b, "varan_metrics_cache_series", "gauge", "Series of those.", (double) c.series);
+    one(b, "varan_metrics_cache_hits_total", "counter", "Series that queries read from memory.",
+        (double) c.hits);
+    one(b, "varan_metrics_cache_misses_total", "counter", "Series that they read from storage.",
+        (double) c.misses);
+}
+
 static void format_prometheus(struct prometheus *p, struct buffer *b) {
     struct prometheus_stats t;
 
@@ -315,6 +329,7 @@ void serve_format_metrics(struct serve *s, struct buffer *b) {
         format_remote_write(s->remote_write, b);
         format_deltas(s->otlp, b);
         format_prometheus(s->prometheus, b);
+        format_cache(s, b);
     }
     format_process(s, b);
 }

@@ -91,6 +91,7 @@ static int open_metrics(struct serve *s, struct error *e) {
     struct metrics_options o = {.store = atomic_load(&s->store),
                                 .ingest = atomic_load(&s->ingest),
                                 .retention = s->settings->metrics_retention,
+                                .cache_bytes = (size_t) s->settings->metrics_cache_bytes,
                                 .make_5m = s->settings->metrics_5m_retention_days > 0,
                                 .make_1h = s->settings->metrics_1h_retention_days > 0};
     struct metrics *metrics;

@@ -35,6 +35,11 @@ int metrics_new(const struct metrics_options *o, struct metrics **ret, struct er
                           .raw_samples_max = METRICS_RAW_SAMPLES_MAX};
     atomic_init(&m->histograms_stored, false);
     int r = o->retention ? metrics_rules_read(m, o->retention, e) : 0;
+    if (r == 0 && o->cache_bytes && store_writes_alone(o->store) &&
+        (r = metrics_cache_new(o->cache_bytes, &m->cache)) < 0)
+        error_set(e, r, "out of memory");
+    if (r == 0 && m->cache)
+        store_set_written_hook(o->store, metrics_written, m);
     if (r == 0)
         r = look_for_histograms(m, e);
     if (r == 0)
@@ -50,9 +55,21 @@ int metrics_new(const struct metrics_options *o, struct metrics **ret, struct er
 }
 
 void metrics_free(struct metrics *m) {
-    if (m)
-        metrics_keeper_stop(m);
+    if (!m)
+        return;
+    metrics_keeper_stop(m);
+    if (m->cache)
+        store_set_written_hook(m->store, NULL, NULL);
+    metrics_cache_free(m->cache);
     free(m);
+}
+
+void metrics_read_cache(struct metrics *m, struct metrics_cache_figures *ret) {
+    struct metrics_cache_stats s = {0};
+
+    if (m->cache)
+        metrics_cache_read_stats(m->cache, &s);
+    *ret = (struct metrics_cache_figures){s.bytes, s.series, s.hits, s.misses};
 }
 
 /* ---- Asking ---- */

@@ -22,6 +22,7 @@ struct metrics_options {
      * matches counts; never longer than the store keeps all); NULL: none. */
     const char *retention;
     bool make_5m, make_1h; /* downsampled samples */
+    size_t cache_bytes;    /* of samples in memory; 0: none */
 };
 int metrics_new(const struct metrics_options *o, struct metrics **ret, struct error *e);
 void metrics_free(struct metrics *m);
@@ -90,6 +91,13 @@ struct metrics_cardinality {
     struct metrics_count *by_metric, *by_label_values, *by_label_pair, *bytes_by_label;
     size_t n_by_metric, n_by_label_values, n_by_label_pair, n_bytes_by_label;
 };
+struct metrics_cache_figures {
+    size_t bytes, series;
+    uint64_t hits, misses;
+};
+/* All 0 without a cache. */
+void metrics_read_cache(struct metrics *m, struct metrics_cache_figures *ret);
+
 int metrics_read_cardinality(struct metrics *m, size_t limit, struct arena *arena,
                              struct metrics_cardinality *ret, struct error *e);
 

@@ -88,7 +88,9 @@ static void note_oldest(struct metrics *m, const struct days *days) {
             if (is_whole(d, t) && begins < oldest)
                 oldest = begins;
         }
-        atomic_store(&m->oldest_ms[t], oldest);
+        int64_t before = atomic_exchange(&m->oldest_ms[t], oldest);
+        if (t == TIER_RAW && before < oldest && m->cache) /* a day was dropped */
+            metrics_cache_clear(m->cache);
     }
 }
 

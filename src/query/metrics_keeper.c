@@ -118,6 +118,8 @@ static int delete_rows(struct metrics *m, const char *table, int64_t before_ms,
     int r = buffer_append_u8(&sql, 0);
     if (r == 0)
         r = store_execute(m->store, (const char *) sql.data, e);
+    if (m->cache)
+        metrics_cache_clear(m->cache);
     buffer_done(&sql);
     return r;
 }

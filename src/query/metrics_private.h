@@ -8,6 +8,7 @@
 #include "derive/late.h"
 #include "derive/series.h"
 #include "query/metrics.h"
+#include "query/metrics_cache.h"
 #include "query/promql/labels.h"
 
 #include <pthread.h>
@@ -20,6 +21,7 @@
 #define METRICS_TIMEOUT_NS (10 * NS_PER_S)
 #define METRICS_TABLE_SERIES_MAX 1000000u /* read out of the series table for one selector */
 
+#define METRICS_ASKED 256u
 #define METRICS_RULES_MAX 1000u
 #define METRICS_RAW_SAMPLES_MAX 3e6 /* more than this is better read downsampled */
 
@@ -38,6 +40,9 @@ struct metrics {
     struct series_index *series;
     atomic_bool histograms_stored; /* at the start: so that their table is asked at all */
     _Atomic size_t bytes;          /* of answers at work */
+    struct metrics_cache *cache;   /* NULL: none */
+    _Atomic uint32_t
+            asked[METRICS_ASKED]; /* large selects that were made once: see metrics_samples.c */
     VECTOR(struct retention_rule) rules;
     /* Downsampling. */
     struct late_hours *late;
@@ -131,10 +136,32 @@ struct samples_range {
     int64_t step_ms, window_ms;
 };
 
+/* Whether leaving out what is between windows is worth it. */
+bool samples_have_gaps(const struct samples_range *r);
+/* Room for `more`; -ENOBUFS. */
+int floats_reserve(struct floats *s, size_t more, struct arena *arena);
+
+bool samples_are_wanted(const struct samples_range *r, bool gaps, int64_t time);
+/* Ascending, each time once; two values of one time that differ are noted in `twice`. -ENOMEM. */
+int floats_put_in_order(struct floats *s);
+
+/* Reads the samples of the found series out of storage, one run per slot, in any order. */
+int metrics_read_stored(const struct metrics_turn *t, const struct finding *f,
+                        const struct samples_range *range, struct arena *arena, struct floats *ret,
+                        struct metrics_source *stats);
+/* Brings them into order, one value per time. */
+int metrics_finish_samples(const struct metrics_turn *t, const struct finding *f,
+                           const struct samples_range *range, struct arena *arena,
+                           struct floats *ret, struct metrics_source *stats);
+
+/* ---- metrics_cached.c ---- */
+
 /* Reads the samples of the found series into one run per slot, ascending, one value per time. */
 int metrics_read_samples(const struct metrics_turn *t, const struct finding *f,
                          const struct samples_range *range, struct arena *arena, struct floats *ret,
                          struct metrics_source *stats);
+/* The store's hook, for the cache. */
+void metrics_written(void *ctx, struct store_batch *b, int result);
 
 /* ---- metrics_plan.c ---- */
 

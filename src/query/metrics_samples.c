@@ -87,7 +87,16 @@ static int count_rows(const struct native_reader *rows, const struct finding *f,
     return 0;
 }
 
-static int grow(struct floats *s, size_t more, struct arena *arena) {
+bool samples_have_gaps(const struct samples_range *r) {
+    return r->window_ms && r->step_ms >= 2 * r->window_ms && r->to_ms - r->from_ms > r->step_ms;
+}
+
+bool samples_are_wanted(const struct samples_range *r, bool gaps, int64_t time) {
+    return time >= r->from_ms && time <= r->to_ms &&
+           (!gaps || (time - r->from_ms) % r->step_ms < r->window_ms);
+}
+
+int floats_reserve(struct floats *s, size_t more, struct arena *arena) {
     if (s->n + more <= s->room)
         return 0;
     int64_t *times = arena_alloc(arena, (s->n + more) * sizeof(*times));
@@ -119,7 +128,7 @@ static int take_rows(const struct native_reader *rows, const struct finding *f, 
                      struct floats *ret, size_t *counts) {
     for (size_t i = 0; i < f->n_slots; i++)
         if (counts[i]) {
-            int r = grow(&ret[i], counts[i], arena);
+            int r = floats_reserve(&ret[i], counts[i], arena);
             if (r < 0)
                 return r;
         }
@@ -169,7 +178,7 @@ static void merge_runs(struct pair *a, struct pair *b, size_t n) {
 }
 
 /* Ascending, each time once. Two values of one time that differ are noted in `twice`. */
-static int put_in_order(struct floats *s) {
+int floats_put_in_order(struct floats *s) {
     struct pair *a = memory_alloc(2 * s->n * sizeof(*a));
     size_t n = 0;
 
@@ -194,11 +203,6 @@ static int put_in_order(struct floats *s) {
 
 /* ---- Asking ---- */
 
-/* Whether leaving out what is between windows is worth it. */
-static bool has_gaps(const struct samples_range *r) {
-    return r->window_ms && r->step_ms >= 2 * r->window_ms && r->to_ms - r->from_ms > r->step_ms;
-}
-
 /* The rows of found series [from, to). `final`: of one time the last one written only. */
 static int read_part(const struct metrics_turn *t, const struct finding *f, size_t from, size_t to,
                      bool final, const struct samples_range *range, struct arena *arena,
@@ -213,9 +217,10 @@ static int read_part(const struct metrics_turn *t, const struct finding *f, size
             "SELECT id, ts, value FROM samples%s WHERE ts >= fromUnixTimestamp64Milli(%" PRId64
             ") AND ts <= fromUnixTimestamp64Milli(%" PRId64 ")",
             final ? " FINAL" : "", range->from_ms, range->to_ms);
-    if (has_gaps(range))
-        buffer_printf(&sql, " AND modulo(toUnixTimestamp64Milli(ts) - %" PRId64 ", %" PRId64
-                            ") < %" PRId64,
+    if (samples_have_gaps(range))
+        buffer_printf(&sql,
+                      " AND modulo(toUnixTimestamp64Milli(ts) - %" PRId64 ", %" PRId64
+                      ") < %" PRId64,
                       range->from_ms, range->step_ms, range->window_ms);
     metrics_add_ids(&sql, f, from, to);
     buffer_append_text(&sql, " SETTINGS max_threads = 2, max_block_size = 65536, max_query_size = "
@@ -259,27 +264,35 @@ static int read_again(const struct metrics_turn *t, const struct finding *f, uin
             one.whole_metric = false;
             r = read_part(t, &one, i, i + 1, true, range, arena, ret, stats);
         }
-    if (r == 0 && ret[slot].unsorted && put_in_order(&ret[slot]) < 0)
+    if (r == 0 && ret[slot].unsorted && floats_put_in_order(&ret[slot]) < 0)
         r = no_room(t->error);
     return r;
 }
 
-int metrics_read_samples(const struct metrics_turn *t, const struct finding *f,
-                         const struct samples_range *range, struct arena *arena, struct floats *ret,
-                         struct metrics_source *stats) {
+int metrics_read_stored(const struct metrics_turn *t, const struct finding *f,
+                        const struct samples_range *range, struct arena *arena, struct floats *ret,
+                        struct metrics_source *stats) {
     double span = (double) (range->to_ms - range->from_ms);
     size_t n = f->series.n;
     int r = 0;
 
-    if (has_gaps(range))
+    if (samples_have_gaps(range))
         span = span / (double) range->step_ms * (double) range->window_ms;
     size_t step = (size_t) (ROWS_PER_SELECT / (span / INTERVAL_GUESS_MS + 2)) + 1;
     if (!f->whole_metric && step > METRICS_IDS_MAX)
         step = METRICS_IDS_MAX;
     for (size_t i = 0; i < n && r == 0; i += step)
         r = read_part(t, f, i, i + step < n ? i + step : n, false, range, arena, ret, stats);
+    return r;
+}
+
+int metrics_finish_samples(const struct metrics_turn *t, const struct finding *f,
+                           const struct samples_range *range, struct arena *arena,
+                           struct floats *ret, struct metrics_source *stats) {
+    int r = 0;
+
     for (uint32_t i = 0; i < f->n_slots && r == 0; i++) {
-        if (ret[i].unsorted && put_in_order(&ret[i]) < 0)
+        if (ret[i].unsorted && floats_put_in_order(&ret[i]) < 0)
             r = no_room(t->error);
         if (r == 0 && ret[i].twice)
             r = read_again(t, f, i, range, arena, ret, stats);

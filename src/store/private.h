@@ -46,6 +46,9 @@ struct store {
     char *insert_sql[TABLE_COUNT];
     store_flush_hook hook;
     void *hook_ctx;
+    pthread_mutex_t written_lock;
+    store_written_hook written; /* with written_lock */
+    void *written_ctx;
 
     /* Batches and the writer: batch.c, writer.c. */
     pthread_mutex_t lock;

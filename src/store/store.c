@@ -141,6 +141,7 @@ static void init_locks(struct store *s) {
     pthread_condattr_t attr;
 
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->written_lock, NULL);
     pthread_mutex_init(&s->state_lock, NULL);
     pthread_mutex_init(&s->stats_lock, NULL);
     pthread_condattr_init(&attr);
@@ -192,6 +193,7 @@ void store_close(struct store *s) {
     pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->keeper_wake);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->written_lock);
     pthread_mutex_destroy(&s->state_lock);
     pthread_mutex_destroy(&s->stats_lock);
     free(s->data_dir);
@@ -205,6 +207,17 @@ void store_close(struct store *s) {
 void store_set_flush_hook(struct store *s, store_flush_hook hook, void *ctx) {
     s->hook = hook;
     s->hook_ctx = ctx;
+}
+
+void store_set_written_hook(struct store *s, store_written_hook hook, void *ctx) {
+    pthread_mutex_lock(&s->written_lock);
+    s->written = hook;
+    s->written_ctx = ctx;
+    pthread_mutex_unlock(&s->written_lock);
+}
+
+bool store_writes_alone(const struct store *s) {
+    return !s->options.clickhouse_url;
 }
 
 int store_query(struct store *s, const char *sql, const struct store_param *params, size_t n_params,

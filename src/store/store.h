@@ -92,6 +92,12 @@ typedef void (*store_done)(void *ctx, int result);
 typedef int (*store_flush_hook)(void *ctx, struct store_batch *b);
 void store_set_flush_hook(struct store *s, store_flush_hook hook, void *ctx);
 
+/* A hook that runs on the writer thread after a commit, once per batch and before anybody is
+ * answered: its rows are durable (result 0) or may be so in part. NULL: none; when this returns, no
+ * earlier hook runs. */
+typedef void (*store_written_hook)(void *ctx, struct store_batch *b, int result);
+void store_set_written_hook(struct store *s, store_written_hook hook, void *ctx);
+
 /* Gives the batch back with the rows added since acquire; `done` is called on the writer's thread
  * when they are durable (result 0) or could not be written (negative; they are gone then and the
  * sender must send again). */
@@ -111,6 +117,9 @@ void store_time_bounds(const struct store *s, int64_t *ret_oldest_ns, int64_t *r
 
 /* For how many days rows of that signal are kept. */
 unsigned store_kept_days(const struct store *s, enum store_signal signal);
+
+/* Whether nobody else writes to the tables: false with a ClickHouse server. */
+bool store_writes_alone(const struct store *s);
 
 /* ---- Reading ---- */
 

@@ -119,6 +119,10 @@ static void commit_run(struct store *s, struct commit *c) {
     }
     for (enum store_table t = 0; t < TABLE_COUNT && r == 0; t++)
         r = insert_table(s, c, lost, t, &e);
+    pthread_mutex_lock(&s->written_lock);
+    for (size_t i = 0; i < c->n && s->written; i++)
+        s->written(s->written_ctx, c->batches[i], lost[i] ? results[i] : r);
+    pthread_mutex_unlock(&s->written_lock);
     pthread_mutex_lock(&s->stats_lock);
     s->stats.commits++;
     s->stats.commit_failures += r < 0;

@@ -132,6 +132,11 @@ void native_block_clear(struct native_block *b) {
     b->rows = b->bytes = 0;
 }
 
+const uint8_t *native_block_wide(const struct native_block *b, unsigned column) {
+    assert(column < b->n && b->columns[column].width == 8);
+    return b->columns[column].data.data;
+}
+
 size_t native_block_rows(const struct native_block *b) {
     return b->rows;
 }

@@ -52,6 +52,8 @@ void native_block_clear(struct native_block *b);
 /* Gives the memory of an empty block back; it may be used again. */
 void native_block_shrink(struct native_block *b);
 size_t native_block_rows(const struct native_block *b);
+/* The values of a column whose type is 8 bytes wide; NULL without rows. */
+const uint8_t *native_block_wide(const struct native_block *b, unsigned column);
 size_t native_block_bytes(const struct native_block *b);
 
 /* One value to column `c`. After a full row (one value per column) call native_block_end_row(). */
