@@ -311,7 +311,7 @@ SCREENS = {
 }
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", PHONE), ("dark", PHONE), ("dark", DESK)])
+@pytest.mark.parametrize(("scheme", "size"), [("light", PHONE), ("dark", DESK)])
 def test_no_screen_overflows(shop, open_page, scheme, size):
     page = open_page(shop.url + "/explore", scheme, size)
     for name, address in SCREENS.items():

@@ -8,7 +8,7 @@ import {
   completionStatus,
 } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from "@codemirror/commands";
-import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
+import { bracketMatching, forceParsing, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { type Diagnostic, linter } from "@codemirror/lint";
 import { EditorState, Prec, StateEffect, StateField } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
@@ -92,6 +92,8 @@ const marked = StateField.define<readonly Mark[]>({
     return change.docChanged ? [] : marks;
   },
 });
+/** Most time that one text is parsed at once. */
+const PARSE_MS = 200;
 const severity = { bad: "error", warn: "warning", info: "info" } as const;
 
 function serverMarks(view: EditorView): Diagnostic[] {
@@ -155,12 +157,16 @@ export function createEditor(parent: HTMLElement, options: EditorOptions): Edito
       ],
     }),
   });
+  // The check while typing reads the tree as it is: half a tree would be told as a mistake.
+  const parse = () => forceParsing(view, view.state.doc.length, PARSE_MS);
+  parse();
   return {
     setValue(text) {
       const now = view.state.doc.toString();
       if (text === now) return;
       quiet = true;
       view.dispatch({ changes: { from: 0, to: now.length, insert: text } });
+      parse();
       quiet = false;
     },
     setMarks(marks) {
