@@ -29,7 +29,8 @@ static const struct option_def rows[] = {
 static const struct usage usage = {
         "varan dump [OPTION]... (PID | --core FILE)",
         "Prints the stack of every thread of a running Python program (CPython 3.8 to 3.14), "
-        "innermost call first, without pausing it.",
+        "innermost call first, without pausing it: whether it runs, which lock it waits for, which "
+        "it holds, deadlocks, suspended greenlets.",
         "The program needs no preparation. Reading another process needs its user's rights, or "
         "root's.\n",
 };
