@@ -83,7 +83,7 @@ static void put_source(struct buf *b, PyObject *file, int line) {
 }
 
 /* Frames of our own hooks explain nothing. */
-static bool is_ours(PyCodeObject *code) {
+bool exception_is_hook(PyCodeObject *code) {
     const char *text;
     size_t n;
     PyObject *hold;
@@ -101,7 +101,7 @@ static void put_frame(struct buf *b, PyTracebackObject *tb) {
     int line = tb->tb_lineno;
     char text[32];
 
-    if (is_ours(code)) {
+    if (exception_is_hook(code)) {
         Py_DECREF(code);
         return;
     }

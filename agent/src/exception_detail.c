@@ -7,7 +7,7 @@
 #include "caller.h"
 #include "glimpse.h"
 
-#define KINDS 256 /* slots of the limiter, by hash of type and place */
+#define KIND_BITS 12 /* of the limiter's slots, by hash of type and place */
 
 bool exception_locals = true;
 
@@ -17,7 +17,7 @@ static PyObject *get_line; /* linecache.getline */
 
 static struct {
     uint64_t minute;
-    uint8_t seen[KINDS];
+    uint8_t seen[1 << KIND_BITS];
 } limiter;
 
 static PyTracebackObject *last_of(PyObject *traceback) {
@@ -44,7 +44,7 @@ static bool admit(PyObject *exception) {
         memset(limiter.seen, 0, sizeof(limiter.seen));
         limiter.minute = minute;
     }
-    uint8_t *seen = &limiter.seen[h >> 56];
+    uint8_t *seen = &limiter.seen[h >> (64 - KIND_BITS)];
     if (*seen >= DETAIL_PER_MINUTE)
         return false;
     ++*seen;
@@ -196,29 +196,39 @@ static void put_frame(struct buf *b, PyTracebackObject *tb, bool sourced) {
     Py_DECREF(code);
 }
 
+/* Frames of our own hooks explain nothing. Returns whether it is one of the others; `ret_own` is
+ * whether it is the application's. */
+static bool look_at(PyTracebackObject *tb, bool *ret_own) {
+    PyCodeObject *code = PyFrame_GetCode(tb->tb_frame);
+    bool shown = !exception_is_hook(code);
+
+    *ret_own = shown && caller_is_application(code->co_filename);
+    Py_DECREF(code);
+    return shown;
+}
+
 /* Outermost first, as Python prints them. What is cut is cut from the outer end. */
 static void put_frames(struct buf *b, PyObject *traceback) {
     PyTracebackObject *tb;
     unsigned n = 0, own = 0, i = 0, cut;
+    bool is_own;
 
-    for (tb = (PyTracebackObject *) traceback; tb; tb = tb->tb_next, n++) {
-        PyCodeObject *code = PyFrame_GetCode(tb->tb_frame);
-        own += caller_is_application(code->co_filename);
-        Py_DECREF(code);
+    for (tb = (PyTracebackObject *) traceback; tb; tb = tb->tb_next) {
+        n += look_at(tb, &is_own);
+        own += is_own;
     }
     cut = n > DETAIL_FRAMES_MAX ? n - DETAIL_FRAMES_MAX : 0;
     put(b, ", ");
     put_number(b, "left_out", (long) cut);
     put(b, ", \"frames\": [");
-    for (tb = (PyTracebackObject *) traceback; tb; tb = tb->tb_next, i++) {
-        PyCodeObject *code = PyFrame_GetCode(tb->tb_frame);
-        bool is_own = caller_is_application(code->co_filename);
-        bool sourced = is_own && own <= DETAIL_SOURCED_MAX;
-        Py_DECREF(code);
-        own -= is_own;
-        if (i < cut)
+    for (tb = (PyTracebackObject *) traceback; tb; tb = tb->tb_next) {
+        if (!look_at(tb, &is_own))
             continue;
-        if (i > cut)
+        bool sourced = is_own && own <= DETAIL_SOURCED_MAX;
+        own -= is_own;
+        if (i++ < cut)
+            continue;
+        if (i > cut + 1)
             put(b, ", ");
         put_frame(b, tb, sourced);
     }
@@ -279,6 +289,28 @@ static int gather(PyObject *exception, struct node *nodes) {
     return n;
 }
 
+/* What add_note() has added. */
+static void put_notes(struct buf *b, PyObject *exception) {
+    PyObject *dict = ((PyBaseExceptionObject *) exception)->dict; /* no code of its class runs */
+    PyObject *notes = dict ? PyDict_GetItemString(dict, "__notes__") : NULL;
+    int n = 0;
+
+    Py_XINCREF(notes);
+    for (Py_ssize_t i = 0;
+         notes && PyList_CheckExact(notes) && i < PyList_GET_SIZE(notes) && n < DETAIL_NOTES_MAX;
+         i++) {
+        PyObject *note = PyList_GET_ITEM(notes, i);
+        if (!PyUnicode_Check(note))
+            continue;
+        put(b, n++ ? ", " : ", \"notes\": [");
+        json_object_text(b, note);
+    }
+    if (n)
+        put(b, "]");
+    Py_XDECREF(notes);
+    PyErr_Clear();
+}
+
 static void put_node(struct buf *b, const struct node *node) {
     PyObject *name = exception_type_name(node->exception), *hold;
     PyObject *traceback = PyException_GetTraceback(node->exception);
@@ -298,6 +330,7 @@ static void put_node(struct buf *b, const struct node *node) {
         put(b, node->relation);
         put(b, "\"");
     }
+    put_notes(b, node->exception);
     put_frames(b, traceback);
     put(b, "}");
     Py_XDECREF(traceback);

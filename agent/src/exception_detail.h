@@ -15,11 +15,15 @@
 #define DETAIL_SOURCED_MAX 12    /* innermost frames of the application with source and variables */
 #define DETAIL_VARIABLES_MAX 25  /* of one frame */
 #define DETAIL_CONTEXT_LINES 3   /* before and after */
-#define DETAIL_PER_MINUTE 5      /* of one type and place: a storm is not worth more */
+#define DETAIL_PER_MINUTE 10 /* of one type and place, spans and logs: a storm is not worth more   \
+                              */
+#define DETAIL_NOTES_MAX 10
 
 /* Whether local variables are sent. From the configuration. */
 extern bool exception_locals;
 
+/* Frames of our own hooks explain nothing (exception.c). */
+bool exception_is_hook(PyCodeObject *code);
 /* Appends the attribute, unless there were too many of this kind lately or it does not fit. Never
  * runs code of the application. GIL held. Returns whether it was added. */
 bool exception_detail_put(struct buf *b, unsigned tag, PyObject *exception);

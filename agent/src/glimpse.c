@@ -136,6 +136,9 @@ static void put_items(struct buf *b, PyObject *dict, bool attributes, int depth)
     bool secret;
 
     while (PyDict_Next(dict, &at, &key, &value)) {
+        if (attributes && PyUnicode_Check(key) && PyUnicode_GET_LENGTH(key) > 1 &&
+            PyUnicode_READ_CHAR(key, 0) == '_' && PyUnicode_READ_CHAR(key, 1) == '_')
+            continue;
         if (n == GLIMPSE_ITEMS_MAX || b->used >= b->cap) {
             put(b, attributes ? " …" : ", …");
             break;

@@ -53,15 +53,46 @@ export function parseDetail(json: string): PyException[] | null {
     return null;
   }
   if (!Array.isArray(nodes)) return null;
-  const out = nodes.filter(isRecord).map((node): PyException => {
-    const frames = Array.isArray(node.frames) ? node.frames : [];
-    return {
-      type: text(node.type),
-      message: text(node.message).trim(),
-      frames: fold(frames.map(readFrame).filter((f): f is Frame => f !== null)),
-      link: node.relation === "cause" || node.relation === "context" ? node.relation : null,
-      depth: node.relation === "member" ? 1 : 0,
-    };
-  });
+  const records = nodes.map((node) => (isRecord(node) ? node : {}));
+  const out = inOrder(records).map(({ node, depth, member }) => readException(node, depth, member));
   return out.some((e) => e.frames.length) ? out.reverse() : null;
+}
+
+function readException(node: Record<string, unknown>, depth: number, member?: [number, number]): PyException {
+  const frames = Array.isArray(node.frames) ? node.frames : [];
+  const notes = Array.isArray(node.notes) ? node.notes.map(text).filter(Boolean) : [];
+  return {
+    type: text(node.type),
+    message: text(node.message).trim(),
+    frames: fold(frames.map(readFrame).filter((f): f is Frame => f !== null)),
+    link: node.relation === "cause" || node.relation === "context" ? node.relation : null,
+    depth,
+    member,
+    notes: notes.length ? notes : undefined,
+    leftOut: whole(node.left_out) || undefined,
+  };
+}
+
+interface Placed {
+  node: Record<string, unknown>;
+  depth: number;
+  member?: [number, number];
+}
+
+/** Each exception before its members, these before what came before it. The sender tells whose each is (`of`). */
+function inOrder(nodes: Record<string, unknown>[]): Placed[] {
+  const below = nodes.map((): number[] => []);
+  nodes.forEach((node, i) => {
+    const of = whole(node.of);
+    if (i > 0) below[of < i ? of : 0]!.push(i);
+  });
+  const out: Placed[] = [];
+  const place = (i: number, depth: number, member?: [number, number]) => {
+    out.push({ node: nodes[i]!, depth, member });
+    const members = below[i]!.filter((k) => nodes[k]!.relation === "member");
+    members.forEach((k, n) => void place(k, depth + 1, [n + 1, members.length]));
+    for (const k of below[i]!) if (nodes[k]!.relation !== "member") place(k, depth);
+  };
+  if (nodes.length) place(0, 0);
+  return out;
 }

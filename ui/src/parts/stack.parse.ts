@@ -30,6 +30,12 @@ export interface PyException {
   link: "cause" | "context" | null;
   /** Depth within exception groups. */
   depth: number;
+  /** Which member of its group it is, from 1, and of how many. */
+  member?: [number, number];
+  /** What add_note() has added, when the sender tells it apart from the message. */
+  notes?: string[];
+  /** Outer frames that the sender has left out. */
+  leftOut?: number;
 }
 
 /** Longer texts are cut before they are read. */

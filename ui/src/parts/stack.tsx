@@ -33,7 +33,7 @@ export function Stack({ text, type, message, detail }: StackProps) {
             <Exception
               key={i}
               exception={e}
-              why={i > 0 ? (e.link ?? "member") : null}
+              why={i > 0 ? reasonOf(e) : null}
               type={i === 0 ? type : undefined}
               first={i === 0}
             />
@@ -73,18 +73,12 @@ function ExceptionHead({ type, message }: { type: string; message: string }) {
   );
 }
 
-const reasons = {
-  cause: "caused by",
-  context: "raised while handling",
-  member: "with",
-} as const;
+function reasonOf(e: PyException): string {
+  if (e.link) return e.link === "cause" ? "caused by" : "raised while handling";
+  return e.member ? `${e.member[0]} of ${e.member[1]} in the group` : "with";
+}
 
-function Exception(props: {
-  exception: PyException;
-  why: keyof typeof reasons | null;
-  type?: string;
-  first: boolean;
-}) {
+function Exception(props: { exception: PyException; why: string | null; type?: string; first: boolean }) {
   const { exception, why } = props;
   const runs = frameRuns(exception.frames);
   const anyOwn = runs.some((r) => r.own);
@@ -92,9 +86,14 @@ function Exception(props: {
   // The qualified name of the event says more than the last line of the traceback.
   const type = props.type?.endsWith(exception.type) ? props.type : exception.type;
   return (
-    <section class="stack-exception">
-      {why && <p class="stack-why">{reasons[why]}</p>}
+    <section class="stack-exception" style={{ "--depth": Math.min(exception.depth, 4) }}>
+      {why && <p class="stack-why">{why}</p>}
       <ExceptionHead type={type} message={exception.message} />
+      {exception.notes?.map((note, i) => (
+        <p key={i} class="stack-note">
+          {note}
+        </p>
+      ))}
       <ol>
         {runs.map((run, i) =>
           run.own || (!anyOwn && i === 0 && run.frames.length === 1) ? (
@@ -105,6 +104,7 @@ function Exception(props: {
             <LibraryRun key={i} frames={run.frames} open={false} />
           ),
         )}
+        {exception.leftOut && <li class="stack-left">{plural(exception.leftOut, "outer frame")} left out</li>}
       </ol>
     </section>
   );
