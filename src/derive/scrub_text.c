@@ -130,6 +130,10 @@ static struct range pair(const struct scan *s, const uint8_t *p) {
             if (escaped && peek(s, p + 1) == quote)
                 break;
             p += p + 1 < s->end;
+        } else if (*p == '\\') { /* within JSON: \" ends what JSON has quoted */
+            if (peek(s, p + 1) == '"' || peek(s, p + 1) == '\'')
+                break;
+            p += p + 1 < s->end && p[1] == '\\';
         } else if (!quote && verdict == SCRUB_LINE && memchr("\r\n\"'", *p, 4)) {
             break;
         } else if (!quote && verdict != SCRUB_LINE && memchr(" \t\r\n,;&)}]<>\"'", *p, 13)) {
