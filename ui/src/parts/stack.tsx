@@ -94,18 +94,22 @@ function Exception(props: { exception: PyException; why: string | null; type?: s
           {note}
         </p>
       ))}
-      <ol>
-        {runs.map((run, i) =>
-          run.own || (!anyOwn && i === 0 && run.frames.length === 1) ? (
-            run.frames.map((frame, k) => (
-              <FrameLine key={`${i}.${k}`} frame={frame} open={frame === innermost} />
-            ))
-          ) : (
-            <LibraryRun key={i} frames={run.frames} open={false} />
-          ),
-        )}
-        {exception.leftOut && <li class="stack-left">{plural(exception.leftOut, "outer frame")} left out</li>}
-      </ol>
+      {(runs.length > 0 || exception.leftOut) && (
+        <ol>
+          {runs.map((run, i) =>
+            run.own || (!anyOwn && i === 0 && run.frames.length === 1) ? (
+              run.frames.map((frame, k) => (
+                <FrameLine key={`${i}.${k}`} frame={frame} open={frame === innermost} />
+              ))
+            ) : (
+              <LibraryRun key={i} frames={run.frames} open={false} />
+            ),
+          )}
+          {exception.leftOut && (
+            <li class="stack-left">{plural(exception.leftOut, "outer frame")} left out</li>
+          )}
+        </ol>
+      )}
     </section>
   );
 }

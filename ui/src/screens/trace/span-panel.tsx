@@ -20,6 +20,24 @@ import type { TraceCosts } from "../profiles/data";
 import { codePlace, exceptionsOf, statementOf } from "./code";
 import { costOf } from "./costs";
 
+const HEADER = "http.request.header.";
+
+/** The headers of a request that failed, by their own names. A header's values come as a list. */
+function headersOf(attributes: Trace["spans"][number]["attributes"]): typeof attributes {
+  return attributes
+    .filter((a) => a.key.startsWith(HEADER))
+    .map((a) => ({ ...a, key: a.key.slice(HEADER.length), value: headerText(a.value) }));
+}
+
+function headerText<T>(value: T): T | string {
+  try {
+    const list: unknown = typeof value === "string" && value.startsWith("[") ? JSON.parse(value) : value;
+    return Array.isArray(list) ? list.join(", ") : value;
+  } catch {
+    return value;
+  }
+}
+
 export interface SpanPanelProps {
   trace: Trace;
   node: SpanNode;
@@ -45,6 +63,8 @@ export function SpanPanel({ trace, node, onClose }: SpanPanelProps) {
   const code = codePlace(span.attributes);
   const exceptions = exceptionsOf(span.events);
   const events = span.events.filter((e) => e.name !== "exception");
+  const headers = headersOf(span.attributes);
+  const attributes = span.attributes.filter((a) => !a.key.startsWith(HEADER));
   const filterHref = (key: string, value: string | number | boolean, exclude: boolean) =>
     href("/traces", {
       filter: addTerm(condition("service", "=", span.service), condition(key, exclude ? "!=" : "=", value)),
@@ -124,9 +144,14 @@ export function SpanPanel({ trace, node, onClose }: SpanPanelProps) {
         </PanelSection>
       ))}
       <SpanLogs trace={trace} node={node} />
-      <PanelSection title="Attributes" count={span.attributes.length}>
-        <KeyValues items={span.attributes} label="Attributes" filterHref={filterHref} />
+      <PanelSection title="Attributes" count={attributes.length}>
+        <KeyValues items={attributes} label="Attributes" filterHref={filterHref} />
       </PanelSection>
+      {headers.length > 0 && (
+        <PanelSection title="Request headers" count={headers.length} folded>
+          <KeyValues items={headers} label="Request headers" />
+        </PanelSection>
+      )}
       {events.length > 0 && (
         <PanelSection title="Events" count={events.length}>
           <ol class="span-events">
