@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 VARAN = Path(os.environ.get("VARAN_BINARY", ROOT / "build" / "varan"))
 
 
-def wait_until(condition, seconds: float = 20, what: str = "the condition"):
+def wait_until(condition, seconds: float = 60, what: str = "the condition"):
     """Calls `condition` until it returns something true, and returns that; fails after `seconds`."""
     end = time.monotonic() + seconds
     while True:
@@ -37,7 +37,7 @@ class Server:
         self.port_file, self.log = folder / "ports.json", folder / "server.log"
         self.process: subprocess.Popen | None = None
 
-    def start(self, seconds: float = 20) -> Server:
+    def start(self, seconds: float = 60) -> Server:
         self.port_file.unlink(missing_ok=True)
         command = [str(VARAN), "serve", "--data-dir", str(self.folder / "data")]
         # What a test finds in storage is what it sent; tests of the server's own metrics say so.

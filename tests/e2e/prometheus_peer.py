@@ -28,7 +28,7 @@ class Process:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **(env or {})}
             )
-        self.address = wait_until(self._listening, 20, f"{name} listening")
+        self.address = wait_until(self._listening, 60, f"{name} listening")
         self.url = f"http://{self.address}"
 
     def _listening(self) -> str | None:
@@ -55,7 +55,7 @@ def start_prometheus(folder: Path, config: str = "") -> Process:
     started = Process(command, folder, "prometheus")
     wait_until(
         lambda: requests.get(started.url + "/-/ready", timeout=5).status_code == 200,
-        20,
+        60,
         "Prometheus getting ready",
     )
     return started

@@ -92,7 +92,7 @@ def beside(tmp_path_factory):
         made.quiet = time.time() + 2.5  # two more scrapes of each
         for base in (made.prometheus, made.sent, made.scraped):
             newest = 'min(timestamp(up{job!="gone"}))'
-            wait_until(lambda b=base, q=newest: made.number(b, q) > made.quiet, 30, "newer samples")
+            wait_until(lambda b=base, q=newest: made.number(b, q) > made.quiet, 60, "newer samples")
         yield made
         for server in (sent, scraped):
             assert server.alive(), server.log.read_text()[-4000:]
@@ -158,7 +158,7 @@ def test_what_prometheus_sends_is_answered_alike(beside):
 
 def test_metadata_is_sent_on(beside):
     ours = wait_until(
-        lambda: beside.ask(beside.sent, "/metadata", metric="app_requests"), 20, "metadata"
+        lambda: beside.ask(beside.sent, "/metadata", metric="app_requests"), 60, "metadata"
     )
     assert ours == beside.ask(beside.prometheus, "/metadata", metric="app_requests")
 

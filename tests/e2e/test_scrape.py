@@ -59,7 +59,7 @@ def test_openmetrics_with_exemplars(scraping) -> None:
             timeout=20,
         ).json()["data"]
 
-    found = wait_until(exemplars, 20, "an exemplar")
+    found = wait_until(exemplars, 60, "an exemplar")
     assert found[0]["exemplars"][0]["labels"] == {"trace_id": "abc"}
 
 
@@ -113,7 +113,7 @@ def test_limits(scraping) -> None:
     )
     scraping.wait("sum(up)", 1)
     scraping.wait('up{job="enough"}', 1)
-    wait_until(lambda: len(scraping.query("up == 0")) == 7, 20, "seven failing targets")
+    wait_until(lambda: len(scraping.query("up == 0")) == 7, 60, "seven failing targets")
     assert scraping.value('count({__name__=~"m|l"})') == 1000
     scraping.wait('scrape_samples_post_metric_relabeling{job="samples"}', 1000)
 
@@ -308,7 +308,7 @@ def test_node_exporter_and_prometheus_client(scraping) -> None:
             lambda: (
                 abs((scraping.value('scrape_samples_scraped{job="node"}') or 0) - len(lines)) < 20
             ),
-            20,
+            60,
             "all of the node exporter's samples",
         )
         assert scraping.value('node_uname_info{job="node"}') == 1
