@@ -113,6 +113,17 @@ def test_celery(program: Program, collector: Collector, pool: str) -> None:
     assert [s.attributes["celery.state"] for s in tries] == ["RETRY", "RETRY", "SUCCESS"]
     assert all(s.status == 0 for s in tries)
     assert sent[tries[1].parent_id].parent_id == tries[0].span_id
+    tasks = {"messaging.system": "celery", "messaging.destination.name": "celery"}
+    retried = [p for p in collector.metric("varan.celery.retries") if p.attributes == {**tasks, "celery.task_name": "tasks.stubborn"}]  # fmt: skip
+    assert max(p.value for p in retried) >= 1
+    ran = {(p.attributes["celery.task_name"], p.attributes["celery.state"]) for p in collector.metric("messaging.process.duration")}  # fmt: skip
+    assert {
+        ("tasks.add", "SUCCESS"),
+        ("tasks.stubborn", "RETRY"),
+        ("tasks.fails", "FAILURE"),
+    } <= ran
+    waits = collector.metric("varan.celery.queue_wait")
+    assert {"tasks.add", "tasks.calls"} <= {p.attributes["celery.task_name"] for p in waits}
     inside = collector.named("inside")
     adds = {s.span_id for s in collector.named("process tasks.add")}
     assert len(inside) == 21 and {s.parent_id for s in inside} == adds

@@ -141,6 +141,12 @@ def test_openai_chat(sent: Sent, port: int, way: str, stream: bool) -> None:
         **OPENAI, "server.port": port, "gen_ai.usage.input_tokens": tokens[0], "gen_ai.usage.output_tokens": tokens[1],
         "gen_ai.response.id": tokens[2], "gen_ai.response.finish_reasons": [tokens[3]], **more,
     }  # fmt: skip
+    shared = {k: v for k, v in OPENAI.items() if k != "gen_ai.request.temperature"}
+    shared["server.port"] = port
+    for kind, count in (("input", tokens[0]), ("output", tokens[1])):
+        point = sent.point("gen_ai.client.token.usage", **shared, **{"gen_ai.token.type": kind})
+        assert point.unit == "{token}" and point.raw.max >= count and point.raw.sum >= count
+    assert sent.point("gen_ai.client.operation.duration", **shared).raw.count >= 1
 
 
 def test_openai_embeddings_and_errors(sent: Sent, port: int) -> None:

@@ -61,13 +61,15 @@ def start_processing(
     )
 
 
-def note_wait(span: Any, sent_at_ms: Any) -> None:
-    """How long the message waited, in milliseconds; clocks that disagree make no negative waits."""
+def note_wait(span: Any, sent_at_ms: Any) -> float | None:
+    """How long the message waited, in milliseconds, if it says when it was sent; clocks that disagree make no negative
+    waits."""
     try:
-        waited = time.time() * 1000 - float(sent_at_ms)
+        waited = max(0.0, time.time() * 1000 - float(sent_at_ms))
     except (TypeError, ValueError):
-        return
-    span.set("messaging.message.receive.latency", max(0.0, waited))
+        return None
+    span.set("messaging.message.receive.latency", waited)
+    return waited
 
 
 def start_receiving(tracer: Any, system: str, destination: str, batch: list[Any]) -> Any:

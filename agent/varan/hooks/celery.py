@@ -1,9 +1,10 @@
 """Celery: a span where a task is sent and one, below it, where it runs, with its wait in the queue, its retries and its
-failure. Works by Celery's own signals in every pool."""
+failure; and metrics of the same. Works by Celery's own signals in every pool."""
 
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any
 
 from .. import _core
@@ -12,8 +13,17 @@ from . import _messages
 TRACER = _core.Tracer("varan.celery", _core.version)
 current_span = _core.current_span
 SYSTEM = "celery"
-SPAN = "_varan_span"
+SPAN, BEGIN = "_varan_span", "_varan_begin"
 SENDING = "send "
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 60, 600)
+DURATION = _core.Histogram(
+    "messaging.process.duration", "s", "Running a task", SECONDS, TRACER
+)  # fmt: skip
+WAIT = _core.Histogram(
+    "varan.celery.queue_wait", "s", "From sending a task until a worker runs it", SECONDS, TRACER
+)  # fmt: skip
+RETRIES = _core.Counter("varan.celery.retries", "{retry}", "Retries of tasks", None, TRACER)
 
 
 def _wrap_sending(celery: Any) -> None:
@@ -60,6 +70,14 @@ def _before_publish(sender: Any = None, headers: Any = None, **given: Any) -> No
         pass
 
 
+def _attributes(task: Any, queue: str) -> dict[str, str]:
+    return {
+        "messaging.system": SYSTEM,
+        "messaging.destination.name": queue,
+        "celery.task_name": task.name,
+    }
+
+
 def _before_run(task_id: Any = None, task: Any = None, **_: Any) -> None:
     try:
         request = task.request
@@ -76,9 +94,12 @@ def _before_run(task_id: Any = None, task: Any = None, **_: Any) -> None:
         if request.is_eager:
             span.set("celery.is_eager", True)
         else:
-            _messages.note_wait(span, given.get(_messages.SENT_AT))
+            waited_ms = _messages.note_wait(span, given.get(_messages.SENT_AT))
+            if waited_ms is not None:
+                WAIT.record(waited_ms / 1e3, _attributes(task, queue))
         span.activate()
         request.__dict__[SPAN] = span
+        request.__dict__[BEGIN] = time.perf_counter(), queue
     except Exception:
         pass
 
@@ -90,6 +111,10 @@ def _span_of(task: Any) -> Any:
 def _after_run(task: Any = None, state: Any = None, **_: Any) -> None:
     try:
         span = task.request.__dict__.pop(SPAN, None)
+        begin, queue = task.request.__dict__.pop(BEGIN, (None, ""))
+        if begin is not None:
+            found = {**_attributes(task, queue), "messaging.operation.name": "process"}
+            DURATION.record(time.perf_counter() - begin, {**found, "celery.state": str(state)})
         if span is not None:
             if state:
                 span.set("celery.state", str(state))
@@ -113,6 +138,8 @@ def _on_failure(sender: Any = None, exception: Any = None, **_: Any) -> None:
 
 def _on_retry(sender: Any = None, reason: Any = None, **_: Any) -> None:
     try:
+        queue = (sender.request.delivery_info or {}).get("routing_key") or "celery"
+        RETRIES.add(1, _attributes(sender, queue))
         span = _span_of(sender)
         if span is not None:
             cause = getattr(reason, "exc", None)
