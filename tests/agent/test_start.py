@@ -213,3 +213,13 @@ def test_start_up_time(program: Program) -> None:
 
     bare = {k: v for k, v in program.env.items() if k != "PYTHONPATH"}
     assert cpu(program.env) - cpu(bare) < 0.15
+
+
+def test_every_hook_is_documented() -> None:
+    """A hook that a user cannot find is one that he cannot switch off."""
+    from pathlib import Path
+
+    from varan.hooks import HOOKS
+
+    text = (Path(__file__).resolve().parents[2] / "docs" / "instrumentation.md").read_text()
+    assert [hook for _, hook in HOOKS if f"`{hook}`" not in text] == []

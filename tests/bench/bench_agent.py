@@ -370,7 +370,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument(
-        "--requests", metavar="PART", help="only frameworks, databases and servers whose name holds PART (db-redis)"
+        "--requests",
+        metavar="PART",
+        help="only frameworks, databases and servers whose name holds PART (db-redis)",
     )
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench" / "agent.json")
     options = parser.parse_args()

@@ -7,7 +7,6 @@ from typing import Any
 
 from .. import _core
 from ._database import switch_off
-from ._pools import watch
 
 TRACER = _core.Tracer("varan.sqlalchemy", _core.version)
 Statements = _core.Statements
@@ -96,19 +95,13 @@ def _wrap_commit(connection: Any) -> None:
     connection._commit_impl = traced_commit
 
 
-def _pool_name(pool: Any) -> str:
-    return str(pool.logging_name or "sqlalchemy")
-
-
 def install(module: Any) -> None:
     from sqlalchemy import event
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.engine.default import DefaultDialect
-    from sqlalchemy.pool import QueuePool
 
     event.listen(Engine, "before_cursor_execute", _before)
     event.listen(Engine, "after_cursor_execute", _after)
     event.listen(Engine, "handle_error", _error)
-    watch(QueuePool, "_do_get", _pool_name)  # those of asynchronous engines are of this kind, too
     _wrap_connect(DefaultDialect)
     _wrap_commit(Connection)

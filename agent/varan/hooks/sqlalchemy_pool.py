@@ -1,5 +1,5 @@
 """SQLAlchemy's connection pools, 1.4 and 2, as the metrics db.client.connection.*: how many connections there are, how
-long one waits for one, makes one and keeps one. A request that had to wait says so on its span."""
+long one waits for one, makes one and keeps one. A wait that is long enough to see is a span, too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import weakref
 from typing import Any
 
 from .. import _core, metrics
+from . import _pools as waits
 
 TRACER = _core.Tracer("varan.sqlalchemy", _core.version)
 current_span = _core.current_span
@@ -28,12 +29,9 @@ SECONDS = (
 POOL_NAME = "db.client.connection.pool.name"
 STATE = "db.client.connection.state"
 METRICS, NAME, SINCE, MADE = "_varan_metrics", "_varan_pool_name", "_varan_since", "_varan_made"
-WAITED = "varan.db.pool_wait_ms"
-TOLD_S = 0.001  # shorter waits are not told on the span
+TOLD_S = 0.001  # shorter waits have no span
 
-WAIT = _core.Histogram(
-    "db.client.connection.wait_time", "s", "Until a connection was obtained from the pool", SECONDS, TRACER
-)  # fmt: skip
+WAIT = waits._times  # with those of other pools
 USE = _core.Histogram(
     "db.client.connection.use_time", "s", "From borrowing a connection until its return", SECONDS, TRACER
 )  # fmt: skip
@@ -56,7 +54,7 @@ COUNT = _observed("db.client.connection.count", "Connections, by state")
 MAX = _observed("db.client.connection.max", "Connections that may be open")
 IDLE_MAX = _observed("db.client.connection.idle.max", "Connections that are kept open unused")
 
-_pools: weakref.WeakSet[Any] = weakref.WeakSet()
+_seen: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class PoolMetrics:
@@ -87,7 +85,7 @@ def _metrics_of(pool: Any) -> PoolMetrics:
         # The dialect is what a pool and those that replace it (Engine.dispose()) have in common.
         name = getattr(pool._dialect, NAME, None) or type(pool).__name__
         found = pool.__dict__[METRICS] = PoolMetrics(name)
-        _pools.add(pool)
+        _seen.add(pool)
     return found
 
 
@@ -95,7 +93,7 @@ def _observe() -> None:
     counts: dict[tuple[str, str], int] = {}
     most: dict[str, int] = {}
     idle_most: dict[str, int] = {}
-    for pool in list(_pools):
+    for pool in list(_seen):
         if not hasattr(pool, "checkedout"):
             continue  # keeps no connections
         name, size, extra = _metrics_of(pool).name, pool.size(), getattr(pool, "_max_overflow", 0)
@@ -112,13 +110,16 @@ def _observe() -> None:
         instrument.observe([(n, {POOL_NAME: name}) for name, n in found.items()])
 
 
-def _tell(seconds: float) -> None:
-    """On the current span; several waits add up."""
+def _tell(pool: str, seconds: float, error: BaseException | None) -> None:
+    """A wait that is long enough to see, as a span."""
     try:
-        span = current_span()
-        if span is not None:
-            before = span.attributes.get(WAITED, 0.0)
-            span.set_attribute(WAITED, round(before + seconds * 1e3, 3))
+        if current_span() is not None:
+            begin = time.time_ns() - int(seconds * 1e9)
+            span = waits.TRACER.start_span("wait for a connection", start_time=begin)
+            span.set(POOL_NAME, pool)
+            if error is not None:
+                span.fail(error)
+            span.end()
     except Exception:
         pass
 
@@ -136,9 +137,9 @@ def _wrap_pool(pool: Any, timeout_error: type[BaseException]) -> None:
         begin = now()
         try:
             connection = connect(self)
-        except timeout_error:
+        except timeout_error as error:
             known.timeouts.add(1)
-            waited(known, begin, 0.0)
+            waited(known, begin, 0.0, error)
             raise
         finally:
             known.pending.add(-1)
@@ -150,11 +151,13 @@ def _wrap_pool(pool: Any, timeout_error: type[BaseException]) -> None:
             pass
         return connection
 
-    def waited(known: PoolMetrics, begin: float, made: float) -> None:
+    def waited(
+        known: PoolMetrics, begin: float, made: float, error: BaseException | None = None
+    ) -> None:
         took = now() - begin
         known.wait.record(took)
         if took - made >= TOLD_S:
-            _tell(took - made)
+            _tell(known.name, took, error)
 
     pool.connect = traced_connect
 
