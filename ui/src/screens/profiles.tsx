@@ -3,6 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { apiUrl, type QueryParams, useApi } from "../api";
 import { clock, rangePhrase, tidy, toSeconds } from "../format";
 import { ErrorState } from "../parts/errorstate";
+import type { FlameAnswer, FlameTree } from "../parts/flame.model";
 import { Icon } from "../parts/icon";
 import { Skeleton } from "../parts/skeleton";
 import { TimeChart } from "../parts/timechart";
@@ -10,13 +11,7 @@ import { hrefHere, param, setParams } from "../router";
 import { range, zoomTo } from "../state";
 import { hotSentence, movedSentence } from "./profiles/answer";
 import { type Choice, Choose } from "./profiles/choose";
-import {
-  type Picture,
-  type ProfileSeries,
-  type ProfileSummary,
-  type TypeSum,
-  usePicture,
-} from "./profiles/data";
+import { type ProfileSeries, type ProfileSummary, type TypeSum, usePicture } from "./profiles/data";
 import { NoProfiles, NothingChosen } from "./profiles/nothing";
 import { FunctionPanel } from "./profiles/panel";
 import {
@@ -110,6 +105,10 @@ function Shown({ summary, service, types, type, selection, base }: ShownProps) {
   const { answer, tree } = picture;
   const series = useApi<ProfileSeries>("/profiles/series", selection);
   const panel = param("panel") === "1" && param("fn") !== "";
+  const said = useMemo(
+    () => (tree && answer ? sentence(answer, tree, service, now, base) : "\u00a0"),
+    [tree, answer, service, now.type, now.unit, base?.words, range.value],
+  );
   const onZoom = (from: number, to: number) => {
     if (!picking) return zoomTo(from, to);
     setPicking(false);
@@ -119,9 +118,7 @@ function Shown({ summary, service, types, type, selection, base }: ShownProps) {
     <div class="split profiles">
       <div class="split-main">
         <section class="section profiles-head">
-          <h1 class={`answer ${picture.resource.stale ? "dim" : ""}`}>
-            {tree && answer ? sentence(picture, service, words.title, base, words.value) : "\u00a0"}
-          </h1>
+          <h1 class={`answer ${picture.resource.stale ? "dim" : ""}`}>{said}</h1>
           <Selection
             summary={summary}
             service={service}
@@ -207,17 +204,19 @@ function Shown({ summary, service, types, type, selection, base }: ShownProps) {
 
 /** "orders: 9.92 s CPU in the last 15 min, 45 % of it in execute (sqlalchemy/engine.py), mostly for search." */
 function sentence(
-  { answer, tree }: Picture,
+  answer: FlameAnswer,
+  tree: FlameTree,
   service: string,
-  type: string,
+  { type, unit }: TypeSum,
   base: Base | null,
-  unit: (v: number) => string,
 ): string {
+  const words = typeWords(type, unit);
+  const title = /[A-Z]{3}/.test(words.title) ? words.title : words.title.toLowerCase();
   const who = service === ALL ? "All services" : service;
-  const start = `${who}: ${unit(answer!.total)} of ${type === "CPU" || type === "GIL wait" ? type : type.toLowerCase()}`;
-  if (!answer!.total) return `${start} ${rangePhrase()}`;
-  if (!base || !answer!.base_total) return `${start} ${rangePhrase()}, ${hotSentence(tree!)}`;
-  return `${start}, ${unit(answer!.base_total)} in ${base.words}; ${movedSentence(tree!)}`;
+  const start = `${who}: ${words.value(answer.total)} of ${title}`;
+  if (!answer.total) return `${start} ${rangePhrase()}`;
+  if (!base || !answer.base_total) return `${start} ${rangePhrase()}, ${hotSentence(tree)}`;
+  return `${start}, ${words.value(answer.base_total)} in ${base.words}; ${movedSentence(tree)}`;
 }
 
 interface SelectionProps {

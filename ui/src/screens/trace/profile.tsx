@@ -62,6 +62,7 @@ export function TraceProfile({ trace, selected }: TraceProfileProps) {
   const params = selection(trace, selected);
   const picture = usePicture(type ? { ...params, type: type.type } : null, { lines, own, live: false });
   const { tree } = picture;
+  const hot = useMemo(() => (tree ? hotSentence(tree) : ""), [tree]);
 
   if (!costs.data)
     return costs.error ? (
@@ -78,7 +79,7 @@ export function TraceProfile({ trace, selected }: TraceProfileProps) {
         {selected && <Scopes selected={selected} />}
         <p class="trace-profile-answer">
           {type && tree?.total
-            ? `${words.value(tree.total)} of ${words.title}, ${hotSentence(tree)}`
+            ? `${words.value(tree.total)} of ${words.title}, ${hot}`
             : type
               ? "\u00a0"
               : "No sample fell into this span: it was too short, or waited in another process."}
