@@ -18,7 +18,7 @@
 #define START_DELAY_NS (300 * 1000000ull) /* programs that end at once are not profiled */
 #define WINDOW_NS (10 * NS)
 #define COST_SHARE 125u /* a walk's time times this is the least period: 0.8 % of a processor */
-#define PERIOD_NS_MAX (NS / 4)
+#define PERIOD_NS_MAX NS
 #define REFUSED_PAUSE_NS (600 * NS)
 #define OPEN_ATTEMPTS_MAX 5
 #define THREAD_STACK_BYTES (1024u << 10)
@@ -27,8 +27,7 @@
 
 struct known {
     pid_t native_id;
-    uint64_t cpu_ns;  /* of the thread's clock, when it was read last */
-    uint64_t owed_ns; /* CPU time that no stack has been charged with yet */
+    uint64_t cpu_ns; /* of the thread's clock, when it was read last */
     uint64_t walk;
 };
 
@@ -44,7 +43,7 @@ static _Atomic uint64_t walks, samples, torn, dropped, windows, windows_lost, cp
 
 /* The thread's own. */
 static struct known known[THREADS_KNOWN_MAX];
-static size_t known_n;
+static size_t known_n, known_next; /* next: walks meet threads in the same order mostly */
 
 static void make_conditions(void) {
     pthread_condattr_t a;
@@ -80,9 +79,13 @@ static bool thread_cpu_ns(pid_t id, uint64_t *ret) {
 }
 
 static struct known *find_known(pid_t id) {
+    if (known_next < known_n && known[known_next].native_id == id)
+        return &known[known_next++];
     for (size_t i = 0; i < known_n; i++)
-        if (known[i].native_id == id)
+        if (known[i].native_id == id) {
+            known_next = i + 1;
             return &known[i];
+        }
     if (known_n == THREADS_KNOWN_MAX)
         return NULL;
     known[known_n] = (struct known){.native_id = id};
@@ -97,23 +100,20 @@ static void forget_ended(uint64_t walk) {
         if (known[i].walk == walk)
             known[kept++] = known[i];
     known_n = kept;
+    known_next = 0;
 }
 
 /* ---- One walk ---- */
 
 /* CPU time is charged to a stack that is seen at work; what a thread used and was not seen at is
- * owed until then, so that waiting is not charged with what came before it. */
+ * charged then, so that waiting is not charged with what came before it. */
 static uint64_t cpu_cost(const struct cpython_thread *t, struct known *k) {
     uint64_t now, cost;
 
-    if (k && thread_cpu_ns(t->native_id, &now)) {
-        k->owed_ns += now - k->cpu_ns;
-        k->cpu_ns = now;
-    }
-    if (!k || (t->state == CPYTHON_SLEEPING && !t->holds_gil))
+    if (!k || (t->state == CPYTHON_SLEEPING && !t->holds_gil) || !thread_cpu_ns(t->native_id, &now))
         return 0;
-    cost = k->owed_ns;
-    k->owed_ns = 0;
+    cost = now - k->cpu_ns;
+    k->cpu_ns = now;
     return cost;
 }
 

@@ -11,7 +11,7 @@ void profile_sink_init(struct profile_sink *s, struct ingest_txn *txn, struct ar
     s->txn = txn;
     s->arena = arena;
     s->resource = (struct resource){.attributes = {.items = s->attributes}};
-    s->accepted = s->rejected = s->work = 0;
+    s->accepted = s->rejected = s->repaired = s->work = 0;
     s->first = ERROR_NONE;
 }
 
@@ -29,14 +29,20 @@ void profile_sink_tag(struct profile_sink *s, struct slice key, struct slice val
     s->resource.attributes.n++;
 }
 
+/* In place: false without memory. */
+static bool clean(struct profile_sink *s, struct slice *text) {
+    if (text->size == 0)
+        return true;
+    *text = utf8_clean(*text, s->arena, &s->repaired);
+    return text->data != NULL;
+}
+
 int profile_sink_begin(struct profile_sink *s) {
     struct buffer scratch;
 
     for (size_t i = 0; i < s->resource.attributes.n; i++) {
         struct attribute *a = &s->attributes[i];
-        a->key = utf8_clean(a->key, s->arena, NULL);
-        a->value.text = utf8_clean(a->value.text, s->arena, NULL);
-        if (!a->key.data || !a->value.text.data)
+        if (!clean(s, &a->key) || !clean(s, &a->value.text))
             return -ENOMEM;
     }
     buffer_init(&scratch, RESOURCE_BYTES_MAX);
@@ -53,6 +59,12 @@ int profile_sink_add(struct profile_sink *s, struct profile_sample *sample) {
         s->work += sample->frames[i].function.size + sample->frames[i].file.size + 1;
     if (s->work > PROFILE_WORK_MAX)
         return -E2BIG;
+    bool whole = clean(s, &sample->type) && clean(s, &sample->unit) && clean(s, &sample->thread) &&
+                 clean(s, &sample->endpoint);
+    for (size_t i = 0; i < sample->n_frames && whole; i++)
+        whole = clean(s, &s->frames[i].function) && clean(s, &s->frames[i].file);
+    if (!whole)
+        return -ENOMEM;
     int r = ingest_profile(s->txn, sample, &e);
     if (r == 0)
         s->accepted++;

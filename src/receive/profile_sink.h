@@ -18,6 +18,7 @@ struct profile_sink {
     struct resource resource;
     size_t work; /* bytes of the names of all stacks */
     uint64_t accepted, rejected;
+    uint64_t repaired;  /* texts that were no UTF-8 */
     struct error first; /* why the first one was rejected */
     struct stack_frame frames[PROFILE_STACK_FRAMES_MAX];
 };
@@ -27,8 +28,8 @@ void profile_sink_init(struct profile_sink *s, struct ingest_txn *txn, struct ar
 void profile_sink_tag(struct profile_sink *s, struct slice key, struct slice value);
 /* To be called after the last tag and before the first sample. 0 or -ENOMEM. */
 int profile_sink_begin(struct profile_sink *s);
-/* Adds a sample of the sink's resource. 0, also when it was rejected; -E2BIG: the stacks of one
- * request are too long together. */
+/* Adds a sample of the sink's resource, whose frames are the sink's. 0, also when it was rejected;
+ * -E2BIG: the stacks of one request are too long together. */
 int profile_sink_add(struct profile_sink *s, struct profile_sample *sample);
 
 /* What a profile says about itself, where its format does not. */

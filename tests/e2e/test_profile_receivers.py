@@ -122,9 +122,7 @@ def test_pprof_upload(server):
 
 def test_what_varan_record_wrote_is_taken(server, tmp_path):
     file = tmp_path / "p.pb.gz"
-    program = (
-        "import time\ndef busy():\n    e = time.time() + 1\n    while time.time() < e: pass\nbusy()"
-    )
+    program = "import time\ndef busy():\n    while time.thread_time() < 1.5: pass\nbusy()"
     subprocess.run(
         [VARAN, "record", "-o", file, "--", sys.executable, "-c", program], check=True, timeout=60
     )
@@ -332,6 +330,28 @@ def test_mistakes_are_named(server, path, data, headers, status, says):
     answer = requests.post(server.url + path, data=data, headers=headers, timeout=30)
     assert answer.status_code == status, answer.text
     assert says in answer.text
+
+
+def test_what_is_no_utf8_is_repaired(server):
+    answer = ingest(server, {"name": b"bad{k\xff=v\xff}"}, b"m\xffain;wo\xfe (f\xff.py:3) 5\n")
+    assert answer.status_code == 200, answer.text
+    label = field(1, field(1, b"service_n\xffame") + field(2, b"\xff")) + field(
+        1, field(1, b"service_name") + field(2, b"bad\xff")
+    )
+    body = field(
+        1,
+        label
+        + field(2, field(1, pprof(STACKS, labels={"thread": "T"}).replace(b"work", b"wo\xff\xfe"))),
+    )
+    answer = requests.post(
+        f"{server.url}/push.v1.PusherService/Push",
+        data=body,
+        headers={"Content-Type": "application/proto"},
+        timeout=30,
+    )
+    assert answer.status_code == 200, answer.text
+    assert "wo\ufffd" in "".join(found(server, "bad"))
+    assert any(name.startswith("wo\ufffd") for name in found(server, "bad\ufffd"))
 
 
 def test_bombs_cost_little_and_are_refused(server):
