@@ -205,7 +205,7 @@ class Collector:
             self.points += points
             self.changed.notify_all()
 
-    def wait(self, good: Callable[[], Any], timeout: float = 20.0) -> Any:
+    def wait(self, good: Callable[[], Any], timeout: float = 60.0) -> Any:
         """Waits until good() is true; returns its value."""
         deadline = time.monotonic() + timeout
         with self.changed:
@@ -219,7 +219,7 @@ class Collector:
                 )
                 self.changed.wait(min(left, 0.2))
 
-    def wait_spans(self, n: int, timeout: float = 20.0) -> list[Span]:
+    def wait_spans(self, n: int, timeout: float = 60.0) -> list[Span]:
         self.wait(lambda: len(self.spans) >= n, timeout)
         return self.spans
 

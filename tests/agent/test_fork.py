@@ -148,7 +148,7 @@ def free_port() -> int:
 
 
 def wait_for(port: int, process: subprocess.Popen[str], program: Program) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert process.poll() is None, program.output()
         try:
