@@ -78,6 +78,7 @@ SERVERS: dict[str, tuple[str, list[str], str]] = {
     "hypercorn-wsgi": (SHOP, [*PY, "hypercorn", "-b", "127.0.0.1:PORT", "wsgi:shop:app"], WSGI_ROUTE),
     "uvicorn": (API, [*PY, "uvicorn", "--port", "PORT", "--log-level", "warning", "shop:app"], ASGI_ROUTE),
     "gunicorn-asgi": (API, [*PY, "gunicorn", "-k", "asgi", "--graceful-timeout", "3", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], ASGI_ROUTE),
+    "gunicorn-uvicorn-preload": (API, [*PY, "gunicorn", "-k", "uvicorn_worker.UvicornWorker", "--preload", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], ASGI_ROUTE),
     "gunicorn-gevent": (SHOP, [*PY, "gunicorn", "-k", "gevent", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
     "gunicorn-gevent-preload": (SHOP, [*PY, "gunicorn", "-k", "gevent", "--preload", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
     "gevent": (SHOP, [sys.executable, "serve_gevent.py", "PORT"], WSGI_ROUTE),
