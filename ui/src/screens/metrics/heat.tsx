@@ -110,7 +110,11 @@ export function HeatChart({ label, data, step, window, unit, dim }: HeatChartPro
   const bound = (v: number) => (Number.isFinite(v) ? unit(v) : v > 0 ? "more" : "less");
   return (
     <section class="explore-chart">
-      <p class="explore-caption muted ellipsis">{label}</p>
+      <p class="explore-caption muted">
+        <span class="ellipsis" title={label}>
+          {label}
+        </span>
+      </p>
       <div
         class={`heat ${dim ? "dim" : ""}`}
         ref={host}
