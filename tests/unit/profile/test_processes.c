@@ -1,6 +1,6 @@
 /* What a process is called, by its command line; and that processes are found by it. */
-#include "profile/continuous.h"
 #include "../unit.h"
+#include "profile/continuous.h"
 
 #include <regex.h>
 #include <signal.h>
