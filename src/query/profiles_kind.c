@@ -5,9 +5,10 @@ static bool has(struct slice path, const char *part) {
     return slice_find(path, slice_from(part)) >= 0;
 }
 
+/* The agent's hooks too, wherever they were put. */
 static bool is_installed(struct slice path) {
     return has(path, "/site-packages/") || has(path, "/dist-packages/") ||
-           slice_starts(path, SLICE("site-packages/")) ||
+           has(path, "/varan/hooks/") || slice_starts(path, SLICE("site-packages/")) ||
            slice_starts(path, SLICE("dist-packages/"));
 }
 

@@ -12,6 +12,7 @@ static void kinds_go_by_the_path(void **state) {
             {"<stdin>", "app"},
             {"/v/lib/python3.12/site-packages/flask/app.py", "library"},
             {"/usr/lib/python3/dist-packages/yaml/__init__.py", "library"},
+            {"/opt/lib/varan/agent/varan/hooks/flask.py", "library"},
             {"<attrs generated init shop.Order>", "library"},
             {"/usr/lib/python3.12/json/decoder.py", "python"},
             {"/usr/lib64/python3.9/threading.py", "python"},
