@@ -25,6 +25,7 @@ from typing import Any, Callable
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agent_databases
+import agent_micro
 import frameworks
 import servers_load
 
@@ -146,133 +147,33 @@ def measure(
     return statistics.median(times) * 1e6
 
 
-def work_span(way: str, attributes: dict[str, Any]) -> Callable[[int], None]:
-    if way == "varan":
-        import varan
-
-        span = varan.span
-        if attributes:
-
-            def run(n: int) -> None:
-                for i in range(n):
-                    with span("work", a=i, b="text", c=1.5, d=True, e="longer text, still short"):
-                        pass
-        else:
-
-            def run(n: int) -> None:
-                for _ in range(n):
-                    with span("work"):
-                        pass
-
-        return run
-    from opentelemetry import trace
-
-    start = trace.get_tracer("bench").start_as_current_span
-    if attributes:
-
-        def run(n: int) -> None:
-            for i in range(n):
-                with start(
-                    "work",
-                    attributes={
-                        "a": i,
-                        "b": "text",
-                        "c": 1.5,
-                        "d": True,
-                        "e": "longer text, still short",
-                    },
-                ):
-                    pass
-    else:
-
-        def run(n: int) -> None:
-            for _ in range(n):
-                with start("work"):
-                    pass
-
-    return run
-
-
-def work_log() -> Callable[[int], None]:
-    import logging
-
-    logger = logging.getLogger("shop.orders")
-    logger.setLevel(logging.INFO)
-    logging.getLogger().addHandler(logging.NullHandler())
-
-    def run(n: int) -> None:
-        for i in range(n):
-            logger.info("order %d is paid", i)
-
-    return run
-
-
-def work_exception(way: str) -> Callable[[int], None]:
-    def fail(depth: int) -> None:
-        if depth:
-            fail(depth - 1)
-        raise ValueError("no such order")
-
-    if way == "varan":
-        import varan
-
-        start: Any = varan.span
-    else:
-        from opentelemetry import trace
-
-        start = trace.get_tracer("bench").start_as_current_span
-
-    def run(n: int) -> None:
-        for _ in range(n):
-            try:
-                with start("work"):
-                    fail(10)
-            except ValueError:
-                pass
-
-    return run
-
-
-# name → (makes the work, chunk, chunks)
-WORKS: dict[str, tuple[Callable[[str], Callable[[int], None]], int, int]] = {
-    "span0": (lambda way: work_span(way, {}), 1000, 60),
-    "span5": (lambda way: work_span(way, {"a": 1}), 1000, 60),
-    "exception": (work_exception, 200, 20),
-    "log": (lambda way: work_log(), 1000, 40),
+STARTERS: dict[str, Callable[[str], Callable[[], None]]] = {
+    "bare": start_bare,
+    "prometheus": start_bare,
+    "varan": start_varan,
+    "varan-api": start_varan,
+    "otel": start_otel,
+    "ddtrace": frameworks.start_ddtrace,
+    "sentry": frameworks.start_sentry,
 }
 
 
 def child(name: str, way: str, endpoint: str) -> None:
     """One run of one contestant; prints microseconds."""
-    starters = {
-        "bare": start_bare,
-        "varan": start_varan,
-        "otel": start_otel,
-        "varan-api": start_varan,
-        "ddtrace": frameworks.start_ddtrace,
-        "sentry": frameworks.start_sentry,
-    }
-    flush = starters[way](endpoint)
+    flush = STARTERS[way](endpoint)
     framework, _, part = name.partition("-")
     if framework == "db":
         return frameworks.take_turns(agent_databases.WORKS[part](way), flush)
     if part:
         work = frameworks.FRAMEWORKS[framework](way, endpoint, part == "call")
         return frameworks.take_turns(work, flush)
-    make, chunk, chunks = WORKS[name]
-    print(
-        measure(
-            make("otel-api" if way == "varan-api" else way),
-            flush,
-            chunk,
-            max(5, chunks // (4 if QUICK else 1)),
-        )
-    )
+    make, chunk, chunks = agent_micro.WORKS[name]
+    print(measure(make(way, endpoint), flush, chunk, max(5, chunks // (4 if QUICK else 1))))
 
 
 def child_start(way: str, endpoint: str) -> None:
     """CPU time from the start of the interpreter until the agent is in, and the memory it takes."""
-    {"bare": start_bare, "varan": start_varan, "otel": start_otel}[way](endpoint)
+    STARTERS[way](endpoint)
     with open("/proc/self/status") as status:
         rss_kb = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
     print(time.process_time() * 1e3, rss_kb / 1024)
@@ -321,36 +222,8 @@ def bench_requests(endpoint: str, rounds: int, only: str) -> list[dict[str, Any]
 
 
 def bench(endpoint: str, rounds: int) -> list[dict[str, Any]]:
-    from importlib.metadata import version
-
-    sdk, v = "opentelemetry-sdk", version("opentelemetry-sdk")
-    rows = []
-    for name, text in (
-        ("span0", "span, no attributes, current"),
-        ("span5", "span, 5 attributes, current"),
-    ):
-        m = match(endpoint, rounds, name, ("varan", "otel", "varan-api"))
-        rows.append(row(text, m["varan"], m["otel"], sdk, v, "µs"))
-        rows.append(
-            row(text + ", through the OpenTelemetry API", m["varan-api"], m["otel"], sdk, v, "µs")
-        )
-    m = match(endpoint, rounds, "exception", ("varan", "otel"))
-    rows.append(row("span that fails, 10 frames deep", m["varan"], m["otel"], sdk, v, "µs"))
-    m = match(endpoint, rounds, "log", ("bare", "varan", "otel"))
-    rows.append(
-        row("log record, added", m["varan"] - m["bare"], m["otel"] - m["bare"], sdk, v, "µs")
-    )
-    rows += bench_requests(endpoint, rounds, "")
-    starts: dict[str, list[list[float]]] = {"bare": [], "varan": [], "otel": []}
-    for _ in range(rounds):
-        for way, found in starts.items():
-            found.append(run_child(endpoint, "start", way))
-    for i, (text, unit) in enumerate(
-        (("start-up, CPU added", "ms"), ("memory added at start", "MB"))
-    ):
-        s = {way: statistics.median(run[i] for run in found) for way, found in starts.items()}
-        rows.append(row(text, s["varan"] - s["bare"], s["otel"] - s["bare"], sdk, v, unit))
-    return rows
+    rows = agent_micro.rows(endpoint, match, row, run_child, rounds)
+    return rows + bench_requests(endpoint, rounds, "")
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -374,6 +247,7 @@ def main() -> None:
         metavar="PART",
         help="only frameworks, databases and servers whose name holds PART (db-redis)",
     )
+    parser.add_argument("--micro", action="store_true", help="only single operations and start-up")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench" / "agent.json")
     options = parser.parse_args()
     if options.child:
@@ -389,7 +263,9 @@ def main() -> None:
             serve_sink(listener)
     try:
         endpoint = f"http://127.0.0.1:{port}"
-        if options.requests is None:
+        if options.micro:
+            rows = agent_micro.rows(endpoint, match, row, run_child, options.rounds)
+        elif options.requests is None:
             rows = bench(endpoint, options.rounds)
         else:
             rows = bench_requests(endpoint, options.rounds, options.requests)
