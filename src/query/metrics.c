@@ -34,6 +34,9 @@ int metrics_new(const struct metrics_options *o, struct metrics **ret, struct er
                           .make_1h = o->make_1h,
                           .raw_samples_max = METRICS_RAW_SAMPLES_MAX};
     atomic_init(&m->histograms_stored, false);
+    /* Until the keeper has looked, which is at once: samples as they came. */
+    for (enum tier t = TIER_RAW + 1; t < TIERS; t++)
+        atomic_init(&m->oldest_ms[t], INT64_MAX);
     int r = o->retention ? metrics_rules_read(m, o->retention, e) : 0;
     if (r == 0 && o->cache_bytes && store_writes_alone(o->store) &&
         (r = metrics_cache_new(o->cache_bytes, &m->cache)) < 0)
@@ -42,8 +45,6 @@ int metrics_new(const struct metrics_options *o, struct metrics **ret, struct er
         store_set_written_hook(o->store, metrics_written, m);
     if (r == 0)
         r = look_for_histograms(m, e);
-    if (r == 0)
-        r = metrics_look_at_tiers(m, e);
     if (r == 0 && (r = metrics_keeper_start(m)) < 0)
         error_set(e, r, "cannot start a thread: %s", error_name(r));
     if (r < 0) {

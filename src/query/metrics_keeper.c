@@ -193,6 +193,10 @@ static void *keeper_main(void *arg) {
     struct metrics *m = arg;
     int64_t next_ns = clock_monotonic_ns() + FIRST_NS, rules_ns = next_ns;
 
+    struct error looked = ERROR_NONE;
+
+    if (metrics_look_at_tiers(m, &looked) < 0)
+        log_warn("metrics", "what the tables of samples hold is not known: %s", looked.text);
     pthread_mutex_lock(&m->keeper_lock);
     while (!atomic_load(&m->keeper_stops)) {
         struct timespec until = {next_ns / NS_PER_S, next_ns % NS_PER_S};

@@ -7,6 +7,7 @@
  *     bench_samples [--targets N] [--series N] [--hours H] [--interval S] [--dir D] [--no-fsync]
  *                   [--labels]     look series up by their labels each time, as remote write does
  *                   [--questions]  only ask, of the data in D
+ *                   [--downsample] and downsample what was written, as the server would
  *
  * --series: of one target. The engine's library comes from $VARAN_ENGINE_LIB or the usual places.
  * Leaves its data in D (default: a folder under /tmp that is removed).
@@ -14,7 +15,7 @@
 #include "base/clock.h"
 #include "derive/ingest.h"
 #include "derive/series.h"
-#include "query/metrics.h"
+#include "query/metrics_private.h"
 #include "store/store.h"
 
 #include <ftw.h>
@@ -29,7 +30,7 @@
 
 static unsigned targets = 100, series_per = 500, interval_s = 15;
 static double hours = 1;
-static bool durable = true, by_labels, only_questions;
+static bool durable = true, by_labels, only_questions, downsamples;
 static const char *dir;
 
 /* splitmix64 (Steele, Lea, Flood 2014) */
@@ -251,15 +252,12 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 }
 
 static void read_options(int argc, char **argv) {
-    static const struct option options[] = {{"targets", required_argument, NULL, 't'},
-                                            {"series", required_argument, NULL, 's'},
-                                            {"hours", required_argument, NULL, 'h'},
-                                            {"interval", required_argument, NULL, 'i'},
-                                            {"dir", required_argument, NULL, 'd'},
-                                            {"no-fsync", no_argument, NULL, 'f'},
-                                            {"labels", no_argument, NULL, 'l'},
-                                            {"questions", no_argument, NULL, 'q'},
-                                            {0}};
+    static const struct option options[] = {
+            {"targets", required_argument, NULL, 't'}, {"series", required_argument, NULL, 's'},
+            {"hours", required_argument, NULL, 'h'},   {"interval", required_argument, NULL, 'i'},
+            {"dir", required_argument, NULL, 'd'},     {"no-fsync", no_argument, NULL, 'f'},
+            {"labels", no_argument, NULL, 'l'},        {"questions", no_argument, NULL, 'q'},
+            {"downsample", no_argument, NULL, 'D'},    {0}};
 
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
         switch (c) {
@@ -271,6 +269,7 @@ static void read_options(int argc, char **argv) {
         case 'f': durable = false; break;
         case 'l': by_labels = true; break;
         case 'q': only_questions = true; break;
+        case 'D': downsamples = true; break;
         default: exit(2);
         }
     }
@@ -313,6 +312,40 @@ static void measure_writing(struct store *store, struct ingest *ingest, int64_t 
     }
 }
 
+static double merged_bytes(struct store *store, const char *table) {
+    struct error e = ERROR_NONE;
+    char sql[200];
+
+    snprintf(sql, sizeof(sql), "OPTIMIZE TABLE %s FINAL", table);
+    if (store_execute(store, sql, &e) < 0)
+        fail(table, &e);
+    snprintf(sql, sizeof(sql),
+             "SELECT sum(data_compressed_bytes) FROM system.parts WHERE active AND table = '%s'",
+             table);
+    return number(store, sql);
+}
+
+static void measure_downsampling(struct store *store, struct metrics *m) {
+    static const char *const tables[] = {"samples_5m", "samples_1h"};
+    struct error e = ERROR_NONE;
+    char sql[100];
+    struct timespec begin, end;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+    if (metrics_downsample(m, clock_now_ns() / NS_PER_MS, false, &e) < 0)
+        fail("downsampling", &e);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    double seconds = (double) (end.tv_sec - begin.tv_sec) +
+                     (double) (end.tv_nsec - begin.tv_nsec) / NS_PER_S;
+    printf("downsampled_per_core_second %.0f\n",
+           number(store, "SELECT count() FROM samples") / seconds);
+    for (size_t i = 0; i < 2; i++) {
+        double bytes = merged_bytes(store, tables[i]);
+        snprintf(sql, sizeof(sql), "SELECT count() FROM %s", tables[i]);
+        printf("%s_bytes_a_row %.2f\n", tables[i], bytes / number(store, sql));
+    }
+}
+
 int main(int argc, char **argv) {
     char own[] = "/tmp/varan-bench-XXXXXX";
     struct store_options o;
@@ -330,7 +363,8 @@ int main(int argc, char **argv) {
     struct ingest_options io = {.store = store, .load_series = only_questions};
     if (ingest_new(&io, &ingest, &e) < 0)
         fail("ingest", &e);
-    struct metrics_options mo = {.store = store, .ingest = ingest};
+    struct metrics_options mo = {
+            .store = store, .ingest = ingest, .make_5m = true, .make_1h = true};
     if (metrics_new(&mo, &m, &e) < 0)
         fail("metrics", &e);
     int64_t to_ms = clock_now_ns() / NS_PER_MS / 3600000 * 3600000;
@@ -344,6 +378,8 @@ int main(int argc, char **argv) {
         measure_writing(store, ingest, from_ms, to_ms);
     }
     questions(m, from_ms, to_ms);
+    if (downsamples)
+        measure_downsampling(store, m);
     metrics_free(m);
     ingest_stop(ingest);
     store_close(store);

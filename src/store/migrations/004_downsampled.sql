@@ -2,8 +2,8 @@
 
 -- A row is a bucket (ts - 5 min, ts] of a series. Of two rows of one bucket the one made of more samples counts:
 -- a bucket that is made anew when its samples are partly dropped already changes nothing.
--- Bytes a row, merged, of tests/bench/bench_samples --hours 24 (60 targets of 20 series at 15 s): the figures beside
--- the columns.
+-- Bytes a row, merged, of tests/bench/bench_samples --targets 20 --series 100 --hours 6 --downsample: 6.9 here (83 an
+-- hour and series, where the samples themselves take 197), 13.2 in samples_1h.
 CREATE TABLE IF NOT EXISTS samples_5m
 (
     id UInt64 CODEC(ZSTD),
