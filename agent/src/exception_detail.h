@@ -15,8 +15,7 @@
 #define DETAIL_SOURCED_MAX 12    /* innermost frames of the application with source and variables */
 #define DETAIL_VARIABLES_MAX 25  /* of one frame */
 #define DETAIL_CONTEXT_LINES 3   /* before and after */
-#define DETAIL_PER_MINUTE 10 /* of one type and place, spans and logs: a storm is not worth more   \
-                              */
+#define DETAIL_PER_MINUTE 10     /* of one type and place, in spans and logs together */
 #define DETAIL_NOTES_MAX 10
 
 /* Whether local variables are sent. From the configuration. */
