@@ -280,6 +280,18 @@ TABLE = (
 )  # fmt: skip
 
 
+def start_sentry_alone(endpoint: str) -> None:
+    """Without the integrations that it finds by importing every library it knows: this environment has most of them, an
+    application has a few."""
+    import frameworks
+
+    sys.path.append(str(frameworks.PEERS))
+    import sentry_sdk
+
+    dsn = endpoint.replace("://", "://key@") + "/1"
+    sentry_sdk.init(dsn=dsn, traces_sample_rate=1.0, auto_enabling_integrations=False)
+
+
 def rows(
     endpoint: str,
     match: Callable[..., dict[str, float]],
