@@ -1,6 +1,6 @@
 /** What a frame is, in words: beside the pointer, for screen readers, and to copy. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { ratio } from "../format";
+import { middle, ratio } from "../format";
 import { points } from "./flame.draw";
 import { type FlameTree, type FrameFunction, kindNames, SMALLER } from "./flame.model";
 
@@ -32,6 +32,9 @@ export function spoken(t: FlameTree, i: number, unit: (v: number) => string): st
   return `${f.name}${f.file ? `, ${placeOf(f, shortFile(f.file))}` : ""}: total ${sum}; own ${unit(t.own[i]!)}${change}`;
 }
 
+/** Names may be of any length; a tip is not. */
+const NAME_MOST = 240;
+
 interface TipProps {
   tree: FlameTree;
   node: number;
@@ -60,12 +63,13 @@ export function FlameTip({ tree, node, unit, x, y, width }: TipProps) {
   const change = tree.change(node);
   return (
     <div class="flame-tip" ref={element} style={{ left: `${left}px`, top: `${top}px` }} aria-hidden="true">
-      <b>{f?.name ?? "All"}</b>
+      <b>{f ? middle(f.name, NAME_MOST) : "All"}</b>
       {f?.name === SMALLER ? (
         <span class="muted">Calls too small for the picture, together</span>
       ) : f ? (
         <span class="muted flame-tip-file">
-          {f.file ? placeOf(f, shortFile(f.file)) : "no file"} · {kindNames[f.kind].toLowerCase()}
+          {f.file ? middle(placeOf(f, shortFile(f.file)), NAME_MOST) : "no file"} ·{" "}
+          {kindNames[f.kind].toLowerCase()}
         </span>
       ) : null}
       <dl>

@@ -197,7 +197,7 @@ function Shown({ summary, service, types, type, selection, base }: ShownProps) {
           )}
         </section>
       </div>
-      {panel && tree && <FunctionPanel tree={tree} params={asked} unit={words.value} />}
+      {panel && picture.whole && <FunctionPanel tree={picture.whole} params={asked} unit={words.value} />}
     </div>
   );
 }

@@ -1,5 +1,5 @@
 /** The sentence a flame graph opens with: what takes most of the time, and on whose behalf. */
-import { ratio } from "../../format";
+import { middle, ratio } from "../../format";
 import { points } from "../../parts/flame.draw";
 import { type FlameTree, SMALLER, shareChange } from "../../parts/flame.model";
 import { functionTotals } from "../../parts/flame.table";
@@ -32,7 +32,8 @@ export function hottest(t: FlameTree): Hot | null {
 
 const named = (t: FlameTree, fn: number): string => {
   const f = t.functions[fn]!;
-  return f.file ? `${f.name} (${shortFile(f.file)})` : f.name;
+  const name = middle(f.name, 80);
+  return f.file ? `${name} (${middle(shortFile(f.file), 80)})` : name;
 };
 
 /** `45 % of it in execute (sqlalchemy/engine.py), mostly for search (shop/orders.py)`. */

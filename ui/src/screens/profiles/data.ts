@@ -49,6 +49,8 @@ export interface TreeOptions {
 export interface Picture {
   answer: FlameAnswer | undefined;
   tree: FlameTree | null;
+  /** Without folding: what figures of a function are taken from. */
+  whole: FlameTree | null;
   resource: Resource<FlameAnswer>;
 }
 
@@ -64,14 +66,14 @@ export function usePicture(params: QueryParams | null, options: TreeOptions): Pi
   if (!options.held || kept.current.key !== key || !kept.current.answer || resource.stale)
     kept.current = { key, answer: resource.data };
   const { answer } = kept.current;
-  const tree = useMemo(() => {
+  const whole = useMemo(() => {
     if (!answer) return null;
     // Nothing on the other side is no comparison.
     const lines = flameTree(
       answer.base_total === 0 ? { ...answer, base_own: undefined, base_sum: undefined } : answer,
     );
-    const whole = options.lines ? lines : byFunction(lines);
-    return options.own ? appOnly(whole) : whole;
-  }, [answer, options.lines, options.own]);
-  return { answer, tree, resource };
+    return options.lines ? lines : byFunction(lines);
+  }, [answer, options.lines]);
+  const tree = useMemo(() => (whole && options.own ? appOnly(whole) : whole), [whole, options.own]);
+  return { answer, tree, whole, resource };
 }
