@@ -182,7 +182,9 @@ static int finish(struct profiling *g, const struct continuous *c, int64_t took_
             took_ns ? 100 * (double) s.cpu_ns / (double) took_ns : 0.0, (unsigned long long) s.torn,
             (unsigned long long) s.dropped, (unsigned long long) sent.sent,
             (unsigned long long) sent.refused, (unsigned long long) sent.dropped);
-    return s.samples && !sent.sent ? EXIT_FAILED : s.samples || interrupted ? EXIT_OK : EXIT_FAILED;
+    if (!sent.sent && (sent.refused || sent.dropped))
+        return EXIT_FAILED;
+    return s.samples || interrupted ? EXIT_OK : EXIT_FAILED;
 }
 
 static int profile(const struct profile_settings *s, const regex_t *regex) {
