@@ -283,8 +283,10 @@ def match(
     }  # fmt: skip
     found: dict[str, list[float]] = {way: [] for way in contestants}
     try:
-        for _ in range(turns):
-            for way, process in children.items():
+        for turn in range(turns):
+            first = turn % len(CONTESTANTS)  # each comes first as often
+            for way in CONTESTANTS[first:] + CONTESTANTS[:first]:
+                process = children[way]
                 assert process.stdin and process.stdout
                 process.stdin.write("\n")
                 process.stdin.flush()

@@ -101,13 +101,16 @@ def rows(endpoint: str, row: Callable[..., Any], turns: int, seconds: int, only:
                 servers += [Server(command, env, folder) for env in (ours, bare)]
                 for server in servers:
                     server.load(1)
-                runs = [[server.load(seconds) for server in servers] for _ in range(turns)]
+                runs = []
+                for turn in range(turns):  # each goes first as often
+                    found_ = {i: servers[i].load(seconds) for i in ((0, 1), (1, 0))[turn % 2]}
+                    runs.append((found_[0], found_[1]))
             finally:
                 for server in servers:
                     server.stop()
         for i, (text, unit) in enumerate((("requests/s", "1/s"), ("p99", "ms"))):
             mine, theirs = (statistics.median(run[way][i] for run in runs) for way in (0, 1))
-            r = row(f"{title}: {text} under load", mine, theirs, "without agent", None, unit)
+            r = row(f"{title}: {text} under load", mine, theirs, "without agent", "", unit)
             # the median of the turns' own ratios, above 1 where the agent is better
             r["ratio"] = round(
                 statistics.median(a[i] / b[i] if unit == "1/s" else b[i] / a[i] for a, b in runs),
