@@ -92,12 +92,14 @@ class Varan(Peer):
         self.url, self.pid = self.server.url, self.server.process.pid
 
     def stored(self) -> tuple[int, int]:
-        """(samples, bytes on disk of all that metrics are kept in)."""
+        """(samples, bytes on disk of all that metrics are kept in). Without the downsampled tables: the others have
+        none, and whether the keeper has filled them yet depends on the time."""
         (rows,) = self.server.sql("SELECT count() FROM samples")
         (size,) = self.server.sql(
             "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND "
             "database = currentDatabase() AND (table LIKE '%samples%' OR table LIKE '%series%' "
-            "OR table LIKE '%histograms%') AND table NOT LIKE 'profile%'"
+            "OR table LIKE '%histograms%') AND table NOT LIKE 'profile%' "
+            "AND table NOT IN ('samples_5m', 'samples_1h')"
         )
         return int(rows[0]), int(size[0])
 
