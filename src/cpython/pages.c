@@ -55,7 +55,8 @@ bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_firs
     struct memory_part parts[PAGES_FIRST_MAX + PAGES_HINTED];
     size_t n = n_first < PAGES_FIRST_MAX ? n_first : PAGES_FIRST_MAX;
 
-    memcpy(parts, first, n * sizeof(*parts));
+    if (n)
+        memcpy(parts, first, n * sizeof(*parts));
     n_first = n;
     n += pages_plan(p, hints, parts + n);
     size_t done = memory_read_many(p->memory, parts, n), read = done < n_first ? n_first : done;

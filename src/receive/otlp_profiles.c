@@ -277,6 +277,8 @@ static int attribute_field(struct profiles *p, const struct pb_field *f, struct 
 
     if (f->wire == PB_VARINT)
         return read_attribute(p, f->u64, s);
+    if (f->wire != PB_BYTES)
+        return malformed(p, "Sample");
     while (error == 0 && (more = pb_packed(&r, PB_VARINT, &v)) > 0)
         error = read_attribute(p, v, s);
     return error < 0 ? error : more < 0 ? malformed(p, "Sample") : 0;
