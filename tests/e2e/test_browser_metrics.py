@@ -176,8 +176,15 @@ def test_from_the_list_to_a_graph(shop, open_page):
 def test_editor_completes_and_names_mistakes(shop, open_page):
     page = open_page(shop.explore(), refusals=True)
     editor = page.locator(".cm-content").first
-    editor.click()
-    page.keyboard.type("shop_req")
+
+    def typed() -> bool:
+        """The editor comes as a chunk of its own: what is typed while it takes over from the plain field may be lost."""
+        editor.click()
+        page.keyboard.press("Control+a")
+        page.keyboard.type("shop_req")
+        return "shop_req" in editor.inner_text()
+
+    wait_until(typed, 30, "the editor taking text")
     completion = page.locator(".cm-tooltip-autocomplete li")
     expect(completion.filter(has_text="shop_requests_total").first).to_be_visible()
     shot(page, "metrics-completion")

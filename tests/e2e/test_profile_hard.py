@@ -235,7 +235,7 @@ def test_processes_that_end_while_they_are_read(tmp_path):
         *("record", "--subprocesses", "-o", str(tmp_path / "out.txt"), "--"),
         *("sh", "-c", f"for i in 1 2 3; do {sys.executable} {script}; done"),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 or "did not run a CPython" in done.stderr, done.stderr
 
 
 def test_target_is_unharmed(tmp_path):
@@ -335,5 +335,7 @@ def test_hundreds_of_tasks_are_recorded_with_their_awaiters(tmp_path):
         assert done.returncode == 0, done.stderr
     stacks = [line for line in target.read_text().splitlines() if "crunch (" in line]
     assert stacks
-    names = [frame.split(" (")[0] for frame in stacks[0].rsplit(" ", 1)[0].split(";")]
+    # The first ones may be from before gather() waits.
+    most = max(stacks, key=lambda line: int(line.rsplit(" ", 1)[1]))
+    names = [frame.split(" (")[0] for frame in most.rsplit(" ", 1)[0].split(";")]
     assert names[-4:] == ["main", "branch", "leaf", "crunch"]
