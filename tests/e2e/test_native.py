@@ -106,7 +106,7 @@ def test_held_threads_go_on_and_get_their_signals(tmp_path):
         def count(*_):
             global seen
             seen += 1
-            os.write(1, b"%d\n" % seen)  # print() may be interrupted in itself
+            os.write(1, b"%d\\n" % seen)  # print() may be interrupted in itself
 
         def work():
             while True:

@@ -151,11 +151,15 @@ def load(base: str, *paths: str, count: int = 80) -> None:
         list(pool.map(get, [f"{base}{path}/{n}" for n in range(count) for path in paths]))
 
 
-def assert_near(got: Callable[[], float], want: float) -> None:
+def assert_near(got: Callable[[], float], want: float, least: float = 0.75) -> None:
     """Within what a sample in flight at either end, and a lost one, may change. The last window may be on its way."""
-    wait_until(
-        lambda: want * 0.75 - 0.05 < got() < want * 1.3 + 0.1, 60, f"{got()} s instead of {want} s"
-    )
+    low, high = want * least - 0.05, want * 1.3 + 0.1
+    wait_until(lambda: low < got() < high, 60, f"{got()} s instead of {want} s")
+
+
+# Requests shorter than the time between samples, on threads that contend for the GIL: part of a request's CPU time is
+# charged to what its thread is seen at next, which may be the server's own code.
+SHARED = 0.3
 
 
 @pytest.mark.parametrize("options", [["--threads", "4"], ["--preload", "--workers", "2"]])
@@ -166,9 +170,13 @@ def test_flask_under_gunicorn(server, tmp_path, options):
         load(app.address("http://127.0.0.1:"), "/heavy", "/light")
     finally:
         app.stop()
-    wait_until(lambda: "heavy" in app.seconds(), 30, "a profile")
-    assert_near(lambda: app.seconds(endpoint="GET /heavy/<int:n>").get("spin", 0), 80 * 0.02)
-    assert_near(lambda: app.seconds(endpoint="GET /light/<int:n>").get("spin", 0), 80 * 0.005)
+    wait_until(lambda: "heavy" in app.seconds(), 60, "a profile")
+    assert_near(
+        lambda: app.seconds(endpoint="GET /heavy/<int:n>").get("spin", 0), 80 * 0.02, SHARED
+    )
+    assert_near(
+        lambda: app.seconds(endpoint="GET /light/<int:n>").get("spin", 0), 80 * 0.005, SHARED
+    )
     # A trace leads to what its span did.
     found = server.api(
         "/traces", filter=f'service = "{app.service}" name = "GET /heavy/<int:n>"', sort="slowest"
@@ -189,8 +197,10 @@ def test_fastapi_under_uvicorn(server, tmp_path):
         app.stop()
     wait_until(lambda: "spin" in app.seconds(), 30, "a profile")
     # Of an endpoint that awaits in between, and of one on AnyIO's threads.
-    assert_near(lambda: app.seconds(endpoint="GET /coroutine/{n}").get("spin", 0), 80 * 0.012)
-    assert_near(lambda: app.seconds(endpoint="GET /thread/{n}").get("spin", 0), 80 * 0.012)
+    assert_near(
+        lambda: app.seconds(endpoint="GET /coroutine/{n}").get("spin", 0), 80 * 0.012, SHARED
+    )
+    assert_near(lambda: app.seconds(endpoint="GET /thread/{n}").get("spin", 0), 80 * 0.012, SHARED)
     assert app.seconds(endpoint="").get("spin", 0) < 0.3
 
 

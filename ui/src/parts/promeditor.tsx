@@ -36,6 +36,8 @@ export function PromEditor(props: PromEditorProps) {
   const latest = useRef(props);
   latest.current = props;
   const [ready, setReady] = useState(false);
+  // What was typed comes back as `value`, perhaps after more was typed: then it must not replace that.
+  const typed = useRef<string[]>([]);
 
   useEffect(() => {
     let gone = false;
@@ -47,7 +49,10 @@ export function PromEditor(props: PromEditorProps) {
           value: latest.current.value,
           label: latest.current.label,
           placeholder: latest.current.placeholder ?? "",
-          onInput: (text) => latest.current.onInput(text),
+          onInput: (text) => {
+            typed.current.push(text);
+            latest.current.onInput(text);
+          },
           onRun: () => latest.current.onRun(),
         });
         handle.current.setMarks(latest.current.marks ?? []);
@@ -65,7 +70,11 @@ export function PromEditor(props: PromEditorProps) {
     };
   }, []);
 
-  useEffect(() => handle.current?.setValue(props.value), [props.value]);
+  useEffect(() => {
+    const echo = typed.current.indexOf(props.value);
+    typed.current.splice(0, echo < 0 ? Number.POSITIVE_INFINITY : echo + 1);
+    if (echo < 0) handle.current?.setValue(props.value);
+  }, [props.value]);
   useEffect(() => handle.current?.setMarks(props.marks ?? []), [props.marks]);
 
   return (
