@@ -8,7 +8,8 @@
 #define PICKED_MAX 8
 #define ENCODED_MAX 1024 /* of all attributes of a point; what goes beyond is left out */
 
-_Static_assert(SPAN_ATTRIBUTE == 0x4a, "a histogram point's attributes have the tag of a span's");
+/* The tags of a point's attributes: NumberDataPoint's, and HistogramDataPoint's. */
+enum { NUMBER_ATTRIBUTE = 0x3a, HISTOGRAM_ATTRIBUTE = 0x4a };
 
 struct key {
     const char *text;
@@ -86,19 +87,13 @@ static unsigned pick(const Span *s, const struct key *keys, struct field *ret) {
     return found;
 }
 
-static void put_fields(struct buf *b, const struct field *fields, unsigned found) {
-    for (unsigned i = 0; i < PICKED_MAX; i++)
-        if (found & 1u << i)
-            buf_append(b, fields[i].p, fields[i].n);
-}
-
-/* A counter's points have another tag. */
-static void put_fields_of_number(struct buf *b, const struct field *fields, unsigned found) {
+/* With the tag of the point's attributes in place of the span's. */
+static void put_fields(struct buf *b, unsigned tag, const struct field *fields, unsigned found) {
     for (unsigned i = 0; i < PICKED_MAX; i++)
         if (found & 1u << i) {
             uint32_t at = b->used;
             if (buf_append(b, fields[i].p, fields[i].n) == 0)
-                b->data[at] = 0x3a;
+                b->data[at] = (char) tag;
         }
 }
 
@@ -113,7 +108,7 @@ static struct cell *active_cell(const Span *s) {
     if (!active)
         return NULL;
     buf_init(&b, storage, sizeof(storage), sizeof(storage));
-    put_fields_of_number(&b, fields, pick(s, active_keys, fields));
+    put_fields(&b, NUMBER_ATTRIBUTE, fields, pick(s, active_keys, fields));
     return cell_of_encoded(active, b.data, b.used);
 }
 
@@ -153,9 +148,9 @@ static void record(const Span *s, const struct kind *k, struct instrument *m) {
     while (k->keys[error].n != 10 || memcmp(k->keys[error].text, "error.type", 10) != 0)
         error++;
     buf_init(&b, storage, sizeof(storage), sizeof(storage));
-    put_fields(&b, fields, found);
+    put_fields(&b, HISTOGRAM_ATTRIBUTE, fields, found);
     if (s->status == STATUS_ERROR && !(found & 1u << error))
-        PUT_STRING(&b, SPAN_ATTRIBUTE, "error.type", "_OTHER", 6);
+        PUT_STRING(&b, HISTOGRAM_ATTRIBUTE, "error.type", "_OTHER", 6);
     c = cell_of_encoded(m, b.data, b.used);
     if (c)
         cell_record_of(m, c, (double) (s->end_ns - s->start_ns) / 1e9, &s->id);

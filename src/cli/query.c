@@ -302,8 +302,7 @@ static int ask(const struct question *q, const char *url) {
     return status;
 }
 
-/* The words after the options, one space between: a filter need not be quoted as one. */
-static const char *join_words(struct arena *a, char **words) {
+const char *join_words(struct arena *a, char **words) {
     const char *text = "";
 
     for (; *words && text; words++)

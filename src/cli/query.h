@@ -28,6 +28,10 @@ char **options_first(int argc, char **argv, const char *const *flags);
 int run_options_first(int argc, char **argv, const char *const *flags,
                       int (*run)(int argc, char **argv, struct arena *arena));
 
+/* The words after the options, one space between: a filter or an expression need not be quoted as
+ * one. NULL without memory. */
+const char *join_words(struct arena *a, char **words);
+
 /* ---- query_print.c ---- */
 
 struct printer {

@@ -252,14 +252,6 @@ static int ask(const struct question *q, struct buffer *url, struct buffer *form
 
 /* ---- The command ---- */
 
-static const char *join(struct arena *a, char **words) {
-    const char *text = "";
-
-    for (; *words && text; words++)
-        text = *text ? arena_printf(a, "%s %s", text, *words) : *words;
-    return text;
-}
-
 static int run(struct question *q, int argc, char **argv) {
     const struct option_table table = {rows, sizeof(rows) / sizeof(rows[0])};
     struct options_result result;
@@ -274,7 +266,7 @@ static int run(struct question *q, int argc, char **argv) {
                 q->subject == PROMQL ? "the expression" : "a selector");
         return EXIT_USAGE;
     }
-    q->expr = q->subject == PROMQL ? join(&q->arena, q->words) : NULL;
+    q->expr = q->subject == PROMQL ? join_words(&q->arena, q->words) : NULL;
     buffer_init(&url, FORM_BYTES_MAX);
     buffer_init(&form, FORM_BYTES_MAX);
     r = build(q, &url, &form);

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from collector import Collector
+from servers import free_port
 
 from conftest import Program
 
@@ -140,11 +141,6 @@ def test_subprocess_starts_with_the_agent(program: Program, collector: Collector
         """
     )
     once(collector, "sub", 1)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return int(s.getsockname()[1])
 
 
 def wait_for(port: int, process: subprocess.Popen[str], program: Program) -> None:

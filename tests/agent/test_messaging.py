@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from collector import Collector
+from servers import free_port
 
 import varan
 from conftest import Program, Sent
@@ -172,11 +173,6 @@ def test_celery_beat(program: Program, collector: Collector) -> None:
         beat.terminate()
         beat.wait(20)
     assert {s.parent_id for s in collector.named("send tasks.add")} == {""}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return int(s.getsockname()[1])
 
 
 @pytest.fixture

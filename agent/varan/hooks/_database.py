@@ -95,6 +95,26 @@ def start_connect(databases: Databases, target: Callable[[], tuple[Any, Any, Any
         return None
 
 
+class until_done:
+    """Ends a span, or None, with its block; an exception of `kind` is its failure. For what is rare: methods that run
+    for each statement spare the object."""
+
+    __slots__ = ("kind", "span")
+
+    def __init__(self, span: Any, kind: type[BaseException] = Exception) -> None:
+        self.span, self.kind = span, kind
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if self.span is None:
+            return
+        if isinstance(error, self.kind):
+            self.span.fail(error)
+        self.span.end()
+
+
 def _statement_in(text: str | Callable[[Any], str] | None) -> Callable[[Any, Any], Any]:
     """What gives the statement from a call's arguments."""
     if isinstance(text, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ._database import Databases, itself, patch_async, start, start_connect
+from ._database import Databases, itself, patch_async, start, start_connect, until_done
 from ._pools import name_of, watch_async
 
 DATABASES = Databases("varan.asyncpg", "postgresql")
@@ -58,15 +58,8 @@ def _wrap_connect(module: Any) -> None:
     @functools.wraps(connect)
     async def traced(**kwargs: Any) -> Any:
         span = start_connect(DATABASES, lambda: _target(kwargs))
-        try:
+        with until_done(span, BaseException):
             return await connect(**kwargs)
-        except BaseException as error:
-            if span is not None:
-                span.fail(error)
-            raise
-        finally:
-            if span is not None:
-                span.end()
 
     module._connect = traced
 

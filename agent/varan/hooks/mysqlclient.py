@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._database import Databases, called, itself, patch, start_connect
+from ._database import Databases, called, itself, patch, start_connect, until_done
 
 DATABASES = Databases("varan.mysqlclient", "mysql")
 
@@ -29,15 +29,8 @@ def _remember_target(connection: Any) -> None:
         database = given.get("database") or given.get("db")
         target = database, given.get("unix_socket") or given.get("host"), given.get("port")
         span = start_connect(DATABASES, lambda: target)
-        try:
+        with until_done(span):
             construct(self, *args, **kwargs)
-        except Exception as error:
-            if span is not None:
-                span.fail(error)
-            raise
-        finally:
-            if span is not None:
-                span.end()
         self.varan_statements = DATABASES.get(*target)
 
     connection.__init__ = __init__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ._database import Databases, patch, patch_async, start, start_connect
+from ._database import Databases, patch, patch_async, start, start_connect, until_done
 
 DATABASES = Databases("varan.psycopg", "postgresql")
 
@@ -48,15 +48,8 @@ def _streamed(stream: Any) -> Any:
     @functools.wraps(stream)
     def traced(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
         span = start(_statements_of, self.connection, query)
-        try:
+        with until_done(span):
             yield from stream(self, query, *args, **kwargs)
-        except Exception as error:
-            if span is not None:
-                span.fail(error)
-            raise
-        finally:
-            if span is not None:
-                span.end()
 
     return traced
 
@@ -65,16 +58,9 @@ def _streamed_async(stream: Any) -> Any:
     @functools.wraps(stream)
     async def traced(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
         span = start(_statements_of, self.connection, query)
-        try:
+        with until_done(span):
             async for row in stream(self, query, *args, **kwargs):
                 yield row
-        except Exception as error:
-            if span is not None:
-                span.fail(error)
-            raise
-        finally:
-            if span is not None:
-                span.end()
 
     return traced
 
@@ -112,27 +98,13 @@ def _wrap_connect(owner: Any, asynchronous: bool) -> None:
 
     def traced(cls: Any, conninfo: Any = "", **kwargs: Any) -> Any:
         span = begin(conninfo, kwargs)
-        try:
+        with until_done(span):
             return connect(cls, conninfo, **kwargs)
-        except Exception as error:
-            if span is not None:
-                span.fail(error)
-            raise
-        finally:
-            if span is not None:
-                span.end()
 
     async def traced_async(cls: Any, conninfo: Any = "", **kwargs: Any) -> Any:
         span = begin(conninfo, kwargs)
-        try:
+        with until_done(span, BaseException):
             return await connect(cls, conninfo, **kwargs)
-        except BaseException as error:
-            if span is not None:
-                span.fail(error)
-            raise
-        finally:
-            if span is not None:
-                span.end()
 
     owner.connect = classmethod(functools.wraps(connect)(traced_async if asynchronous else traced))
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ._database import Databases, called, patch, start, start_connect
+from ._database import Databases, called, patch, start, start_connect, until_done
 
 DATABASES = Databases("varan.psycopg2", "postgresql")
 
@@ -157,14 +157,7 @@ def install(module: Any) -> None:
                 _connections[base] = _make_connection(base, extensions.cursor)
             connection_factory = _connections[base]
         span = start_connect(DATABASES, lambda: _target(dsn, kwargs))
-        try:
+        with until_done(span):
             return connect(dsn, connection_factory, cursor_factory, **kwargs)
-        except Exception as error:
-            if span is not None:
-                span.fail(error)
-            raise
-        finally:
-            if span is not None:
-                span.end()
 
     module.connect = traced_connect

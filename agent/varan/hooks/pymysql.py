@@ -6,7 +6,7 @@ import functools
 import os
 from typing import Any
 
-from ._database import Databases, called, itself, patch, start_connect
+from ._database import Databases, called, itself, patch, start_connect, until_done
 
 DATABASES = Databases("varan.pymysql", "mysql")
 
@@ -29,15 +29,8 @@ def _wrap_connect(connection: Any) -> None:
     @functools.wraps(connect)
     def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
         span = start_connect(DATABASES, lambda: (_text(self.db), self.host, self.port))
-        try:
+        with until_done(span):
             return connect(self, *args, **kwargs)
-        except Exception as error:
-            if span is not None:
-                span.fail(error)
-            raise
-        finally:
-            if span is not None:
-                span.end()
 
     connection.connect = traced
 
