@@ -469,9 +469,11 @@ void exporter_fork_prepare(void) {
     ring_fork_prepare();
     observe_fork_prepare();
     red_fork_prepare();
+    tls_fork_prepare();
 }
 
 void exporter_fork_parent(void) {
+    tls_fork_parent();
     red_fork_parent();
     observe_fork_parent();
     ring_fork_parent();
@@ -485,6 +487,7 @@ void exporter_fork_child(void) {
     ring_fork_child();
     observe_fork_child();
     red_fork_child();
+    tls_fork_child();
     metrics_due_ns = observation = 0;
     metrics_wanted = false;
     pthread_mutex_init(&control, NULL);

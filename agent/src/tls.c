@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ static struct {
     unsigned long (*last_error)(void);
     void (*error_text)(unsigned long, char *, size_t);
     void (*clear_errors)(void);
+    int (*init)(uint64_t, const void *);
 } ssl;
 
 struct tls {
@@ -57,6 +59,11 @@ struct tls {
 };
 
 static char message[200];
+
+/* Held while libssl works, which is never during a wait: neither fork() nor the end of the process
+ * finds it half way. */
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool closed; /* the process ends: libssl takes its tables down */
 
 const char *tls_error(void) {
     return message;
@@ -92,7 +99,41 @@ static const struct {
         {"ERR_get_error", &ssl.last_error},
         {"ERR_error_string_n", &ssl.error_text},
         {"ERR_clear_error", &ssl.clear_errors},
+        {"OPENSSL_init_ssl", &ssl.init},
 };
+
+/* exit() goes on while the export thread does, and libssl's own handler frees what every call
+ * needs. */
+static void close_library(void) {
+    pthread_mutex_lock(&library_lock);
+    closed = true;
+    pthread_mutex_unlock(&library_lock);
+}
+
+/* May libssl be called? Then the lock is held. */
+static bool enter(void) {
+    pthread_mutex_lock(&library_lock);
+    if (!closed)
+        return true;
+    pthread_mutex_unlock(&library_lock);
+    return false;
+}
+
+static void leave(void) {
+    pthread_mutex_unlock(&library_lock);
+}
+
+void tls_fork_prepare(void) {
+    pthread_mutex_lock(&library_lock);
+}
+
+void tls_fork_parent(void) {
+    pthread_mutex_unlock(&library_lock);
+}
+
+void tls_fork_child(void) {
+    pthread_mutex_init(&library_lock, NULL);
+}
 
 /* 1 loaded, -1 not there. */
 static int load(void) {
@@ -111,13 +152,20 @@ static int load(void) {
             return loaded;
         memcpy(functions[i].to, &f, sizeof(f));
     }
-    if (library)
+    /* libssl registers its handler now, and ours, registered later, runs before it. */
+    if (library && ssl.init(0, NULL) == 1 && atexit(close_library) == 0)
         loaded = 1;
     return loaded;
 }
 
 bool tls_available(void) {
-    return load() > 0;
+    bool r;
+
+    if (!enter())
+        return false;
+    r = load() > 0;
+    leave();
+    return r;
 }
 
 static void note(const char *what, const char *detail) {
@@ -167,7 +215,15 @@ static bool set_name(void *connection, const char *host) {
     return ssl.set_host(connection, host) == 1;
 }
 
-struct tls *tls_new(int fd, const char *host, const struct tls_files *files, int *ret) {
+static void free_locked(struct tls *t) {
+    if (t->connection)
+        ssl.free(t->connection);
+    if (t->context)
+        ssl.context_free(t->context);
+    free(t);
+}
+
+static struct tls *new_locked(int fd, const char *host, const struct tls_files *files, int *ret) {
     struct tls *t;
 
     *ret = -ENOSYS;
@@ -198,18 +254,26 @@ struct tls *tls_new(int fd, const char *host, const struct tls_files *files, int
     return t;
 fail:
     ssl.clear_errors();
-    tls_free(t);
+    free_locked(t);
     return NULL;
 }
 
+struct tls *tls_new(int fd, const char *host, const struct tls_files *files, int *ret) {
+    struct tls *t;
+
+    *ret = -ECANCELED;
+    if (!enter())
+        return NULL;
+    t = new_locked(fd, host, files, ret);
+    leave();
+    return t;
+}
+
 void tls_free(struct tls *t) {
-    if (!t)
+    if (!t || !enter())
         return;
-    if (t->connection)
-        ssl.free(t->connection);
-    if (t->context)
-        ssl.context_free(t->context);
-    free(t);
+    free_locked(t);
+    leave();
 }
 
 static int failure(struct tls *t, int r, const char *what) {
@@ -221,7 +285,7 @@ static int failure(struct tls *t, int r, const char *what) {
     }
 }
 
-int tls_handshake(struct tls *t) {
+static int handshake_locked(struct tls *t) {
     int r;
 
     ssl.clear_errors();
@@ -237,6 +301,16 @@ int tls_handshake(struct tls *t) {
     return -EPROTO;
 }
 
+int tls_handshake(struct tls *t) {
+    int r;
+
+    if (!enter())
+        return -ECANCELED;
+    r = handshake_locked(t);
+    leave();
+    return r;
+}
+
 static int as_int(size_t n) {
     return n > INT_MAX ? INT_MAX : (int) n;
 }
@@ -244,19 +318,26 @@ static int as_int(size_t n) {
 ssize_t tls_read(struct tls *t, void *data, size_t n) {
     int r;
 
+    if (!enter())
+        return -ECANCELED;
     ssl.clear_errors();
     r = ssl.read(t->connection, data, as_int(n));
-    return r > 0 ? r : failure(t, r, "the TLS connection failed");
+    if (r <= 0)
+        r = failure(t, r, "the TLS connection failed");
+    leave();
+    return r;
 }
 
 ssize_t tls_write(struct tls *t, const void *data, size_t n) {
     int r;
 
+    if (!enter())
+        return -ECANCELED;
     ssl.clear_errors();
     r = ssl.write(t->connection, data, as_int(n));
-    if (r > 0)
-        return r;
-    r = failure(t, r, "the TLS connection failed");
+    if (r <= 0)
+        r = failure(t, r, "the TLS connection failed");
+    leave();
     return r ? r : -EPIPE;
 }
 
@@ -264,7 +345,12 @@ bool tls_is_idle(struct tls *t) {
     char byte;
     int r;
 
+    if (!enter())
+        return false;
     ssl.clear_errors();
     r = ssl.peek(t->connection, &byte, 1); /* also takes in what the protocol itself sent */
-    return r <= 0 && failure(t, r, "") == TLS_WANT_READ;
+    if (r <= 0)
+        r = failure(t, r, "");
+    leave();
+    return r == TLS_WANT_READ;
 }

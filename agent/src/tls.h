@@ -1,6 +1,7 @@
 /* TLS for the export thread, by the system's libssl (1.1 or 3), which is loaded when the first
  * https endpoint is used: the extension itself does not depend on it. Certificates are always
- * verified. Export thread only. */
+ * verified. Export thread only, but for tls_available() and the handlers of fork(). At the end of
+ * the process (exit()) every call fails with -ECANCELED. */
 #ifndef VARAN_AGENT_TLS_H
 #define VARAN_AGENT_TLS_H
 
@@ -36,5 +37,9 @@ bool tls_is_idle(struct tls *t);
 bool tls_available(void);
 /* What went wrong last; empty: nothing. */
 const char *tls_error(void);
+
+void tls_fork_prepare(void);
+void tls_fork_parent(void);
+void tls_fork_child(void);
 
 #endif
