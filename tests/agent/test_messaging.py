@@ -381,6 +381,8 @@ def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
+        # The node's directory of names is a daemon of its own.
+        subprocess.run(["epmd", "-kill"], env=env, capture_output=True, timeout=20, check=False)
 
 
 def connect(port: int) -> Any:

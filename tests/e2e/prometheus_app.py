@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import random
 import signal
 import sys
@@ -38,7 +39,12 @@ if not several:
 
 def work(seed: int, stopped) -> None:
     chance = random.Random(seed)
-    while not stopped.is_set():
+    server = os.getppid() if several else None
+
+    def wanted() -> bool:  # what killed the server did not tell its workers
+        return not several or os.getppid() == server
+
+    while wanted() and not stopped.is_set():
         for route, typical in (("/", 0.02), ("/search", 0.2), ("/checkout", 0.6)):
             took = chance.lognormvariate(math.log(typical), 0.5)
             status = chance.choices(["200", "404", "500"], [94, 4, 2])[0]
@@ -52,7 +58,7 @@ def work(seed: int, stopped) -> None:
             state.state(chance.choice(["idle", "busy"]))
         time.sleep(0.05)
     # A process that ends would take its live gauges along.
-    while several:
+    while several and wanted():
         time.sleep(1)
 
 
