@@ -41,6 +41,17 @@ static void ready(struct http_request *q, void *ctx) {
                  0);
 }
 
+static void no_admin(struct http_request *q, void *ctx) {
+    prom_refuse(q, PROM_NOT_FOUND,
+                "there is no admin API here: how long samples are kept is said by "
+                "--metrics-retention-days and --metrics-retention");
+}
+
+static void no_read(struct http_request *q, void *ctx) {
+    prom_refuse(q, PROM_NOT_FOUND,
+                "remote read is not served here; ask /prometheus/api/v1/query_range");
+}
+
 static void unknown(struct http_request *q, void *ctx) {
     prom_refuse(q, PROM_NOT_FOUND, "there is no such path in this API");
 }
@@ -74,10 +85,20 @@ static const struct http_route routes[] = {
         {HTTP_GET, API "status/runtimeinfo", handle_runtimeinfo, 0, "the process"},
         {HTTP_GET, API "status/tsdb", handle_tsdb, 0, "cardinality"},
         {HTTP_GET, API "status/walreplay", handle_walreplay, 0, "always done"},
-        {HTTP_GET, API "*", unknown, 0, "404 in Prometheus' shape"},
         {HTTP_GET, "/prometheus/federate", handle_federate, 0, "newest samples as text"},
         {HTTP_GET, "/prometheus/-/healthy", healthy, 0, "200 while the process lives"},
         {HTTP_GET, "/prometheus/-/ready", ready, 0, "200 once storage answers"},
+        {HTTP_GET, "/prometheus", prom_redirect, 0, "to the page"},
+        {HTTP_GET, "/prometheus/", prom_redirect, 0, "to the page"},
+        {HTTP_GET, "/prometheus/graph", prom_redirect, 0, "to the explorer, with its queries"},
+        {HTTP_GET, "/prometheus/query", prom_redirect, 0, "to the explorer, with its queries"},
+        {HTTP_GET, "/prometheus/targets", prom_redirect_targets, 0, "to the page"},
+        {HTTP_GET, "/prometheus/metrics", prom_redirect_metrics, 0, "to the server's own metrics"},
+        {HTTP_POST, API "read", no_read, PROMETHEUS_BODY_MAX, "404: there is no remote read"},
+        {HTTP_POST, API "admin/tsdb/*", no_admin, PROMETHEUS_BODY_MAX, "404: no admin API"},
+        {HTTP_PUT, API "admin/tsdb/*", no_admin, PROMETHEUS_BODY_MAX, "404: no admin API"},
+        {HTTP_GET, "/prometheus/*", unknown, PROMETHEUS_BODY_MAX, "404 in Prometheus' shape"},
+        {HTTP_POST, "/prometheus/*", unknown, PROMETHEUS_BODY_MAX, "404 in Prometheus' shape"},
 };
 
 int prometheus_new(const struct prometheus_options *o, struct prometheus **ret) {
@@ -105,5 +126,6 @@ void prometheus_free(struct prometheus *p) {
 }
 
 struct http_routes prometheus_routes(struct prometheus *p) {
-    return (struct http_routes){routes, sizeof(routes) / sizeof(routes[0]), p};
+    return (struct http_routes){routes, sizeof(routes) / sizeof(routes[0]), p, "/prometheus",
+                                prom_format_error};
 }

@@ -107,6 +107,16 @@ static void put_error(struct buffer *out, enum prom_error type, const char *text
     json_end_object(&w);
 }
 
+void prom_format_error(struct buffer *to, int status, const char *message) {
+    enum prom_error type = PROM_BAD_DATA;
+
+    if (status == 404)
+        type = PROM_NOT_FOUND;
+    else if (status >= 500)
+        type = status == 500 ? PROM_INTERNAL : PROM_UNAVAILABLE;
+    put_error(to, type, message);
+}
+
 void prom_refuse(struct http_request *q, enum prom_error type, const char *text) {
     static const struct http_header retry = {"Retry-After", "1"};
     struct buffer body;

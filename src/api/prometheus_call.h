@@ -97,8 +97,15 @@ int prom_warn(struct prom_call *c, const char *text);
 int prom_annotate(struct prom_call *c, const struct promql_result *result);
 /* Runs the resource and sends what comes of it. */
 void prom_answer(struct prom_call *c);
+/* The same shape for what is refused before a handler runs: see struct http_routes. */
+void prom_format_error(struct buffer *to, int status, const char *message);
 /* {"status":"error",…} at once, without a worker. */
 void prom_refuse(struct http_request *q, enum prom_error type, const char *text);
+
+/* ---- prometheus_redirect.c: addresses of Prometheus' own page ---- */
+void prom_redirect(struct http_request *q, void *ctx);
+void prom_redirect_targets(struct http_request *q, void *ctx);
+void prom_redirect_metrics(struct http_request *q, void *ctx);
 
 /* ---- prometheus_params.c: parameters of a request. Failures are noted in the call. ---- */
 /* data NULL when absent. */

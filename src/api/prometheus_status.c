@@ -1,5 +1,6 @@
 /* What the server is and does: status/…, targets, rules, alerts. */
 #include "api/prometheus_call.h"
+#include "receive/scrape.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -20,6 +21,12 @@ static void put_empty(struct json_writer *w, const char *const *lists, size_t n)
 }
 
 static int answer_rules(struct prom_call *c) {
+    struct slice type = prom_param(c, "type");
+
+    if (type.size && !slice_is(type, "alert") && !slice_is(type, "record"))
+        return prom_fail(c, PROM_BAD_DATA,
+                         "invalid parameter \"type\": not supported value \"%.*s\"",
+                         SLICE_ARG(slice_take(type, 100)));
     put_empty(&c->json, (const char *const[]){"groups"}, 1);
     return 0;
 }
@@ -79,7 +86,10 @@ static void put_moment(struct json_writer *w, const char *key, int64_t ns) {
 static int answer_runtimeinfo(struct prom_call *c) {
     struct json_writer *w = &c->json;
     char folder[4096] = "", host[256] = "", retention[32] = "";
+    struct scrape_stats scrape = {.last_reload_ok = true, .last_reload_ns = c->p->started_ns};
 
+    if (c->p->options.scrape)
+        scrape_read_stats(c->p->options.scrape, &scrape);
     if (!getcwd(folder, sizeof(folder)))
         folder[0] = 0;
     if (gethostname(host, sizeof(host) - 1) < 0)
@@ -91,8 +101,8 @@ static int answer_runtimeinfo(struct prom_call *c) {
     json_field_text(w, "CWD", folder);
     json_field_text(w, "hostname", host);
     put_moment(w, "serverTime", clock_now_ns());
-    json_field_bool(w, "reloadConfigSuccess", true);
-    put_moment(w, "lastConfigTime", c->p->started_ns);
+    json_field_bool(w, "reloadConfigSuccess", scrape.last_reload_ok);
+    put_moment(w, "lastConfigTime", scrape.last_reload_ns);
     json_field_int(w, "corruptionCount", 0);
     json_field_int(w, "goroutineCount", 0);
     json_field_int(w, "GOMAXPROCS", sysconf(_SC_NPROCESSORS_ONLN));

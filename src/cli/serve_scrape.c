@@ -75,6 +75,9 @@ static void ready(struct http_request *q, void *ctx) {
 
 static const struct http_route routes[] = {
         {HTTP_POST, "/-/reload", reload, 0, "reads the scrape configuration again"},
+        {HTTP_PUT, "/-/reload", reload, 0, "reads the scrape configuration again"},
+        {HTTP_POST, "/prometheus/-/reload", reload, 0, "the same"},
+        {HTTP_PUT, "/prometheus/-/reload", reload, 0, "the same"},
         {HTTP_GET, "/-/healthy", healthy, 0, "200 while the process lives"},
         {HTTP_GET, "/-/ready", ready, 0, "200 once requests are served"},
 };

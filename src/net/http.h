@@ -86,6 +86,10 @@ struct http_routes {
     const struct http_route *items;
     size_t n;
     void *ctx; /* given to these handlers */
+    /* An API with a shape of errors of its own: what is refused before a handler runs (404, 405,
+     * 413, 503, …), on `prefix` and below it, is written by this. NULL: the house's shape. */
+    const char *prefix;
+    void (*format_error)(struct buffer *to, int status, const char *message);
 };
 
 struct http_server_options {

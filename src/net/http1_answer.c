@@ -97,13 +97,17 @@ static void destroy(struct http_request *q) {
 const struct request_transport http1_transport = {answer, start_stream, gone, destroy};
 
 void http1_refuse(struct exchange *x, int status, const char *code, const char *message) {
+    const struct route_set *routes = atomic_load(&x->connection->server->routes);
+    const struct http_routes *shape = router_shape(routes->items, routes->n, x->request.raw_path);
     struct http_header headers[2];
     struct buffer body;
     char allow[80];
     size_t n = 0;
 
     buffer_init(&body, 4096);
-    if (*code)
+    if (*code && shape)
+        shape->format_error(&body, status, message);
+    else if (*code)
         request_format_error(&body, code, message);
     if (x->request.match.allowed && !x->request.match.route) {
         router_format_allow(x->request.match.allowed, allow);

@@ -72,7 +72,7 @@ int router_match(const struct http_routes *tables, size_t n_tables, struct arena
                  enum http_method method, struct slice path, struct route_match *ret) {
     struct segments segments;
     struct slice captures[ROUTE_CAPTURES_MAX];
-    bool known = false; /* a pattern other than the one for everything fits */
+    bool known = false; /* a pattern without a star fits */
 
     *ret = (struct route_match){0};
     int r = split(a, path, &segments);
@@ -81,7 +81,8 @@ int router_match(const struct http_routes *tables, size_t n_tables, struct arena
     for (size_t t = 0; t < n_tables; t++)
         for (size_t i = 0; i < tables[t].n; i++) {
             const struct http_route *route = &tables[t].items[i];
-            bool everything = strcmp(route->pattern, "/*") == 0;
+            size_t length = strlen(route->pattern);
+            bool everything = route->pattern[length - 1] == '*';
             unsigned n = 0;
             if (known && everything)
                 continue;
@@ -101,6 +102,17 @@ int router_match(const struct http_routes *tables, size_t n_tables, struct arena
             return 0;
         }
     return 0;
+}
+
+const struct http_routes *router_shape(const struct http_routes *tables, size_t n_tables,
+                                       struct slice path) {
+    for (size_t i = 0; i < n_tables; i++) {
+        struct slice prefix = slice_from(tables[i].prefix ? tables[i].prefix : "");
+        if (tables[i].format_error && slice_starts(path, prefix) &&
+            (path.size == prefix.size || path.data[prefix.size] == '/'))
+            return &tables[i];
+    }
+    return NULL;
 }
 
 void router_format_allow(unsigned allowed, char ret[80]) {

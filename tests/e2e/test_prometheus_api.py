@@ -124,6 +124,7 @@ SAME = [
     ("metadata", {"metric": "nothing_of_that_name"}),
     ("query_exemplars", {"query": "test", "start": "100", "end": "200"}),
     ("rules", {}),
+    ("rules", {"type": "neither"}),
     ("alerts", {}),
     ("alertmanagers", {}),
     ("format_query", {"query": "sum by(job)(rate(up[5m]))"}),
@@ -138,6 +139,49 @@ def test_answers_are_the_same_byte_for_byte(setting, path, params):
     ]
     assert answers[0].status_code == answers[1].status_code
     assert answers[0].json() == answers[1].json()
+
+
+REFUSED = [
+    ("GET", "/api/v1/nope", 404, "not_found"),
+    ("POST", "/api/v1/nope", 404, "not_found"),
+    ("GET", "/nope", 404, "not_found"),
+    ("GET", "/api/v1/label/job", 404, "not_found"),
+    ("PUT", "/api/v1/query", 405, "bad_data"),
+    ("DELETE", "/api/v1/query", 405, "bad_data"),
+    ("POST", "/api/v1/metadata", 405, "bad_data"),
+    ("GET", "/api/v1/write", 405, "bad_data"),
+    ("POST", "/federate", 405, "bad_data"),
+    ("GET", "/-/reload", 405, "bad_data"),
+    ("POST", "/api/v1/read", 404, "not_found"),
+    ("PUT", "/api/v1/admin/tsdb/snapshot", 404, "not_found"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status", "kind"), REFUSED)
+def test_what_no_resource_answers_has_the_shape_too(setting, method, path, status, kind):
+    ours = requests.request(method, setting.base + path, data="a=b", timeout=30)
+    assert ours.status_code == status
+    assert ours.headers["Content-Type"].startswith("application/json")
+    body = ours.json()
+    assert body["status"] == "error" and body["errorType"] == kind and body["error"]
+    if status == 405:
+        assert ours.headers["Allow"]
+    if "admin" not in path and "read" not in path and path != "/-/reload":
+        theirs = requests.request(method, setting.prometheus.url + path, data="a=b", timeout=30)
+        assert theirs.status_code == status
+
+
+def test_addresses_of_the_page_of_prometheus(setting):
+    def location(path: str) -> str:
+        answer = requests.get(setting.base + path, allow_redirects=False, timeout=30)
+        assert answer.status_code == 302
+        return answer.headers["Location"]
+
+    assert location("") == location("/") == location("/graph") == "/explore"
+    assert location("/targets") == "/targets"
+    asked = "/graph?g0.expr=rate%28up%5B5m%5D%29&g0.tab=1&g0.range_input=2h&g1.expr=up"
+    assert location(asked) == "/explore?q.A=rate%28up%5B5m%5D%29&q.B=up&view=table&from=now-7200s"
+    assert "varan_" in requests.get(setting.base + "/metrics", timeout=30).text
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ static const struct http_route api[] = {
         {HTTP_GET, "/api/v1/services/:name", nothing, 0, ""},
         {HTTP_POST, "/v1/traces", nothing, 1, ""},
         {HTTP_DELETE, "/api/v1/services/:name/items/:id", nothing, 0, ""},
+        {HTTP_POST, "/files/upload", nothing, 1, ""},
         {HTTP_GET, "/files/*", nothing, 0, ""},
 };
 static const struct http_route page[] = {{HTTP_GET, "/*", nothing, 0, ""}};
 
-static const struct http_routes tables[] = {{api, 6, NULL}, {page, 1, NULL}};
+static const struct http_routes tables[] = {{api, 7, NULL}, {page, 1, NULL}};
 
 static const char *match(enum http_method m, const char *path, struct route_match *ret,
                          struct arena *a) {
@@ -60,11 +61,27 @@ static void tells_wrong_method_from_unknown_path(void **state) {
     assert_string_equal(match(HTTP_POST, "/api/v1/services", &m, &a), "none");
     router_format_allow(m.allowed, allow);
     assert_string_equal(allow, "GET, HEAD");
+    assert_string_equal(match(HTTP_GET, "/files/upload", &m, &a), "none"); /* not the star */
     assert_string_equal(match(HTTP_OTHER, "/", &m, &a), "none");
     assert_int_equal(router_match(tables, 1, &a, HTTP_GET, SLICE("/nope"), &m), 0);
     assert_null(m.route);
     assert_int_equal(m.allowed, 0);
     arena_done(&a);
+}
+
+static void format_error(struct buffer *to, int status, const char *message) {
+}
+
+/* Errors of an API in its own shape, on its prefix and below, and nowhere else. */
+static void finds_the_shape_of_errors(void **state) {
+    const struct http_routes shaped[] = {{page, 1, NULL, NULL, NULL},
+                                         {page, 1, NULL, "/prometheus", format_error}};
+
+    assert_ptr_equal(router_shape(shaped, 2, SLICE("/prometheus")), &shaped[1]);
+    assert_ptr_equal(router_shape(shaped, 2, SLICE("/prometheus/api/v1/x")), &shaped[1]);
+    assert_null(router_shape(shaped, 2, SLICE("/prometheus2")));
+    assert_null(router_shape(shaped, 2, SLICE("/prom")));
+    assert_null(router_shape(shaped, 1, SLICE("/prometheus")));
 }
 
 /* A table that takes everything by several methods, as that of a server that starts: a sender must
@@ -107,6 +124,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(finds_routes),
             cmocka_unit_test(tells_wrong_method_from_unknown_path),
+            cmocka_unit_test(finds_the_shape_of_errors),
             cmocka_unit_test(takes_everything_by_any_method),
             cmocka_unit_test(survives_hostile_paths),
     };
