@@ -349,7 +349,15 @@ void txn_commit_always(struct ingest_txn *t, ingest_done done, void *ctx) {
             done(ctx, r);
         return;
     }
-    store_batch_commit(t->batch, committed, t);
+    if (t->patient)
+        store_batch_commit_patiently(t->batch, committed, t);
+    else
+        store_batch_commit(t->batch, committed, t);
+}
+
+void ingest_commit_patiently(struct ingest_txn *t, ingest_done done, void *ctx) {
+    t->patient = true;
+    ingest_commit(t, done, ctx);
 }
 
 void ingest_commit(struct ingest_txn *t, ingest_done done, void *ctx) {

@@ -95,6 +95,9 @@ int ingest_red(struct ingest_txn *t, const struct red_report *r, struct error *e
  * What was given to ingest_span() and the others need not live longer than that call. */
 typedef void (*ingest_done)(void *ctx, int result);
 void ingest_commit(struct ingest_txn *t, ingest_done done, void *ctx);
+/* The same when nobody waits for the answer: the rows may gather for a second first, so that fewer
+ * and larger parts are written. */
+void ingest_commit_patiently(struct ingest_txn *t, ingest_done done, void *ctx);
 void ingest_abort(struct ingest_txn *t);
 
 struct ingest_stats {

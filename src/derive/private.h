@@ -109,6 +109,7 @@ struct ingest_txn {
     int64_t now_ns;       /* when it began */
     int64_t late_ms;      /* samples before this time are late: their hours are noted */
     unsigned days_before; /* state->n_days then */
+    bool patient;         /* nobody waits for its end */
     ingest_done done;
     void *done_ctx;
     struct arena tail_arena; /* copies for live tails */

@@ -24,7 +24,7 @@ static void committed(void *ctx, int result) {
 
 static void commit(struct scrape_target *t, struct ingest_txn *txn) {
     atomic_fetch_add(&t->scrape->commits, 1);
-    ingest_commit(txn, committed, scrape_target_ref(t));
+    ingest_commit_patiently(txn, committed, scrape_target_ref(t));
 }
 
 /* ---- The body ---- */

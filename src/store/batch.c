@@ -36,7 +36,7 @@ void batch_clear(struct store_batch *b) {
         native_block_clear(b->blocks[t]);
     b->waiters.n = 0;
     b->bytes = 0;
-    b->closing = b->awaited = false;
+    b->closing = b->awaited = b->urgent = false;
     b->state = BATCH_OPEN;
 }
 
@@ -102,7 +102,7 @@ static size_t batch_bytes(const struct store_batch *b) {
     return bytes;
 }
 
-static void give_back(struct store_batch *b) {
+static void give_back(struct store_batch *b, bool urgent) {
     struct store *s = b->store;
 
     /* Nobody waits, so there is no row; what aborted requests left in dictionaries must not pile
@@ -121,6 +121,7 @@ static void give_back(struct store_batch *b) {
     b->bytes = bytes;
     b->state = BATCH_OPEN;
     b->awaited = b->waiters.n > 0;
+    b->urgent |= urgent;
     if (b->awaited && bytes >= s->options.commit_bytes_max)
         b->closing = true;
     s->n_acquired--;
@@ -131,10 +132,10 @@ static void give_back(struct store_batch *b) {
 void store_batch_abort(struct store_batch *b) {
     for (size_t t = 0; t < TABLE_COUNT; t++)
         native_block_rollback(b->blocks[t], b->marks[t]);
-    give_back(b);
+    give_back(b, false);
 }
 
-void store_batch_commit(struct store_batch *b, store_done done, void *ctx) {
+static void commit(struct store_batch *b, store_done done, void *ctx, bool urgent) {
     struct waiter w = {done, ctx};
 
     if (b->waiters.n == 0)
@@ -145,5 +146,13 @@ void store_batch_commit(struct store_batch *b, store_done done, void *ctx) {
         done(ctx, r);
         return;
     }
-    give_back(b);
+    give_back(b, urgent);
+}
+
+void store_batch_commit(struct store_batch *b, store_done done, void *ctx) {
+    commit(b, done, ctx, true);
+}
+
+void store_batch_commit_patiently(struct store_batch *b, store_done done, void *ctx) {
+    commit(b, done, ctx, false);
 }

@@ -7,11 +7,6 @@
 
 #include "store/store.h"
 
-struct engine_setting {
-    const char *name;
-    uint64_t value;
-};
-
 #define ENGINE_PARAMS_MAX 512u
 
 /* One SELECT. Text parameters are bound; see param.c for how their values are written. */

@@ -33,6 +33,7 @@ struct store_batch {
     enum batch_state state;
     bool closing; /* goes to the writer next; not lent any more */
     bool awaited; /* it has waiters, as of when it was given back */
+    bool urgent;  /* one of them waits for the answer */
     size_t bytes, hint;
     int64_t oldest_ns; /* when its first waiter came */
     VECTOR(struct waiter) waiters;
@@ -93,8 +94,15 @@ void keeper_stop(struct store *s);
 /* One round: applies the age limit to the tables, drops what is over the byte limit or the disk's
  * floor. */
 int keeper_round(struct store *s, struct error *e);
-/* Brings the tables' settings (TTL, durability) in line with the options. */
-int keeper_apply_options(struct store *s, struct error *e);
+
+/* table_settings.c */
+/* Brings the tables' settings (durability, how parts are made and merged) in line with the options.
+ */
+int table_settings_apply(struct store *s, struct error *e);
+/* "spans", or on a cluster "spans_local ON CLUSTER 'c'": where the rows are. */
+void table_name_write(const struct store *s, const char *table, struct buffer *sql);
+/* The table's name without the suffix it has on a cluster. */
+struct slice table_name_plain(const struct store *s, struct slice name);
 
 /* state.c */
 int state_open(struct store *s, const char *path, struct error *e);

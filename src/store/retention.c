@@ -29,96 +29,6 @@ struct partitions {
     uint64_t bytes;
 };
 
-/* ---- Options that live in the tables ---- */
-
-static int table_settings(const struct store *s, struct buffer *ret, const char *separator,
-                          const char *engine_full) {
-    const struct engine_setting settings[] = {
-            {"fsync_after_insert", s->options.durable},
-            {"fsync_part_directory", s->options.durable},
-            /* A merged part replaces durable ones: it must be durable before they go. */
-            {"min_rows_to_fsync_after_merge", s->options.durable},
-            {"old_parts_lifetime", 60},
-            /* A commit's part is one file instead of sixty (fewer pages cleared, fewer files
-             * synced), and parts are merged ten at a time: with the defaults (10 MB, 5) 233 k
-             * spans/s a core, with these 324 k (tests/bench/bench_store). */
-            {"min_bytes_for_wide_part", 64 << 20},
-            {"merge_selector_base", 10},
-            /* The pool is small (two threads): the defaults would allow tiny merges only. */
-            {"number_of_free_entries_in_pool_to_lower_max_size_of_merge", 1},
-            {"number_of_free_entries_in_pool_to_execute_mutation", 1},
-            {"number_of_free_entries_in_pool_to_execute_optimize_entire_partition", 1},
-    };
-    char text[128];
-
-    for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
-        snprintf(text, sizeof(text), "%s = %llu", settings[i].name,
-                 (unsigned long long) settings[i].value);
-        const char *at = engine_full ? strstr(engine_full, text) : NULL;
-        if (at && !(at[strlen(text)] >= '0' && at[strlen(text)] <= '9'))
-            continue;
-        buffer_printf(ret, "%s%s", ret->size ? separator : "", text);
-    }
-    return ret->failed;
-}
-
-/* "spans", or on a cluster "spans_local ON CLUSTER 'c'": where the rows are. */
-static void add_table(const struct store *s, struct buffer *sql, const char *table) {
-    if (s->cluster)
-        buffer_printf(sql, "%s_local ON CLUSTER '%s'", table, s->cluster);
-    else
-        buffer_append_text(sql, table);
-}
-
-/* The table's name without the suffix it has on a cluster. */
-static struct slice plain_name(const struct store *s, struct slice name) {
-    const struct slice suffix = SLICE("_local");
-
-    return s->cluster && slice_ends(name, suffix) ? slice_take(name, name.size - suffix.size)
-                                                  : name;
-}
-
-static int apply_to_table(struct store *s, const char *table, const char *engine_full,
-                          struct error *e) {
-    struct buffer changes, sql;
-
-    buffer_init(&changes, 4096);
-    buffer_init(&sql, 8192);
-    int r = table_settings(s, &changes, ", ", engine_full);
-    if (r == 0 && changes.size) {
-        buffer_append_text(&sql, "ALTER TABLE ");
-        add_table(s, &sql, table);
-        buffer_printf(&sql, " MODIFY SETTING %.*s", SLICE_ARG(buffer_slice(&changes)));
-        r = buffer_append_u8(&sql, 0);
-        if (r == 0)
-            r = s->engine->ops->execute(s->engine, (char *) sql.data, NULL, e);
-    }
-    buffer_done(&changes);
-    buffer_done(&sql);
-    return r;
-}
-
-int keeper_apply_options(struct store *s, struct error *e) {
-    struct buffer answer;
-
-    buffer_init(&answer, ENGINE_EXECUTE_BYTES_MAX);
-    int r = s->engine->ops->execute(s->engine,
-                                    "SELECT name, engine_full FROM system.tables WHERE database = "
-                                    "currentDatabase() AND engine LIKE '%MergeTree'",
-                                    &answer, e);
-    struct slice rest = buffer_slice(&answer);
-    while (r == 0 && rest.size) {
-        struct slice line = slice_cut(&rest, '\n'), name = slice_cut(&line, '\t');
-        for (size_t t = 0; t < kept_tables_n && r == 0; t++)
-            if (slice_is(plain_name(s, name), kept_tables[t].name)) {
-                ((uint8_t *) line.data)[line.size] = 0; /* the newline, in our own buffer */
-                r = apply_to_table(s, kept_tables[t].name, (const char *) line.data, e);
-            }
-    }
-    buffer_done(&answer);
-    return r;
-}
-
 /* ---- Partitions ---- */
 
 static int days_of(int year, int month, int day) {
@@ -171,7 +81,7 @@ static int partitions_read(struct store *s, struct partitions *ret, struct error
     while (r == 0 && rest.size) {
         struct slice line = slice_cut(&rest, '\n'), table = slice_cut(&line, '\t');
         struct slice id = slice_cut(&line, '\t');
-        table = plain_name(s, table);
+        table = table_name_plain(s, table);
         struct partition p = {.last_day = partition_last_day(id), .days = days_of_table(s, table)};
         if (slice_to_u64(line, &p.bytes) < 0)
             continue;
@@ -193,7 +103,7 @@ static int partition_drop(struct store *s, const struct partition *p, struct err
 
     buffer_init(&sql, 1024);
     buffer_append_text(&sql, "ALTER TABLE ");
-    add_table(s, &sql, p->table);
+    table_name_write(s, p->table, &sql);
     buffer_printf(&sql, " DROP PARTITION ID '%s'", p->id);
     int r = buffer_append_u8(&sql, 0);
     if (r == 0)

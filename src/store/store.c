@@ -127,7 +127,7 @@ static int open_parts(struct store *s, struct error *e) {
     if (r == 0)
         r = migrate(s->engine, s->cluster, 0, e);
     if (r == 0)
-        r = keeper_apply_options(s, e);
+        r = table_settings_apply(s, e);
     if (r == 0 && (r = prepare_inserts(s)) < 0)
         error_set(e, r, "No memory to open the store.");
     if (r == 0)

@@ -102,6 +102,9 @@ void store_set_written_hook(struct store *s, store_written_hook hook, void *ctx)
  * when they are durable (result 0) or could not be written (negative; they are gone then and the
  * sender must send again). */
 void store_batch_commit(struct store_batch *b, store_done done, void *ctx);
+/* The same for rows that nobody waits for: they may gather for commit_ns_max before a commit of
+ * their own begins. */
+void store_batch_commit_patiently(struct store_batch *b, store_done done, void *ctx);
 /* Gives it back, without the rows added since acquire. */
 void store_batch_abort(struct store_batch *b);
 /* Something the owner of the batch hangs on it (ingest keeps its derived state per batch). */

@@ -13,7 +13,8 @@
  * Commits pace themselves: the next one begins GATHER_FACTOR times the last one's cost after that
  * one's start, GATHER_NS_MAX at most, so that a busy server writes few large parts (merging many
  * small ones costs more than everything else), or as soon as no request has come for QUIET_NS (all
- * clients wait for answers: more waiting gathers nothing). An idle server commits at once.
+ * clients wait for answers: more waiting gathers nothing). An idle server commits at once. Rows
+ * that nobody waits for (scraped ones) gather for the whole window, or go with the others.
  */
 #define GATHER_NS_MAX (600 * NS_PER_MS)
 #define GATHER_FACTOR 4
@@ -39,7 +40,7 @@ static void wait_until(struct store *s, int64_t until_ns) {
 static int64_t commit_due(const struct store *s, const struct pace *pace) {
     int64_t now = clock_monotonic_ns(), oldest = INT64_MAX;
     size_t bytes = 0;
-    bool full = false;
+    bool full = false, urgent = false;
 
     for (size_t i = 0; i < s->n_batches; i++) {
         const struct store_batch *b = s->batches[i];
@@ -47,6 +48,7 @@ static int64_t commit_due(const struct store *s, const struct pace *pace) {
             continue;
         bytes += b->bytes;
         full |= b->closing;
+        urgent |= b->urgent;
         if (b->oldest_ns < oldest)
             oldest = b->oldest_ns;
     }
@@ -55,7 +57,7 @@ static int64_t commit_due(const struct store *s, const struct pace *pace) {
     if (full || s->stopping || bytes >= s->options.commit_bytes_max)
         return 0;
     int64_t due = oldest + s->options.commit_ns_max;
-    if (s->n_acquired == 0) { /* nobody is about to add rows */
+    if (urgent && s->n_acquired == 0) { /* somebody waits, and nobody is about to add rows */
         int64_t gap = pace->last_cost_ns * GATHER_FACTOR;
         int64_t paced = pace->last_start_ns + (gap > GATHER_NS_MAX ? GATHER_NS_MAX : gap);
         int64_t quiet = s->added_ns + QUIET_NS;

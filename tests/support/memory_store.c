@@ -182,6 +182,10 @@ void store_batch_commit(struct store_batch *b, store_done done, void *ctx) {
         memory_store_flush(b->store, 0);
 }
 
+void store_batch_commit_patiently(struct store_batch *b, store_done done, void *ctx) {
+    store_batch_commit(b, done, ctx);
+}
+
 void store_batch_abort(struct store_batch *b) {
     for (unsigned t = 0; t < TABLE_COUNT; t++)
         native_block_rollback(b->blocks[t], b->marks[t]);

@@ -174,6 +174,28 @@ static void test_second_process_is_told(void **state) {
     assert_non_null(strstr(e.text, "in use by process"));
 }
 
+/* What a table is made with or was changed to: the start brings it in line. */
+static void test_settings_of_tables(void **state) {
+    const char *sql =
+            "SELECT countIf(engine_full LIKE '%merge_selector_base = 10,%') = count() - 1 "
+            "AND countIf(engine_full LIKE '%merge_selector_base = 40,%' AND name = "
+            "'samples') = 1 AND countIf(engine_full NOT LIKE "
+            "'%auto_statistics_types = %') = 0 FROM system.tables WHERE database = "
+            "currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_version'";
+    struct store_options o = fixture_options();
+    struct error e = ERROR_NONE;
+
+    assert_int_equal(fixture_number(opened, sql), 1);
+    assert_int_equal(store_execute(opened,
+                                   "ALTER TABLE samples MODIFY SETTING merge_selector_base = 400",
+                                   &e),
+                     0);
+    assert_int_equal(fixture_number(opened, sql), 0);
+    store_close(opened);
+    opened = fixture_open(&o);
+    assert_int_equal(fixture_number(opened, sql), 1);
+}
+
 static void test_open_again(void **state) {
     struct store_options o = fixture_options();
     uint64_t before = fixture_number(opened, "SELECT count() FROM spans");
@@ -195,6 +217,7 @@ int main(void) {
             cmocka_unit_test(test_cancel),
             cmocka_unit_test(test_queries_cannot_write_or_read_files),
             cmocka_unit_test(test_second_process_is_told),
+            cmocka_unit_test(test_settings_of_tables),
             cmocka_unit_test(test_open_again),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -204,6 +204,28 @@ static void test_close_writes_what_waits(void **state) {
                      20);
 }
 
+/* Rows that nobody waits for begin no commit, and go with the next one. */
+static void test_patient_rows_gather(void **state) {
+    struct store_options o = fixture_options();
+    struct store_stats before, after;
+    struct store_batch *b;
+    struct fixture_wait *patient = fixture_wait_new();
+
+    store_close(store);
+    o.commit_ns_max = 600 * NS_PER_S;
+    store = fixture_open(&o);
+    store_read_stats(store, &before);
+    assert_int_equal(store_batch_acquire(store, 1000, &b), 0);
+    fixture_span(store_batch_block(b, TABLE_SPANS), 700000, clock_now_ns(), "patient", "GET /");
+    store_batch_commit_patiently(b, fixture_done, patient);
+    assert_int_equal(fixture_wait(send_spans(700001, 1, clock_now_ns(), 0)), 0);
+    assert_int_equal(fixture_wait(patient), 0);
+    store_read_stats(store, &after);
+    assert_int_equal(after.commits - before.commits, 1);
+    assert_int_equal(fixture_number(store, "SELECT count() FROM spans WHERE service = 'patient'"),
+                     1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_many_senders),
@@ -213,6 +235,7 @@ int main(void) {
             cmocka_unit_test(test_full_queue_refuses),
             cmocka_unit_test(test_many_partitions),
             cmocka_unit_test(test_close_writes_what_waits),
+            cmocka_unit_test(test_patient_rows_gather),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
