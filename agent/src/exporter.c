@@ -77,13 +77,15 @@ static void append(struct request *r) {
     atomic_fetch_add_explicit(&pending_bytes, r->length, memory_order_relaxed);
 }
 
-static void drop_first(enum counter why) {
-    struct request *r = pending;
+static void drop(struct request *r, enum counter why) {
+    struct request **at = &pending;
 
     pthread_mutex_lock(&work);
-    pending = r->next;
-    if (!pending)
-        pending_end = &pending;
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
+    if (!r->next)
+        pending_end = at;
     atomic_fetch_sub_explicit(&pending_bytes, r->length, memory_order_relaxed);
     if (why < COUNTER_N)
         count(COUNTER_OF(why, r->signal), r->records);
@@ -164,52 +166,91 @@ static void back_off(int retry_after_s) {
     retry_at_ns = clock_monotonic_ns() + wait_ms * 1000000u;
 }
 
-/* Sends the first pending request. Returns 0 when it is done with (accepted or given up), else a
- * negative error: try again later. */
-static int send_first(void) {
-    static struct http_target target; /* a copy: the configuration may change meanwhile */
-    uint32_t timeout_ms;
-    struct request *r = pending;
-    struct http_response response;
-    uint64_t now = clock_monotonic_ns();
-    enum counter sent = COUNTER_OF(SPANS_EXPORTED, r->signal);
+/* Was it accepted, or is it given up? Then it is done with: 0. Else a negative error: try again
+ * later, *ret_retry_after_s (-1: unknown) from now. `e` is what sending, or waiting for the answer,
+ * returned. */
+static int settle(struct request *r, int e, bool secure, const struct http_response *response,
+                  int *ret_retry_after_s) {
     uint64_t rejected;
-    int e;
 
-    pthread_mutex_lock(&work);
-    target = config.targets[r->signal];
-    timeout_ms = config.timeout_ms;
-    pthread_mutex_unlock(&work);
-    e = http_post(&clients[r->signal], &target, r->body, r->length, r->gzip,
-                  now + timeout_ms * 1000000ull, &response);
     count(EXPORTS, 1);
-    if (e == 0 && response.status >= 200 && response.status < 300) {
-        rejected = loss_rejected(response.body, response.body_length);
+    if (e == 0 && response->status >= 200 && response->status < 300) {
+        rejected = loss_rejected(response->body, response->body_length);
         if (rejected > r->records)
             rejected = r->records;
-        count(sent, r->records - rejected);
+        count(COUNTER_OF(SPANS_EXPORTED, r->signal), r->records - rejected);
         count(COUNTER_OF(SPANS_DROPPED_REFUSED, r->signal), rejected);
-        drop_first(COUNTER_N);
-        backoff_ms = 0;
+        drop(r, COUNTER_N);
         return 0;
     }
     count(EXPORT_FAILURES, 1);
-    if (e < 0 && target.secure && *tls_error())
+    if (e < 0 && secure && *tls_error())
         set_error(tls_error(), 0);
     else if (e < 0)
         set_error(strerror(-e), 0); /* one thread, and errno texts are static in glibc */
     else
-        set_error("HTTP status", response.status);
-    if (e == 0 && !is_retryable(response.status)) {
+        set_error("HTTP status", response->status);
+    if (e == 0 && !is_retryable(response->status)) {
         if (r->signal == SIGNAL_PROFILE)
             profiler_refused();
-        drop_first(SPANS_DROPPED_REFUSED);
+        drop(r, SPANS_DROPPED_REFUSED);
         return 0;
     }
-    back_off(e == 0 ? response.retry_after_s : -1);
-    if (now - r->made_ns > EXPORT_AGE_MAX_NS)
-        drop_first(SPANS_DROPPED_EXPIRED);
+    if (e == 0)
+        *ret_retry_after_s = response->retry_after_s;
+    if (clock_monotonic_ns() - r->made_ns > EXPORT_AGE_MAX_NS)
+        drop(r, SPANS_DROPPED_EXPIRED);
     return e < 0 ? e : -EAGAIN;
+}
+
+/* Sends the first pending request of each signal, then waits for all answers: a server that commits
+ * what came together answers them at once. Returns 0 when all are done with. */
+static int send_round(void) {
+    static struct http_target
+            targets[SIGNAL_N]; /* copies: the configuration may change meanwhile */
+    struct request *first[SIGNAL_N] = {NULL};
+    struct http_response response;
+    int r = 0, retry_after_s = -1;
+    uint64_t deadline;
+
+    for (struct request *p = pending; p; p = p->next)
+        if (!first[p->signal])
+            first[p->signal] = p;
+    pthread_mutex_lock(&work);
+    for (int s = 0; s < SIGNAL_N; s++)
+        if (first[s])
+            targets[s] = config.targets[s];
+    deadline = clock_monotonic_ns() + config.timeout_ms * 1000000ull;
+    pthread_mutex_unlock(&work);
+    for (int s = 0; s < SIGNAL_N; s++) {
+        int e;
+
+        if (!first[s])
+            continue;
+        e = http_post(&clients[s], &targets[s], first[s]->body, first[s]->length, first[s]->gzip,
+                      deadline);
+        if (e < 0) {
+            r = settle(first[s], e, targets[s].secure, NULL, &retry_after_s);
+            first[s] = NULL;
+        }
+    }
+    for (int s = 0; s < SIGNAL_N; s++) {
+        int e, after_s = -1;
+
+        if (!first[s])
+            continue;
+        e = http_answer(&clients[s], deadline, &response);
+        e = settle(first[s], e, targets[s].secure, &response, &after_s);
+        if (e < 0)
+            r = e;
+        if (after_s > retry_after_s)
+            retry_after_s = after_s;
+    }
+    if (r < 0)
+        back_off(retry_after_s);
+    else
+        backoff_ms = 0;
+    return r;
 }
 
 /* Sends until nothing is left or the server does not take it. `force`: do not wait for the time of
@@ -219,7 +260,7 @@ static int send_pending(bool force) {
         int r;
         if (!force && backoff_ms && clock_monotonic_ns() < retry_at_ns)
             return -EAGAIN;
-        r = send_first();
+        r = send_round();
         if (r < 0)
             return r;
     }

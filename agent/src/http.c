@@ -354,12 +354,12 @@ static bool is_stale(int fd) {
     return poll(&p, 1, 0) != 0;
 }
 
-static int post_once(struct http_client *c, const struct http_target *t, struct iovec body,
-                     bool gzip, uint64_t deadline_ns, struct http_response *ret) {
+static int send_request(struct http_client *c, const struct http_target *t, struct iovec body,
+                        bool gzip, uint64_t deadline_ns) {
     char head[HTTP_HEADERS_MAX + HTTP_PATH_MAX + HTTP_HOST_MAX + 256];
     bool v6 = strchr(t->host, ':') != NULL;
     struct iovec parts[2];
-    int n, r;
+    int n;
 
     n = snprintf(head, sizeof(head),
                  "POST %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: varan-python/" VARAN_VERSION
@@ -371,14 +371,11 @@ static int post_once(struct http_client *c, const struct http_target *t, struct 
         return -EINVAL;
     parts[0] = (struct iovec){.iov_base = head, .iov_len = (size_t) n};
     parts[1] = body;
-    r = c->tls ? send_secure(c, parts, 2, deadline_ns) : send_all(c->fd, parts, 2, deadline_ns);
-    if (r < 0)
-        return r;
-    return read_response(c, deadline_ns, ret);
+    return c->tls ? send_secure(c, parts, 2, deadline_ns) : send_all(c->fd, parts, 2, deadline_ns);
 }
 
 int http_post(struct http_client *c, const struct http_target *t, const void *body, size_t length,
-              bool gzip, uint64_t deadline_ns, struct http_response *ret) {
+              bool gzip, uint64_t deadline_ns) {
     struct iovec part = {.iov_base = (void *) (uintptr_t) body, .iov_len = length};
     int r;
 
@@ -395,7 +392,15 @@ int http_post(struct http_client *c, const struct http_target *t, const void *bo
             return r;
         }
     }
-    r = post_once(c, t, part, gzip, deadline_ns, ret);
+    r = send_request(c, t, part, gzip, deadline_ns);
+    if (r < 0)
+        http_client_close(c);
+    return r;
+}
+
+int http_answer(struct http_client *c, uint64_t deadline_ns, struct http_response *ret) {
+    int r = read_response(c, deadline_ns, ret);
+
     if (r < 0)
         http_client_close(c);
     return r;

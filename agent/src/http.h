@@ -43,9 +43,12 @@ void http_client_close(struct http_client *c);
 /* In a forked child: gives the connection up without touching what the parent still uses. */
 void http_client_forget(struct http_client *c);
 
-/* POSTs a body as application/x-protobuf. Returns 0 when there is a complete response, whatever its
- * status, or a negative errno. `deadline_ns` is of CLOCK_MONOTONIC. */
+/* POSTs a body as application/x-protobuf: connects if need be and sends it whole. The answer must
+ * be read before the next one. Returns 0 or a negative errno. `deadline_ns` is of CLOCK_MONOTONIC.
+ */
 int http_post(struct http_client *c, const struct http_target *target, const void *body,
-              size_t length, bool gzip, uint64_t deadline_ns, struct http_response *ret);
+              size_t length, bool gzip, uint64_t deadline_ns);
+/* Waits for the answer. Returns 0 when it is complete, whatever its status, or a negative errno. */
+int http_answer(struct http_client *c, uint64_t deadline_ns, struct http_response *ret);
 
 #endif
