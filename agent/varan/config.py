@@ -43,6 +43,7 @@ class Settings:
         self.gzip = False
         self.interval_ms = 500
         self.timeout_ms = 10000
+        self.exit_timeout_ms = 2000
         self.buffer_bytes = 4 << 20
         self.sampler: tuple[bool, float] = (True, 1.0)
         self.propagation = 3
@@ -373,6 +374,7 @@ def read(
     s.gzip = any(_otlp(env, signal, "COMPRESSION")[1].lower() == "gzip" for signal in SIGNALS)
     s.interval_ms = _number(env, ("VARAN_INTERVAL_MS", "OTEL_BSP_SCHEDULE_DELAY"), 500)
     s.timeout_ms = _timeout_ms(env)
+    s.exit_timeout_ms = _number(env, ("VARAN_EXIT_TIMEOUT_MS",), 2000)
     s.buffer_bytes = _number(env, ("VARAN_BUFFER_BYTES",), 4 << 20)
     s.sampler = _sampler(env)
     s.limits = _limits(env)

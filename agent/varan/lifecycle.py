@@ -9,12 +9,13 @@ from typing import Any
 
 from . import _core, _report
 
-EXIT_TIMEOUT_MS = 2000
+# How long the end of a process waits for the server (VARAN_EXIT_TIMEOUT_MS).
+exit_timeout_ms = 2000
 
 
 def flush_at_exit() -> None:
     try:
-        _core.flush(EXIT_TIMEOUT_MS)
+        _core.flush(exit_timeout_ms)
     except Exception:
         pass
 
@@ -102,6 +103,8 @@ def start_profiler(settings: Any) -> None:
 
 
 def install(settings: Any) -> None:
+    global exit_timeout_ms
+    exit_timeout_ms = settings.exit_timeout_ms
     _join_starter()
     if settings.debug:
         atexit.register(_tell_at_exit)

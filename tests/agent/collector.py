@@ -176,6 +176,7 @@ class Collector:
             for r in traces.resource_spans:
                 resource = attributes(r.resource.attributes)
                 spans += [Span(s, g.scope, resource) for g in r.scope_spans for s in g.spans]
+            spans.sort(key=lambda s: s.raw.end_time_unix_nano)  # scopes come in no order
         elif path.endswith("/v1/metrics"):
             self.keep_metrics(body)
         elif path.endswith("/profiles"):

@@ -20,6 +20,8 @@ from collector import Collector, Log, Point, Span
 
 import varan
 
+FLUSH_S = 60  # a deadline, not a wait: what is asked for is there long before
+
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
@@ -43,7 +45,7 @@ class Sent:
         self.collector = collector
 
     def spans(self) -> list[Span]:
-        assert varan.flush(10)
+        assert varan.flush(FLUSH_S)
         return self.collector.spans
 
     def span(self, name: str) -> Span:
@@ -53,7 +55,7 @@ class Sent:
 
     def points(self, name: str) -> list[Point]:
         """The latest point of each set of attributes."""
-        assert varan.flush(10)
+        assert varan.flush(FLUSH_S)
         latest: dict[str, Point] = {}
         for point in self.collector.metric(name):
             latest[str(sorted(point.attributes.items(), key=str))] = point
@@ -65,13 +67,13 @@ class Sent:
         return found[0]
 
     def logs(self) -> list[Log]:
-        assert varan.flush(10)
+        assert varan.flush(FLUSH_S)
         return self.collector.logs
 
 
 @pytest.fixture
 def sent(_shared: Collector) -> Sent:
-    varan.flush(10)
+    varan.flush(FLUSH_S)
     _shared.spans.clear()
     _shared.logs.clear()
     _shared.points.clear()
@@ -115,6 +117,8 @@ class Program:
         self.env["VARAN_ENDPOINT"] = endpoint
         self.env["VARAN_SERVICE"] = "program"
         self.env["VARAN_PROFILER"] = "off"  # its requests would be counted; it has tests of its own
+        # What is tested is that everything arrives; what an exit may take has tests of its own.
+        self.env["VARAN_EXIT_TIMEOUT_MS"] = str(FLUSH_S * 1000)
         self.env["PYTHONFAULTHANDLER"] = "1"
 
     def write(self, name: str, text: str) -> Path:
@@ -123,7 +127,7 @@ class Program:
         return path
 
     def run(
-        self, text: str, *args: str, timeout: float = 60, **env: str
+        self, text: str, *args: str, timeout: float = 120, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Runs the text as a program and returns it when it has ended well."""
         path = self.write("program.py", text)

@@ -50,7 +50,7 @@ def test_a_thread_that_outlives_its_starter(sent: Sent) -> None:
     go = threading.Event()
 
     def late() -> None:
-        go.wait(10)
+        go.wait(60)
         work()
 
     with varan.span("outer") as outer:

@@ -331,7 +331,7 @@ def test_sqlalchemy(sent: Sent) -> None:
         name = sqlalchemy.Column(sqlalchemy.String)
 
     base.metadata.create_all(engine)
-    varan.flush(10)
+    varan.flush(60)
     sent.collector.spans.clear()
     with orm.Session(engine) as session:
         session.add_all([Item(name="secret"), Item(name="b")])

@@ -109,8 +109,7 @@ def test_connecting_fails(sent: Sent) -> None:
     import psycopg2
     import pymysql
 
-    port = servers.free_port()
-    with varan.span("root"):
+    with servers.refusing_port() as port, varan.span("root"):
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(f"host=127.0.0.1 port={port}")
         with pytest.raises(psycopg2.OperationalError):
@@ -317,8 +316,8 @@ def test_redis(sent: Sent, redis_port: int) -> None:
     assert client.eval("return 1", 0) == 1
     assert next(client.scan_iter("nothing*", count=100_000), None) is None
     client.close()
-    with pytest.raises(redis.ConnectionError):
-        redis.Redis(host="127.0.0.1", port=servers.free_port()).ping()
+    with servers.refusing_port() as port, pytest.raises(redis.ConnectionError):
+        redis.Redis(host="127.0.0.1", port=port).ping()
     spans = ours(sent, "redis")
     assert [s.name for s in spans] == [
         "WATCH", "GET", "PIPELINE", "WATCH", "SET", "PIPELINE", "PIPELINE", "SET", "EVAL", "SCAN", "PING",

@@ -246,7 +246,7 @@ def test_sqlalchemy_asyncpg(sent: Sent, postgresql: int) -> None:
             f"postgresql+asyncpg://varan@127.0.0.1:{postgresql}/postgres"
         )
         async with engine.connect() as connection:
-            varan.flush(10)
+            varan.flush(60)
             sent.collector.spans.clear()
             await connection.execute(sqlalchemy.text("SELECT 1"))
             await connection.commit()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from collector import Collector
+from servers import free_port
 from test_web import call
 
 import varan
@@ -264,18 +265,16 @@ def test_middleware_on_request(program: Program, collector: Collector) -> None:
 
 def test_runserver(program: Program, collector: Collector) -> None:
     """manage.py runserver: a span per request, from the process that serves."""
-    import socket
     import urllib.request
 
     program.write("site_.py", SITE)
     program.write("manage.py", "import sys, site_\nfrom django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n")  # fmt: skip
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port = s.getsockname()[1]
+    port = free_port()
     server = program.start(sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}")  # fmt: skip
     try:
         import time
 
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 90
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/hello/you").read()
@@ -287,6 +286,6 @@ def test_runserver(program: Program, collector: Collector) -> None:
     finally:
         server.terminate()
         try:
-            server.wait(10)
+            server.wait(60)
         except subprocess.TimeoutExpired:
             server.kill()

@@ -216,7 +216,7 @@ def test_gunicorn(program: Program, collector: Collector, options: list[str]) ->
     wait_for(port, process, program)
     assert set(load(port, "/item", 6, 50)) == {200}
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0, program.output()
+    assert process.wait(90) == 0, program.output()
     requests = once(collector, "GET /item/<int:i>", 300)
     assert sorted(s.attributes["url.path"] for s in requests) == sorted(
         f"/item/{i}" for i in range(300)
@@ -263,7 +263,7 @@ def test_uvicorn_workers(program: Program, collector: Collector) -> None:
     wait_for(port, process, program)
     assert set(load(port, "/a", 6, 30)) == {200}
     process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    process.wait(90)
     requests = once(collector, "GET /a/{i}", 180)
     assert {s.scope for s in requests} == {"varan.asgi"}
     assert {s.parent_id for s in once(collector, "inside", 180)} == {s.span_id for s in requests}

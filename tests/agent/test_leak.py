@@ -73,7 +73,7 @@ WORK = """
             assert b"".join(body) == b"ok"
             getattr(body, "close", lambda: None)()
             if i % 500 == 0:  # what waits for the server is not what is looked for
-                assert varan.flush(30)
+                assert varan.flush(60)
 
     def state():
         varan.flush(30)

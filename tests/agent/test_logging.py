@@ -131,7 +131,7 @@ def test_handler_that_logs_does_not_recurse(sent: Sent, logger: logging.Logger) 
         def emit(self, record: logging.LogRecord) -> None:
             if record.name != "inner":
                 logging.getLogger("inner").warning("from the handler")
-                varan.flush(5)
+                varan.flush(60)
 
     logger.addHandler(Handler())
     logger.warning("outer")

@@ -200,7 +200,7 @@ CONTRIB = """
         return i
     with app.test_client() as c:
         assert c.get("/a/5").data == b"5"
-    varan.flush(10)
+    varan.flush(60)
 """
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 
 import pytest
 from collector import Collector
+from servers import free_port
 
 from conftest import Program
 
@@ -88,8 +89,7 @@ def test_forked_workers_add_up(program: Program, collector: Collector, multiproc
 
 
 def test_text_for_a_scraper(program: Program) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     done = program.run(
         REGISTRY
         + f"""

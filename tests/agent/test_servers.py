@@ -100,11 +100,11 @@ def test_server(program: Program, collector: Collector, name: str) -> None:
         # eventlet's server knows no gentle end: what is finished is out after the interval.
         collector.wait(lambda: len(collector.named(route)) >= 100)
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(90)
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(60)
     requests = once(collector, route, 100)
     assert len({s.attributes["url.path"] for s in requests}) == 100
     queries = once(collector, "SELECT", 100)

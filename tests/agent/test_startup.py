@@ -81,7 +81,7 @@ def test_an_environment_without_the_package(
     env = {**program.env, "PYTHONPATH": varan.bootstrap_path()}
     code = SPAN + "import sys; assert 'other' in sys.prefix"
     subprocess.run(
-        [tmp_path / "other" / "bin" / "python", "-c", code], env=env, check=True, timeout=60
+        [tmp_path / "other" / "bin" / "python", "-c", code], env=env, check=True, timeout=120
     )
     started(collector)
 
@@ -137,7 +137,7 @@ def test_notebook(program: Program, collector: Collector) -> None:
         cells = ["import varan, threading", "with varan.span('cell') as s: s.set('n', 1)", "1/0",
                  "t = threading.Thread(target=lambda: varan.span('thread').__enter__().end()); t.start(); t.join()"]
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-        NotebookClient(book, timeout=60, allow_errors=True, kernel_name="python3").execute()
+        NotebookClient(book, timeout=120, allow_errors=True, kernel_name="python3").execute()
         assert "ZeroDivisionError" in str(book.cells[2].outputs)
         """,
     )  # fmt: skip
@@ -175,7 +175,7 @@ def test_opentelemetry_instrument(program: Program, collector: Collector, how: s
     done = subprocess.run(
         [command, sys.executable, "web.py"],
         env={**program.env, "OTEL_PYTHON_DISTRO": "varan", "OTEL_PYTHON_CONFIGURATOR": "varan"},
-        cwd=program.folder, capture_output=True, text=True, timeout=60,
+        cwd=program.folder, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(s.name for s in collector.spans) == ["GET /x/<name>", "inside"]
@@ -232,7 +232,7 @@ def test_varan_run(program: Program, collector: Collector) -> None:
     env: dict[str, Any] = {k: v for k, v in program.env.items() if k != "PYTHONPATH"}
     done = subprocess.run(
         [str(binary), "run", "--", "sh", "-c", f"{sys.executable} -c \"{SPAN}\""],
-        env=env, cwd=program.folder, capture_output=True, text=True, timeout=60,
+        env=env, cwd=program.folder, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     started(collector)

@@ -17,7 +17,16 @@ SEND = """
     for i in range(3):
         with varan.span("over tls", text="x" * 40000):
             pass
-        print(varan.flush(5))
+        print(varan.flush(30))
+    print(varan.stats()["last_error"])
+"""
+REFUSED = """
+    import time, varan
+    with varan.span("over tls"):
+        pass
+    deadline = time.monotonic() + 60
+    while not varan.stats()["last_error"] and time.monotonic() < deadline:
+        print(varan.flush(0.5))
     print(varan.stats()["last_error"])
 """
 
@@ -75,22 +84,26 @@ def test_spans_arrive(program: Program, secure: Collector, keys: Path, host: str
 
 
 def test_unknown_authority_is_refused(program: Program, secure: Collector) -> None:
-    done = program.run(SEND, VARAN_ENDPOINT=secure.endpoint)
+    done = program.run(REFUSED, VARAN_ENDPOINT=secure.endpoint, VARAN_EXIT_TIMEOUT_MS="100")
     assert "the server's certificate is not trusted" in done.stdout and not secure.spans
 
 
 def test_another_name_is_refused(program: Program, secure: Collector, keys: Path) -> None:
     done = program.run(
-        SEND,
+        REFUSED,
         VARAN_ENDPOINT=secure.endpoint.replace("127.0.0.1", "127.0.0.2"),
         OTEL_EXPORTER_OTLP_CERTIFICATE=str(keys / "ca.pem"),
+        VARAN_EXIT_TIMEOUT_MS="100",
     )
     assert not secure.spans and "True" not in done.stdout
 
 
 def test_missing_file_is_named(program: Program, secure: Collector) -> None:
     done = program.run(
-        SEND, VARAN_ENDPOINT=secure.endpoint, OTEL_EXPORTER_OTLP_CERTIFICATE="/no/such.pem"
+        REFUSED,
+        VARAN_ENDPOINT=secure.endpoint,
+        OTEL_EXPORTER_OTLP_CERTIFICATE="/no/such.pem",
+        VARAN_EXIT_TIMEOUT_MS="100",
     )
     assert "certificates of authorities cannot be read: /no/such.pem" in done.stdout
 

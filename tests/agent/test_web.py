@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import wsgiref.simple_server
 from collections.abc import Iterator
 from typing import Any
@@ -431,9 +432,10 @@ def test_asgi_hostile(sent: Sent, scope: dict[str, Any]) -> None:
 
 def test_background_work_is_not_the_clients_wait(sent: Sent) -> None:
     app = fastapi.FastAPI()
+    began: list[int] = []
 
     def work() -> None:
-        __import__("time").sleep(0.2)
+        began.append(time.time_ns())
 
     @app.get("/")
     async def view(tasks: fastapi.BackgroundTasks) -> int:
@@ -441,7 +443,7 @@ def test_background_work_is_not_the_clients_wait(sent: Sent) -> None:
         return 1
 
     TestClient(app).get("/")
-    assert server_span(sent).duration_ns < 150e6
+    assert server_span(sent).raw.end_time_unix_nano <= began[0]
 
 
 def test_blocked_event_loop(sent: Sent) -> None:
@@ -461,9 +463,12 @@ def test_blocked_event_loop(sent: Sent) -> None:
 
     client = TestClient(app)
     client.get("/blocks")
-    client.get("/waits")
+    for _ in range(5):
+        client.get("/waits")
     assert sent.span("GET /blocks").attributes["varan.loop.blocked_ms"] >= 119
-    assert "varan.loop.blocked_ms" not in sent.span("GET /waits").attributes
+    waited = [s.attributes for s in sent.spans() if s.name == "GET /waits"]
+    # On a busy machine one may have had to wait for a processor.
+    assert any("varan.loop.blocked_ms" not in attributes for attributes in waited)
 
 
 def test_applications_that_are_cancelled_or_odd(sent: Sent) -> None:
