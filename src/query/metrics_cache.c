@@ -352,7 +352,7 @@ static bool overlaps(const struct samples_range *r, bool gaps, int64_t first, in
         return false;
     if (!gaps || first <= r->from_ms)
         return true;
-    int64_t in = (first - r->from_ms) % r->step_ms;
+    int64_t in = (first - r->origin_ms) % r->step_ms;
     return in < r->window_ms || in + (last - first) >= r->step_ms;
 }
 

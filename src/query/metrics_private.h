@@ -132,8 +132,9 @@ struct floats {
 
 struct samples_range {
     int64_t from_ms, to_ms; /* both inclusive */
-    /* Not 0: those between from + k * step + window and from + (k + 1) * step are not needed. */
-    int64_t step_ms, window_ms;
+    /* Not 0: those between origin + k * step + window and origin + (k + 1) * step are not needed.
+     * The origin is not after `from_ms`. */
+    int64_t step_ms, window_ms, origin_ms;
 };
 
 /* Whether leaving out what is between windows is worth it. */

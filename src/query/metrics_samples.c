@@ -93,7 +93,7 @@ bool samples_have_gaps(const struct samples_range *r) {
 
 bool samples_are_wanted(const struct samples_range *r, bool gaps, int64_t time) {
     return time >= r->from_ms && time <= r->to_ms &&
-           (!gaps || (time - r->from_ms) % r->step_ms < r->window_ms);
+           (!gaps || (time - r->origin_ms) % r->step_ms < r->window_ms);
 }
 
 int floats_reserve(struct floats *s, size_t more, struct arena *arena) {
@@ -221,7 +221,7 @@ static int read_part(const struct metrics_turn *t, const struct finding *f, size
         buffer_printf(&sql,
                       " AND modulo(toUnixTimestamp64Milli(ts) - %" PRId64 ", %" PRId64
                       ") < %" PRId64,
-                      range->from_ms, range->step_ms, range->window_ms);
+                      range->origin_ms, range->step_ms, range->window_ms);
     metrics_add_ids(&sql, f, from, to);
     buffer_append_text(&sql, " SETTINGS max_threads = 2, max_block_size = 65536, max_query_size = "
                              "1048576, do_not_merge_across_partitions_select_final = 1");

@@ -61,8 +61,8 @@ static int read_floats(struct metrics_source *s, const struct metrics_turn *t, i
         if (i > 0 && !(raw = arena_array(arena, struct floats, n)))
             return error_set(t->error, -ENOBUFS,
                              "the series take more memory than a query may have");
-        struct samples_range range = {p->from_ms, p->to_ms, hints->step_ms,
-                                      p->from_ms == from_ms ? hints->window_ms : 0};
+        struct samples_range range = {p->from_ms, p->to_ms, hints->step_ms, hints->window_ms,
+                                      from_ms};
         r = metrics_read_samples(t, &x->found, &range, arena, raw, s);
     }
     for (uint32_t i = 0; i < n && r == 0 && raw != x->floats; i++)

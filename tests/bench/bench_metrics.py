@@ -30,6 +30,7 @@ CONNECTIONS = 8
 STEP_MS = 15_000
 DAY = 86400
 FOREVER = 1_000_000_000
+HISTORY_BATCH = 60  # samples of a series in a request, where only what is stored matters
 
 
 class Sizes:
@@ -43,8 +44,8 @@ class Sizes:
         self.hour = {"instances": 10 if quick else 100, "steps": 240, "step_ms": 15_000}
         self.week = {
             "instances": 2 if quick else 10,
-            "steps": 2 * 1440 if quick else 7 * 1440,
-            "step_ms": 60_000,
+            "steps": 2 * 5760 if quick else 7 * 5760,
+            "step_ms": 15_000,
         }
         self.asks = 3 if quick else 9
         self.targets, self.copies = (2, 5) if quick else (8, 20)
@@ -56,7 +57,7 @@ def load(peer: Peer, series: Path, copies: int, start_ms: int, step_ms: int, **l
     before = peer.cpu_seconds()
     command = [BUILD / "tests/bench/remote_write_load", peer.address, peer.write_path, series]
     command += [copies, ROWS, limits.get("connections", CONNECTIONS), start_ms, step_ms]
-    command += [limits.get("steps", FOREVER), limits.get("seconds", 3600)]
+    command += [limits.get("steps", FOREVER), limits.get("seconds", 3600), limits.get("batch", 1)]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"the load of {peer.name} failed: {done.stdout} {done.stderr}")
@@ -219,7 +220,15 @@ def queries(results: Results, sizes: Sizes, service: Path) -> None:
         start = hours_ago(seconds / 3600 + 0.2)
         peers = [kind() for kind in EVERYONE]
         for peer in peers:
-            load(peer, service, shape["instances"], start, shape["step_ms"], steps=shape["steps"])
+            load(
+                peer,
+                service,
+                shape["instances"],
+                start,
+                shape["step_ms"],
+                steps=shape["steps"],
+                batch=HISTORY_BATCH,
+            )
             peer.flush()
             peer.settle()
         series = shape["instances"] * SERIES_OF_AN_INSTANCE

@@ -4,16 +4,18 @@
  * acknowledged as one line of JSON.
  *
  *     remote_write_load HOST:PORT PATH FILE COPIES ROWS CONNECTIONS START_MS STEP_MS STEPS SECONDS
+ * [BATCH]
  *
  * A line of FILE is a series, its parts separated by tabs: kind, first value, change per second,
  * then names and values of labels in order. The value `@` becomes the number of the copy, so that
  * COPIES hosts send the same metrics. Kinds: `k` never changes, `c` counts whole things, `f` counts
  * parts (seconds of CPU, in hundredths), `g` is a level of whole things, `h` any level.
  *
- * A request holds one sample of each of ROWS series, as Prometheus sends them. A series belongs to
- * one connection, so that its samples arrive in order; no connection runs far ahead of the others,
- * for Prometheus refuses what is much older than its newest sample. One thread per connection;
- * each owns its requests, which are built once: a step only writes values and times into them.
+ * A request holds one sample of each of ROWS series, as Prometheus sends them, or BATCH of each,
+ * for histories that only have to be there. A series belongs to one connection, so that its samples
+ * arrive in order; no connection runs far ahead of the others, for Prometheus refuses what is much
+ * older than its newest sample. One thread per connection; each owns its requests, which are built
+ * once: a step only writes values and times into them.
  */
 #include "load_http.h"
 
@@ -45,7 +47,7 @@ struct line {
 
 /* One series within a request. */
 struct place {
-    size_t at; /* of the eight bytes of the value; those of the time follow */
+    size_t at; /* of the eight bytes of the first value; those of its time follow */
     char kind;
     double value, change;
     int64_t offset_ms; /* hosts are not scraped at the same moment */
@@ -61,7 +63,7 @@ static struct {
     char host[128], port[16];
     const char *path;
     struct line *lines;
-    size_t n_lines, copies, rows, connections, steps;
+    size_t n_lines, copies, rows, connections, steps, batch;
     int64_t start_ms, step_ms, seconds_ns;
 } options;
 
@@ -108,6 +110,7 @@ static void add_field(struct buffer *b, unsigned number, struct slice body) {
 /* The widths of times do not change within a run: 42 bits until the year 2109. */
 #define TIME_BYTES 6u
 #define SAMPLE_BYTES (9u + 1 + TIME_BYTES)
+#define SAMPLE_HEAD_BYTES 2u
 
 static void add_series(struct request *r, const struct line *line, size_t copy) {
     struct buffer series, label;
@@ -126,19 +129,21 @@ static void add_series(struct request *r, const struct line *line, size_t copy) 
         add_field(&series, 1, buffer_slice(&label));
     }
     add_varint(&r->bytes, 1 << 3 | 2);
-    add_varint(&r->bytes, series.size + 2 + SAMPLE_BYTES);
+    add_varint(&r->bytes, series.size + options.batch * (SAMPLE_HEAD_BYTES + SAMPLE_BYTES));
     buffer_append(&r->bytes, series.data, series.size);
-    add_varint(&r->bytes, 2 << 3 | 2);
-    add_varint(&r->bytes, SAMPLE_BYTES);
-    add_varint(&r->bytes, 1 << 3 | 1);
     r->places[r->n++] = (struct place){
-            .at = r->bytes.size,
+            .at = r->bytes.size + SAMPLE_HEAD_BYTES + 1,
             .kind = line->kind,
             .value = line->value,
             .change = line->change,
             .offset_ms = (int64_t) (copy * 7919 % (uint64_t) options.step_ms),
     };
-    buffer_append(&r->bytes, "\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0", 9 + TIME_BYTES);
+    for (size_t i = 0; i < options.batch; i++) {
+        add_varint(&r->bytes, 2 << 3 | 2);
+        add_varint(&r->bytes, SAMPLE_BYTES);
+        add_varint(&r->bytes, 1 << 3 | 1);
+        buffer_append(&r->bytes, "\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0", 9 + TIME_BYTES);
+    }
     buffer_done(&series);
     buffer_done(&label);
 }
@@ -160,19 +165,24 @@ static double advance(struct place *p, double seconds, uint64_t *random) {
     return p->value;
 }
 
-static void write_step(struct request *r, size_t step, uint64_t *random) {
-    double seconds = (double) options.step_ms / 1e3;
+static void write_sample(struct request *r, struct place *p, size_t step, size_t nth,
+                         uint64_t *random) {
+    uint8_t *at = r->bytes.data + p->at + nth * (SAMPLE_HEAD_BYTES + SAMPLE_BYTES);
+    double value = step ? advance(p, (double) options.step_ms / 1e3, random) : p->value;
+    int64_t ms = options.start_ms + (int64_t) step * options.step_ms + p->offset_ms;
+    char time[10];
 
-    for (size_t i = 0; i < r->n; i++) {
-        struct place *p = &r->places[i];
-        char time[10];
-        double value = step ? advance(p, seconds, random) : p->value;
-        int64_t ms = options.start_ms + (int64_t) step * options.step_ms + p->offset_ms;
-        if (put_varint(time, (uint64_t) ms) != TIME_BYTES)
-            abort();
-        memcpy(r->bytes.data + p->at, &value, sizeof(value));
-        memcpy(r->bytes.data + p->at + 9, time, TIME_BYTES);
-    }
+    if (put_varint(time, (uint64_t) ms) != TIME_BYTES)
+        abort();
+    memcpy(at, &value, sizeof(value));
+    memcpy(at + 9, time, TIME_BYTES);
+}
+
+/* Steps [step, step + batch). */
+static void write_steps(struct request *r, size_t step, uint64_t *random) {
+    for (size_t i = 0; i < r->n; i++)
+        for (size_t k = 0; k < options.batch; k++)
+            write_sample(r, &r->places[i], step + k, k, random);
 }
 
 /* Sends until it is taken; false when it never will be. */
@@ -192,7 +202,7 @@ static bool send_request(int fd, const struct request *r, char *packed, size_t r
         int r1 = load_send(fd, head, (size_t) n);
         int status = r1 < 0 || load_send(fd, packed, size) < 0 ? -EIO : load_read_answer(fd);
         if (status == 200 || status == 204) {
-            atomic_fetch_add(&rows_acknowledged, r->n);
+            atomic_fetch_add(&rows_acknowledged, r->n * options.batch);
             atomic_fetch_add(&bytes_sent, size);
             pthread_mutex_lock(&latencies_lock);
             if (n_latencies < LATENCIES_MAX)
@@ -251,18 +261,19 @@ static void run_steps(size_t id, int fd, struct request *requests, size_t n) {
         room = most > room ? most : room;
     }
     char *packed = malloc(room ? room : 1);
-    for (size_t step = 0; packed && step < options.steps && clock_monotonic_ns() < end_ns; step++) {
-        while (step > slowest() + AHEAD_MAX && clock_monotonic_ns() < end_ns)
+    for (size_t step = 0; packed && step < options.steps && clock_monotonic_ns() < end_ns;
+         step += options.batch) {
+        while (step > slowest() + AHEAD_MAX + options.batch && clock_monotonic_ns() < end_ns)
             usleep(100);
         for (size_t i = 0; i < n; i++) {
-            write_step(&requests[i], step, &random);
+            write_steps(&requests[i], step, &random);
             if (!send_request(fd, &requests[i], packed, room)) {
                 atomic_fetch_add(&failed, 1);
                 free(packed);
                 return;
             }
         }
-        atomic_store(&steps_done[id], step + 1);
+        atomic_store(&steps_done[id], step + options.batch);
     }
     free(packed);
 }
@@ -328,7 +339,7 @@ static bool read_series(const char *path) {
     return options.n_lines > 0;
 }
 
-static bool read_options(char **argv) {
+static bool read_options(int argc, char **argv) {
     if (!load_split_address(argv[1], options.host, sizeof(options.host), options.port,
                             sizeof(options.port)))
         return false;
@@ -340,6 +351,9 @@ static bool read_options(char **argv) {
     options.step_ms = strtoll(argv[8], NULL, 10);
     options.steps = strtoul(argv[9], NULL, 10);
     options.seconds_ns = (int64_t) (strtod(argv[10], NULL) * 1e9);
+    options.batch = argc > 11 ? strtoul(argv[11], NULL, 10) : 1;
+    if (options.batch == 0 || (options.steps % options.batch != 0))
+        return false; /* a request is built for whole batches */
     return options.copies && options.rows && options.connections && options.step_ms > 0 &&
            options.connections <= CONNECTIONS_MAX && read_series(argv[3]);
 }
@@ -347,9 +361,10 @@ static bool read_options(char **argv) {
 int main(int argc, char **argv) {
     pthread_t threads[CONNECTIONS_MAX];
 
-    if (argc != 11 || !read_options(argv)) {
+    if (argc < 11 || argc > 12 || !read_options(argc, argv)) {
         fprintf(stderr, "usage: remote_write_load HOST:PORT PATH FILE COPIES ROWS CONNECTIONS "
-                        "START_MS STEP_MS STEPS SECONDS\n");
+                        "START_MS STEP_MS STEPS SECONDS [BATCH]\n"
+                        "STEPS is a multiple of BATCH.\n");
         return 2;
     }
     if (pthread_barrier_init(&built, NULL, (unsigned) options.connections) != 0)

@@ -114,6 +114,8 @@ static int teardown(void **state) {
 
 /* ---- Asking ---- */
 
+static uint64_t last_samples; /* that the last question read */
+
 static struct promql_result *ask(const char *text, int64_t from_ms, int64_t to_ms, int64_t step_ms,
                                  bool raw, uint64_t *ret_buckets) {
     struct promql_options o = {0};
@@ -129,6 +131,7 @@ static struct promql_result *ask(const char *text, int64_t from_ms, int64_t to_m
         fail_msg("%s: %s", text, e.text);
     promql_query_free(q);
     *ret_buckets = source.downsampled;
+    last_samples = source.samples;
     return ret;
 }
 
@@ -355,6 +358,28 @@ static void test_when_samples_are_gone(void **state) {
     assert_int_equal(buckets, 0);
 }
 
+/* Behind buckets, as before them: of raw samples those in windows only. */
+static void test_windows_go_on_behind_buckets(void **state) {
+    int64_t half = 30 * MINUTE_MS, to = clock_now_ns() / NS_PER_MS / half * half,
+            from = to - 8 * half;
+    struct ingest_txn *t = begin();
+    uint64_t none, buckets;
+    struct error e = ERROR_NONE;
+
+    for (int64_t i = 0; i < 5 * 240; i++)
+        put(t, "fresh_total", to - 5 * HOUR_MS + i * 15000, (double) (i * i));
+    commit(t);
+    if (metrics_downsample(metrics, to + 10 * MINUTE_MS, false, &e) < 0)
+        fail_msg("%s", e.text);
+    struct promql_result *a = ask("rate(fresh_total[5m])", from, to, half, true, &none);
+    struct promql_result *b = ask("rate(fresh_total[5m])", from, to, half, false, &buckets);
+    assert_in_range(buckets, 1, 100);
+    compare("rate(fresh_total[5m])", a, b, 1e-9);
+    assert_in_range(last_samples, 1, 200); /* of an hour and a half there are 360 */
+    promql_result_free(a);
+    promql_result_free(b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_whole_buckets_give_the_same),
@@ -363,6 +388,7 @@ int main(void) {
             cmocka_unit_test(test_late_samples_are_counted),
             cmocka_unit_test(test_marks_are_durable),
             cmocka_unit_test(test_dropped_samples_do_not_thin_buckets),
+            cmocka_unit_test(test_windows_go_on_behind_buckets),
             cmocka_unit_test(test_when_samples_are_gone),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -142,7 +142,7 @@ static void test_as_a_model(void **state) {
             append_one(c, id, t, v);
             struct samples_range r = {now - 3000000, now, 0, 0};
             if (i % 3 == 0)
-                r = (struct samples_range){now - 4000000, now, 600000, 100000};
+                r = (struct samples_range){now - 4000000, now, 600000, 100000, now - 4000000};
             if (i > end)
                 answered += check(c, id, m, &r);
         }
