@@ -19,6 +19,9 @@
 #define GATHER_NS_MAX (600 * NS_PER_MS)
 #define GATHER_FACTOR 4
 #define QUIET_NS (60 * NS_PER_MS)
+#define SMALL_BYTES (64u << 10)
+#define SMALL_SHARE 16
+#define SMALL_DEBT_NS (1 * NS_PER_S)
 #define IDLE_NS (5 * NS_PER_S) /* after this long without a commit memory is given back */
 
 struct commit {
@@ -28,7 +31,21 @@ struct commit {
 
 struct pace {
     int64_t last_start_ns, last_cost_ns;
+    int64_t debt_ns; /* of small commits, when the last one began */
 };
+
+/* A commit of `bytes` began at `start_ns` and ended now. */
+static void pace_note(struct pace *p, int64_t start_ns, size_t bytes) {
+    p->debt_ns -= (start_ns - p->last_start_ns) / SMALL_SHARE;
+    if (p->debt_ns < 0)
+        p->debt_ns = 0;
+    p->last_start_ns = start_ns;
+    p->last_cost_ns = clock_monotonic_ns() - start_ns;
+    if (bytes < SMALL_BYTES)
+        p->debt_ns += p->last_cost_ns;
+    if (p->debt_ns > 2 * SMALL_DEBT_NS)
+        p->debt_ns = 2 * SMALL_DEBT_NS;
+}
 
 static void wait_until(struct store *s, int64_t until_ns) {
     struct timespec t = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
@@ -62,6 +79,8 @@ static int64_t commit_due(const struct store *s, const struct pace *pace) {
         int64_t paced = pace->last_start_ns + (gap > GATHER_NS_MAX ? GATHER_NS_MAX : gap);
         int64_t quiet = s->added_ns + QUIET_NS;
         int64_t early = paced < quiet ? paced : quiet;
+        if (bytes < SMALL_BYTES && pace->debt_ns > SMALL_DEBT_NS)
+            early = pace->last_start_ns + GATHER_NS_MAX;
         if (early < due)
             due = early;
     }
@@ -189,9 +208,9 @@ static void *writer_main(void *arg) {
         }
         commit_take(s, &c);
         pthread_mutex_unlock(&s->lock);
-        pace.last_start_ns = clock_monotonic_ns();
+        int64_t start = clock_monotonic_ns();
         commit_run(s, &c);
-        pace.last_cost_ns = clock_monotonic_ns() - pace.last_start_ns;
+        pace_note(&pace, start, c.bytes);
         shrunk = false;
         pthread_mutex_lock(&s->lock);
         for (size_t i = 0; i < c.n; i++)
