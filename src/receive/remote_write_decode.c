@@ -17,21 +17,13 @@ struct remote_decoder *remote_decoder_new(struct ingest_txn *txn) {
     return d;
 }
 
-static void buckets_done(struct remote_buckets *b) {
-    vector_done(&b->spans);
-    vector_done(&b->deltas);
-    vector_done(&b->counts);
-    vector_done(&b->index);
-    vector_done(&b->absolute);
-}
-
 void remote_decoder_free(struct remote_decoder *d) {
     if (!d)
         return;
     vector_done(&d->symbols);
     vector_done(&d->custom);
-    buckets_done(&d->positive);
-    buckets_done(&d->negative);
+    native_buckets_done(&d->positive);
+    native_buckets_done(&d->negative);
     buffer_done(&d->reasons);
     free(d);
 }

@@ -7,25 +7,17 @@
 
 #include "base/vector.h"
 #include "derive/ingest.h"
+#include "receive/native_buckets.h"
 #include "wire/protobuf.h"
 
 #define REMOTE_LABELS_MAX 1024u       /* of one series as sent; ingest has a lower limit */
 #define REMOTE_SYMBOLS_MAX (4u << 20) /* of one message of 2.0 */
-#define REMOTE_BUCKETS_MAX 65536u     /* of one sign of a histogram */
 #define REMOTE_CUSTOM_MAX 65536u      /* custom bounds of a histogram */
 #define REMOTE_REASONS_MAX 10u        /* series that an answer names */
 #define REMOTE_REASON_BYTES_MAX 4000u
 #define REMOTE_LABELS_TEXT_MAX 300u /* of a series in a reason */
 
 enum remote_version { REMOTE_V1, REMOTE_V2 };
-
-struct remote_buckets {
-    VECTOR(int32_t) spans; /* offset and length by turns */
-    VECTOR(int64_t) deltas;
-    VECTOR(double) counts;
-    VECTOR(int32_t) index; /* what they come to */
-    VECTOR(double) absolute;
-};
 
 struct remote_decoder {
     struct ingest_txn *txn;
@@ -36,7 +28,7 @@ struct remote_decoder {
     struct ingest_series series; /* the one at hand, when series_found is 0 */
     int series_found;            /* 1: not looked up yet; negative: refused, see series_error */
     struct error series_error;
-    struct remote_buckets positive, negative;
+    struct native_buckets positive, negative;
     VECTOR(double) custom;
     struct slice last_family; /* whose metadata was added last */
     uint64_t samples, histograms, exemplars, rejected, rejected_exemplars;

@@ -7,110 +7,28 @@
 #define FIELD(number, wire) ((number) << 3 | (wire))
 #define FIELD_OF(f) ((f).number << 3 | (f).wire)
 
-static int64_t zigzag(uint64_t v) {
-    return (int64_t) (v >> 1) ^ -(int64_t) (v & 1);
-}
-
-static double double_of(uint64_t bits) {
-    double v;
-
-    memcpy(&v, &bits, sizeof(v));
-    return v;
-}
-
-static int too_many(struct remote_decoder *d, int r) {
+/* Spans, deltas and counts: 0, or the error that ends the message. */
+static int outcome(struct remote_decoder *d, int r) {
+    if (r == -EBADMSG)
+        return remote_malformed(d, "Histogram");
     return r == -ENOBUFS ? remote_malformed(d, "a histogram has too many buckets") : r;
 }
 
-static int add_span(struct remote_decoder *d, struct remote_buckets *b, struct slice message) {
-    struct pb_reader r = pb_reader(message);
-    int64_t offset = 0;
-    uint64_t length = 0;
-    struct pb_field f;
-    int more;
-
-    while ((more = pb_next(&r, &f)) > 0) {
-        if (FIELD_OF(f) == FIELD(1, PB_VARINT))
-            offset = zigzag(f.u64);
-        else if (FIELD_OF(f) == FIELD(2, PB_VARINT))
-            length = f.u64;
-    }
-    if (more < 0 || offset < INT32_MIN || offset > INT32_MAX || length > INT32_MAX)
-        return remote_malformed(d, "BucketSpan");
-    int error = vector_push(&b->spans, (int32_t) offset, 2 * REMOTE_BUCKETS_MAX);
-    if (error == 0)
-        error = vector_push(&b->spans, (int32_t) length, 2 * REMOTE_BUCKETS_MAX);
-    return too_many(d, error);
-}
-
-static int add_delta(struct remote_decoder *d, struct remote_buckets *b, const struct pb_field *f) {
+static int add_custom(struct remote_decoder *d, const struct pb_field *f) {
     struct pb_reader r = pb_reader(f->bytes);
-    uint64_t v;
+    uint64_t bits;
+    double v;
     int more = 0, error = 0;
 
-    if (f->wire == PB_VARINT)
-        return too_many(d, vector_push(&b->deltas, zigzag(f->u64), REMOTE_BUCKETS_MAX));
+    if (f->wire == PB_FIXED64)
+        return outcome(d, vector_push(&d->custom, pb_double(f), REMOTE_CUSTOM_MAX));
     if (f->wire != PB_BYTES)
         return remote_malformed(d, "Histogram");
-    while (error == 0 && (more = pb_packed(&r, PB_VARINT, &v)) > 0)
-        error = vector_push(&b->deltas, zigzag(v), REMOTE_BUCKETS_MAX);
-    return more < 0 ? remote_malformed(d, "Histogram") : too_many(d, error);
-}
-
-#define ADD_DOUBLES(d, to, f, max)                                                                 \
-    ({                                                                                             \
-        struct pb_reader _reader = pb_reader((f)->bytes);                                          \
-        uint64_t _bits;                                                                            \
-        int _more = 0, _error = 0;                                                                 \
-        if ((f)->wire == PB_FIXED64)                                                               \
-            _error = vector_push((to), double_of((f)->u64), (max));                                \
-        else if ((f)->wire != PB_BYTES)                                                            \
-            _more = -EBADMSG;                                                                      \
-        else                                                                                       \
-            while (_error == 0 && (_more = pb_packed(&_reader, PB_FIXED64, &_bits)) > 0)           \
-                _error = vector_push((to), double_of(_bits), (max));                               \
-        _more < 0 ? remote_malformed((d), "Histogram") : too_many((d), _error);                    \
-    })
-
-static void buckets_clear(struct remote_buckets *b) {
-    b->spans.n = b->deltas.n = b->counts.n = b->index.n = b->absolute.n = 0;
-}
-
-/* Spans and their counts as ascending indices with absolute counts; empty buckets are left out.
- * NULL, or what is wrong with them. */
-static const char *settle(struct remote_buckets *b, bool floats, int *ret_r) {
-    size_t given = floats ? b->counts.n : b->deltas.n, at = 0;
-    int64_t index = 0, count = 0;
-
-    *ret_r = 0;
-    for (size_t i = 0; i < b->spans.n; i += 2) {
-        int64_t offset = b->spans.items[i];
-        if (i && offset < 0)
-            return "spans of its buckets overlap";
-        index += offset;
-        for (int32_t k = 0; k < b->spans.items[i + 1]; k++, index++, at++) {
-            if (at == given)
-                return "its spans need more buckets than there are";
-            if (index < INT32_MIN || index > INT32_MAX)
-                return "the index of a bucket is out of range";
-            if (!floats && __builtin_add_overflow(count, b->deltas.items[at], &count))
-                return "the count of a bucket is out of range";
-            double v = floats ? b->counts.items[at] : (double) count;
-            if (v < 0)
-                return "the count of a bucket is negative";
-            if (v == 0)
-                continue;
-            *ret_r = vector_push(&b->index, (int32_t) index, REMOTE_BUCKETS_MAX);
-            if (*ret_r == 0)
-                *ret_r = vector_push(&b->absolute, v, REMOTE_BUCKETS_MAX);
-            if (*ret_r == -ENOBUFS)
-                *ret_r = 0;
-            else if (*ret_r == 0)
-                continue;
-            return "it has too many buckets";
-        }
+    while (error == 0 && (more = pb_packed(&r, PB_FIXED64, &bits)) > 0) {
+        memcpy(&v, &bits, sizeof(v));
+        error = vector_push(&d->custom, v, REMOTE_CUSTOM_MAX);
     }
-    return at == given ? NULL : "its spans need fewer buckets than there are";
+    return outcome(d, more < 0 ? -EBADMSG : error);
 }
 
 struct wire_histogram {
@@ -128,7 +46,7 @@ static int scalar_field(const struct pb_field *f, struct wire_histogram *w) {
         break;
     case FIELD(3, PB_FIXED64): w->h.sum = pb_double(f); break;
     case FIELD(4, PB_VARINT): {
-        int64_t schema = zigzag(f->u64);
+        int64_t schema = native_zigzag(f->u64);
         if (schema < INT32_MIN || schema > INT32_MAX)
             return -EBADMSG;
         w->h.schema = (int32_t) schema;
@@ -159,16 +77,17 @@ static int decode(struct remote_decoder *d, struct slice message, struct wire_hi
     while (error == 0 && (more = pb_next(&r, &f)) > 0) {
         switch (f.number) {
         case 8:
-        case 11:
-            error = f.wire == PB_BYTES
-                            ? add_span(d, f.number == 8 ? &d->negative : &d->positive, f.bytes)
-                            : remote_malformed(d, "Histogram");
+        case 11: {
+            struct native_buckets *b = f.number == 8 ? &d->negative : &d->positive;
+            error = f.wire == PB_BYTES ? native_buckets_add_span(b, f.bytes) : -EBADMSG;
+            error = error == -EBADMSG ? remote_malformed(d, "BucketSpan") : outcome(d, error);
             break;
-        case 9: error = add_delta(d, &d->negative, &f); break;
-        case 10: error = ADD_DOUBLES(d, &d->negative.counts, &f, REMOTE_BUCKETS_MAX); break;
-        case 12: error = add_delta(d, &d->positive, &f); break;
-        case 13: error = ADD_DOUBLES(d, &d->positive.counts, &f, REMOTE_BUCKETS_MAX); break;
-        case 16: error = ADD_DOUBLES(d, &d->custom, &f, REMOTE_CUSTOM_MAX); break;
+        }
+        case 9: error = outcome(d, native_buckets_add_deltas(&d->negative, &f)); break;
+        case 10: error = outcome(d, native_buckets_add_counts(&d->negative, &f)); break;
+        case 12: error = outcome(d, native_buckets_add_deltas(&d->positive, &f)); break;
+        case 13: error = outcome(d, native_buckets_add_counts(&d->positive, &f)); break;
+        case 16: error = add_custom(d, &f); break;
         default:
             if (scalar_field(&f, w) < 0)
                 error = remote_malformed(d, "Histogram");
@@ -177,24 +96,20 @@ static int decode(struct remote_decoder *d, struct slice message, struct wire_hi
     return error < 0 ? error : more < 0 ? remote_malformed(d, "Histogram") : 0;
 }
 
-static struct histogram_buckets buckets_of(const struct remote_buckets *b) {
-    return (struct histogram_buckets){b->index.n, b->index.items, b->absolute.items};
-}
-
 int remote_add_histogram(struct remote_decoder *d, struct slice message, int64_t start_ms) {
     struct wire_histogram w = {.start_ms = start_ms};
     const char *why;
     int r;
 
-    buckets_clear(&d->positive);
-    buckets_clear(&d->negative);
+    native_buckets_clear(&d->positive);
+    native_buckets_clear(&d->negative);
     d->custom.n = 0;
     r = decode(d, message, &w);
     if (r < 0)
         return r;
-    why = settle(&d->positive, w.floats, &r);
+    why = native_buckets_settle(&d->positive, w.floats, &r);
     if (!why)
-        why = settle(&d->negative, w.floats, &r);
+        why = native_buckets_settle(&d->negative, w.floats, &r);
     if (r < 0)
         return r;
     if (why) {
@@ -202,8 +117,8 @@ int remote_add_histogram(struct remote_decoder *d, struct slice message, int64_t
         r = error_set(&e, -EINVAL, "a histogram is not well-formed: %s", why);
         return remote_outcome(d, r, &e, &d->histograms);
     }
-    w.h.positive = buckets_of(&d->positive);
-    w.h.negative = buckets_of(&d->negative);
+    w.h.positive = native_buckets_view(&d->positive);
+    w.h.negative = native_buckets_view(&d->negative);
     w.h.custom = d->custom.items;
     w.h.n_custom = d->custom.n;
     struct sample s = {.labels = d->labels,

@@ -4,6 +4,7 @@
  */
 #include "receive/float_label.h"
 #include "receive/scrape_private.h"
+#include "receive/scrape_protobuf.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@ struct append {
     enum prometheus_type type; /* of the family whose series are read */
     uint32_t last;             /* index of the series before, UINT32_MAX: none */
     bool sample_limit_hit;
+    bool protobuf;                     /* there are no lines */
+    const struct histogram *histogram; /* of the sample at hand; NULL: it is a float */
 };
 
 static double stale_value(void) {
@@ -127,18 +130,25 @@ static struct slice label_value(struct append *a, const struct prometheus_label 
     return bound || rank ? float_label_canonical(l->value, &a->arena) : l->value;
 }
 
+/* "line N, column M: …: `series`" */
+static int fail_at(struct append *a, struct slice series, const char *why) {
+    struct error e = ERROR_NONE;
+
+    if (a->protobuf)
+        return fail(a, "%s: `%.*s`", why, SLICE_ARG(slice_take(series, SHOWN_MAX)));
+    prometheus_text_fail(&a->text, series, why);
+    prometheus_text_error(&a->text, &e);
+    return fail(a, "%s", e.text);
+}
+
 static int read_labels(struct append *a, struct slice series, struct label_set *set) {
     struct prometheus_label *items;
     const char *why;
     size_t n, at;
-    struct error e = ERROR_NONE;
 
     int r = prometheus_text_labels(series, &a->arena, &items, &n, &why, &at);
-    if (r < 0) {
-        prometheus_text_fail(&a->text, slice_skip(series, at), why);
-        prometheus_text_error(&a->text, &e);
-        return fail(a, "%s", e.text);
-    }
+    if (r < 0)
+        return fail_at(a, a->protobuf ? series : slice_skip(series, at), why);
     for (size_t i = 0; i < n; i++) {
         if (label_set_get(set, items[i].name).size)
             return fail(a, "the label name \"%.*s\" is not unique",
@@ -178,15 +188,6 @@ static int labels_of(struct append *a, struct slice series, struct label_set *se
 }
 
 /* ---- Samples ---- */
-
-/* "line N, column M: …: `series`" */
-static int fail_at(struct append *a, struct slice series, const char *why) {
-    struct error e = ERROR_NONE;
-
-    prometheus_text_fail(&a->text, series, why);
-    prometheus_text_error(&a->text, &e);
-    return fail(a, "%s", e.text);
-}
 
 static int store_exemplar(struct append *a, const struct prometheus_entry *x,
                           const struct scrape_series *series, int64_t time_ms) {
@@ -235,7 +236,8 @@ static int store(struct append *a, const struct prometheus_entry *x, struct scra
     struct sample s = {.labels = series->labels,
                        .n_labels = series->n_labels,
                        .time_ms = timed ? x->time_ms : a->target->time_ms,
-                       .value = x->value};
+                       .value = x->value,
+                       .histogram = a->histogram};
     struct error e = ERROR_NONE;
 
     int r = store_value(a, series, &s, &e);
@@ -270,7 +272,7 @@ static struct scrape_series *add_series(struct append *a, struct slice text, uin
     if (kept < 0) {
         char why[SCRAPE_ERROR_BYTES];
         memcpy(why, a->result->error, sizeof(why));
-        if (strncmp(why, "line ", 5) != 0)
+        if (strncmp(why, "line ", 5) != 0 && !(a->protobuf && strchr(why, '`')))
             fail_at(a, text, why);
         return NULL;
     }
@@ -320,86 +322,6 @@ static int add_sample(struct append *a, const struct prometheus_entry *x) {
     return store(a, x, s);
 }
 
-/* ---- Metadata ---- */
-
-static struct slice dup_text(struct slice s) {
-    uint8_t *p = malloc(s.size + 1);
-
-    if (p && s.size)
-        memcpy(p, s.data, s.size);
-    return slice_new(p, p ? s.size : 0);
-}
-
-static enum metric_type type_of(enum prometheus_type t) {
-    static const enum metric_type types[] = {[PROMETHEUS_UNKNOWN] = METRIC_UNKNOWN,
-                                             [PROMETHEUS_COUNTER] = METRIC_COUNTER,
-                                             [PROMETHEUS_GAUGE] = METRIC_GAUGE,
-                                             [PROMETHEUS_HISTOGRAM] = METRIC_HISTOGRAM,
-                                             [PROMETHEUS_GAUGE_HISTOGRAM] = METRIC_GAUGE_HISTOGRAM,
-                                             [PROMETHEUS_SUMMARY] = METRIC_SUMMARY,
-                                             [PROMETHEUS_INFO] = METRIC_INFO,
-                                             [PROMETHEUS_STATE_SET] = METRIC_STATE_SET};
-
-    return types[t];
-}
-
-/* Whether it says something new. */
-static bool change_metadata(struct scrape_metadata *m, const struct prometheus_entry *x,
-                            struct slice text) {
-    struct slice *to = x->kind == PROMETHEUS_HELP ? &m->help : &m->unit;
-
-    if (x->kind == PROMETHEUS_TYPE) {
-        bool same = m->type == type_of(x->type);
-        m->type = type_of(x->type);
-        return !same;
-    }
-    if (to->data && slice_equal(*to, text))
-        return false;
-    free((void *) to->data);
-    *to = dup_text(text);
-    return to->data != NULL;
-}
-
-/* Once per family, when its TYPE, HELP and UNIT are all read. The worker alone changes them. */
-static void tell_metadata(struct append *a) {
-    const struct map_entry *entry = map_get(&a->target->metadata, a->family);
-    const struct scrape_metadata *m = entry ? entry->pointer : NULL;
-    struct error e;
-
-    if (m) {
-        const struct metric_metadata out = {
-                .metric = a->family, .type = m->type, .help = m->help, .unit = m->unit};
-        ingest_metadata(a->txn, &out, &e);
-    }
-    a->family = SLICE_EMPTY;
-}
-
-static void add_metadata(struct append *a, const struct prometheus_entry *x) {
-    struct slice name = x->metric, text = x->text;
-
-    if (x->quoted || x->escaped)
-        arena_clear(&a->arena);
-    if (x->quoted)
-        name = prometheus_text_unescape(name, &a->arena);
-    if (x->escaped)
-        text = prometheus_text_unescape(text, &a->arena);
-    if (!name.size || !slice_is_utf8(name))
-        return;
-    pthread_mutex_lock(&a->target->lock);
-    struct map_entry *entry = map_put(&a->target->metadata, name, NULL);
-    if (entry && !entry->pointer)
-        entry->pointer = calloc(1, sizeof(struct scrape_metadata));
-    struct scrape_metadata *m = entry ? entry->pointer : NULL;
-    bool changed = m && change_metadata(m, x, text);
-    struct slice family = entry ? entry->key : SLICE_EMPTY;
-    pthread_mutex_unlock(&a->target->lock);
-    if (changed) {
-        if (a->family.size && !slice_equal(a->family, family))
-            tell_metadata(a);
-        a->family = family;
-    }
-}
-
 /* ---- The whole ---- */
 
 static int stale_one(struct ingest_txn *txn, struct scrape_series *s, int64_t time_ms) {
@@ -441,6 +363,18 @@ static int settle(struct append *a) {
     return 0;
 }
 
+static int add_entry(struct append *a, const struct prometheus_entry *x) {
+    if (x->kind != PROMETHEUS_SAMPLE) {
+        if (x->kind == PROMETHEUS_TYPE)
+            a->type = x->type;
+        scrape_metadata_add(a->target, a->txn, &a->arena, x, &a->family);
+        return 0;
+    }
+    if (a->family.size)
+        scrape_metadata_tell(a->target, a->txn, &a->family);
+    return add_sample(a, x);
+}
+
 static int walk(struct append *a) {
     struct prometheus_entry x = {0};
     struct scrape_cache *c = &a->target->cache;
@@ -453,25 +387,60 @@ static int walk(struct append *a) {
         r = prometheus_text_next(&a->text, &x);
         if (r < 0 || x.kind == PROMETHEUS_END)
             break;
-        if (x.kind != PROMETHEUS_SAMPLE) {
-            if (x.kind == PROMETHEUS_TYPE)
-                a->type = x.type;
-            add_metadata(a, &x);
-            continue;
-        }
-        if (a->family.size)
-            tell_metadata(a);
-        r = add_sample(a, &x);
+        r = add_entry(a, &x);
         if (r < 0)
             return r;
     }
     if (a->family.size)
-        tell_metadata(a);
+        scrape_metadata_tell(a->target, a->txn, &a->family);
     if (r < 0) {
         prometheus_text_error(&a->text, &e);
         return fail(a, "%s", e.text);
     }
     return 0;
+}
+
+/* ---- The protobuf format ---- */
+
+static int on_entry(void *ctx, const struct prometheus_entry *x,
+                    const struct histogram *histogram) {
+    struct append *a = ctx;
+
+    a->histogram = histogram;
+    int r = add_entry(a, x);
+    a->histogram = NULL;
+    /* Bounds of gauge histograms, too, are numbers here and not texts. */
+    if (x->kind == PROMETHEUS_TYPE && x->type == PROMETHEUS_GAUGE_HISTOGRAM)
+        a->type = PROMETHEUS_HISTOGRAM;
+    return r;
+}
+
+static int on_exemplar(void *ctx, const struct prometheus_entry *x) {
+    struct append *a = ctx;
+    const struct scrape_series *s =
+            a->last == UINT32_MAX ? NULL : &a->target->cache.series.items[a->last];
+
+    if (!s || !s->labels || !slice_equal(s->text, x->series))
+        return 0; /* dropped by relabelling, or over the limit */
+    return store_exemplar(a, x, s, x->exemplar_time_ms);
+}
+
+static int walk_protobuf(struct append *a, struct slice body) {
+    const struct scrape_protobuf_options options = {
+            .native = a->job->native_histograms,
+            .classic_too = a->job->classic_histograms,
+            .bucket_limit = a->job->native_bucket_limit,
+            .schema_max = scrape_schema_of_factor(a->job->native_min_bucket_factor)};
+    const struct scrape_protobuf_handler handler = {on_entry, on_exemplar, a};
+    struct error e = ERROR_NONE;
+
+    a->protobuf = true;
+    int r = scrape_protobuf_walk(body, &options, &handler, &e);
+    if (a->family.size)
+        scrape_metadata_tell(a->target, a->txn, &a->family);
+    if (r < 0 && !a->result->error[0])
+        return fail(a, "%s", e.text[0] ? e.text : error_name(r));
+    return r;
 }
 
 int scrape_append(struct scrape_target *t, struct slice body, enum prometheus_format format,
@@ -483,7 +452,7 @@ int scrape_append(struct scrape_target *t, struct slice body, enum prometheus_fo
     t->cache.seen = 0;
     arena_init(&a.arena, ARENA_BYTES_MAX);
     prometheus_text_init(&a.text, body, format);
-    int r = walk(&a);
+    int r = format == PROMETHEUS_PROTOBUF ? walk_protobuf(&a, body) : walk(&a);
     if (r == 0 && a.sample_limit_hit) {
         atomic_fetch_add(&t->scrape->exceeded_sample_limit, 1);
         r = fail(&a, "sample limit exceeded: %llu samples, the limit is %llu",

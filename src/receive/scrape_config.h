@@ -28,7 +28,7 @@ struct scrape_http {
 };
 
 enum scrape_protocol {
-    SCRAPE_PROTOBUF, /* accepted in the list, never asked for */
+    SCRAPE_PROTOBUF,
     SCRAPE_OPENMETRICS_0_0_1,
     SCRAPE_OPENMETRICS_1_0_0,
     SCRAPE_TEXT_0_0_4,
@@ -64,6 +64,10 @@ struct scrape_job {
     int64_t interval_ns, timeout_ns;
     bool honor_labels, honor_timestamps, track_staleness, compression, extra_metrics;
     bool utf8_names;
+    bool native_histograms, classic_histograms; /* scraped; classic: of those that have both, too */
+    uint64_t native_bucket_limit;               /* 0: no limit */
+    double native_min_bucket_factor;
+    bool protocols_given; /* by the file, and not by what else it says */
     const char *scheme, *metrics_path;
     struct scrape_param {
         struct slice name, *values;

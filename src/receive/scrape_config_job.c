@@ -180,6 +180,7 @@ static int read_protocols(struct yaml_reader *r, yaml_node_t *node, void *target
     struct scrape_job *job = target;
 
     job->n_protocols = 0;
+    job->protocols_given = true;
     int result = yaml_read_list(r, node, "a list of protocols", add_protocol, job);
     if (result == 0 && !job->n_protocols)
         return yaml_fail(r, node, "scrape_protocols is empty");
@@ -216,6 +217,30 @@ static int read_validation(struct yaml_reader *r, yaml_node_t *node, void *targe
     return result;
 }
 
+static int read_conversion(struct yaml_reader *r, yaml_node_t *node, void *target) {
+    bool on;
+    int result = yaml_read_bool(r, node, &on);
+
+    if (result == 0 && on)
+        return yaml_fail(r, node,
+                         "convert_classic_histograms_to_nhcb is not supported: classic histograms "
+                         "stay classic here, so queries of their native form would find nothing; "
+                         "take this line away and ask NAME_bucket");
+    return result;
+}
+
+static int read_factor(struct yaml_reader *r, yaml_node_t *node, void *target) {
+    struct slice s;
+    double v;
+    int result = yaml_read_text(r, node, &s);
+
+    if (result == 0 && (slice_to_double(s, &v) < 0 || !(v >= 0)))
+        return yaml_fail(r, node, "\"%.*s\" is not a factor as 1.1", SLICE_ARG(s));
+    if (result == 0)
+        *(double *) target = v;
+    return result;
+}
+
 #define SHARED_ROWS                                                                                \
     {"scrape_interval", YAML_DURATION, AT(interval_ns)},                                           \
             {"scrape_timeout", YAML_DURATION, AT(timeout_ns)},                                     \
@@ -229,10 +254,14 @@ static int read_validation(struct yaml_reader *r, yaml_node_t *node, void *targe
             {"keep_dropped_targets", YAML_COUNT, AT(keep_dropped)},                                \
             {"metric_name_validation_scheme", YAML_READ, AT(utf8_names), read_validation},         \
             {"metric_name_escaping_scheme", YAML_READ, 0, read_unused},                            \
-            {"scrape_classic_histograms", YAML_READ, 0, read_unused},                              \
-            {"always_scrape_classic_histograms", YAML_READ, 0, read_unused},                       \
-            {"convert_classic_histograms_to_nhcb", YAML_READ, 0, read_unused},                     \
-            {"scrape_native_histograms", YAML_READ, 0, read_unused}, {                             \
+            {"scrape_classic_histograms", YAML_BOOL, AT(classic_histograms)},                      \
+            {"always_scrape_classic_histograms", YAML_BOOL, AT(classic_histograms)},               \
+            {"convert_classic_histograms_to_nhcb", YAML_READ, 0, read_conversion},                 \
+            {"scrape_native_histograms", YAML_BOOL, AT(native_histograms)},                        \
+            {"native_histogram_bucket_limit", YAML_COUNT, AT(native_bucket_limit)},                \
+            {"native_histogram_min_bucket_factor", YAML_READ, AT(native_min_bucket_factor),        \
+             read_factor},                                                                         \
+    {                                                                                              \
         "extra_scrape_metrics", YAML_BOOL, AT(extra_metrics)                                       \
     }
 
@@ -255,8 +284,6 @@ static const struct yaml_field job_fields[] = {
         {"params", YAML_READ, 0, read_params},
         {"relabel_configs", YAML_READ, AT(relabel), read_rules},
         {"metric_relabel_configs", YAML_READ, AT(metric_relabel), read_rules},
-        {"native_histogram_bucket_limit", YAML_READ, 0, read_unused},
-        {"native_histogram_min_bucket_factor", YAML_READ, 0, read_unused},
         {"scrape_failure_log_file", YAML_READ, 0, read_unused},
 };
 
@@ -294,6 +321,15 @@ static const struct yaml_field sd_fields[] = {
 
 /* ---- The job as a whole ---- */
 
+/* Native histograms come in no other format. */
+static void prefer_protobuf(struct scrape_job *job) {
+    if (!job->native_histograms || job->protocols_given)
+        return;
+    memmove(job->protocols + 1, job->protocols, job->n_protocols * sizeof(job->protocols[0]));
+    job->protocols[0] = SCRAPE_PROTOBUF;
+    job->n_protocols++;
+}
+
 static int finish(struct yaml_reader *r, const yaml_node_t *node, struct scrape_job *job) {
     const struct scrape_config *c = r->owner;
 
@@ -312,6 +348,7 @@ static int finish(struct yaml_reader *r, const yaml_node_t *node, struct scrape_
     if (!job->timeout_ns)
         job->timeout_ns =
                 c->global.timeout_ns < job->interval_ns ? c->global.timeout_ns : job->interval_ns;
+    prefer_protobuf(job);
     return scrape_http_check(r, node, &job->http);
 }
 
@@ -350,11 +387,14 @@ static uint64_t fingerprint(const struct yaml_reader *r, const yaml_node_t *node
     bool ends_within = node->end_mark.column > node->start_mark.column;
     struct slice text = lines_of(r->text, node->start_mark.line, node->end_mark.line + ends_within);
     uint64_t h = slice_hash(text) ^ (uint64_t) job->interval_ns * 31 ^ (uint64_t) job->timeout_ns;
-    const uint64_t limits[] = {job->body_size_limit,   job->sample_limit, job->label_limit,
-                               job->label_name_limit,  job->target_limit, job->keep_dropped,
-                               job->label_value_limit, job->n_protocols,  job->utf8_names};
+    const uint64_t limits[] = {job->body_size_limit,   job->sample_limit,        job->label_limit,
+                               job->label_name_limit,  job->target_limit,        job->keep_dropped,
+                               job->label_value_limit, job->native_bucket_limit, job->utf8_names,
+                               job->native_histograms, job->classic_histograms};
 
     h ^= slice_hash(slice_new(limits, sizeof(limits))) * 3;
+    h ^= slice_hash(slice_new(job->protocols, job->n_protocols * sizeof(job->protocols[0]))) * 5;
+    h ^= slice_hash(slice_new(&job->native_min_bucket_factor, sizeof(double))) * 11;
     if (slice_find(text, SLICE(" *")) >= 0) /* an alias: what it stands for is elsewhere */
         h ^= slice_hash(r->text) * 7;
     return h;

@@ -189,6 +189,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx) {
 
 static int set_accept(struct scrape_target *t) {
     static const char *const types[SCRAPE_PROTOCOLS] = {
+            [SCRAPE_PROTOBUF] = ("application/vnd.google.protobuf;"
+                                 "proto=io.prometheus.client.MetricFamily;encoding=delimited"),
             [SCRAPE_OPENMETRICS_0_0_1] = "application/openmetrics-text;version=0.0.1",
             [SCRAPE_OPENMETRICS_1_0_0] =
                     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
@@ -199,9 +201,8 @@ static int set_accept(struct scrape_target *t) {
     int weight = SCRAPE_PROTOCOLS + 1;
 
     for (size_t i = 0; i < t->job->n_protocols; i++, weight--)
-        if (types[t->job->protocols[i]])
-            n += (size_t) snprintf(accept + n, sizeof(accept) - n, "%s;q=0.%d,",
-                                   types[t->job->protocols[i]], weight);
+        n += (size_t) snprintf(accept + n, sizeof(accept) - n, "%s;q=0.%d,",
+                               types[t->job->protocols[i]], weight);
     snprintf(accept + n, sizeof(accept) - n, "*/*;q=0.%d", weight);
     return scrape_http_header(&t->headers, "Accept: %s", accept);
 }

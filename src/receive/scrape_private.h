@@ -210,6 +210,15 @@ int scrape_append(struct scrape_target *t, struct slice body, enum prometheus_fo
 /* Stale markers of all live series. */
 int scrape_append_stale(struct scrape_target *t, struct ingest_txn *txn, int64_t time_ms);
 
+/* ---- Metadata (scrape_metadata.c). A worker's. ---- */
+
+/* Notes a TYPE, HELP or UNIT. When it says something new, *family is the family that waits to be
+ * told; another one that waited is told. `arena` is cleared. */
+void scrape_metadata_add(struct scrape_target *t, struct ingest_txn *txn, struct arena *arena,
+                         const struct prometheus_entry *x, struct slice *family);
+/* Tells the family that waits, once its TYPE, HELP and UNIT are all read; *family becomes empty. */
+void scrape_metadata_tell(struct scrape_target *t, struct ingest_txn *txn, struct slice *family);
+
 /* ---- The scraper. ---- */
 
 struct scrape {

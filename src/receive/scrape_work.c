@@ -50,6 +50,12 @@ static int unpack(struct scrape_target *t, struct buffer *out, char *error) {
 }
 
 static int format_of(const struct scrape_target *t, enum prometheus_format *ret, char *error) {
+    static const enum prometheus_format fallbacks[SCRAPE_PROTOCOLS] = {
+            [SCRAPE_PROTOBUF] = PROMETHEUS_PROTOBUF,
+            [SCRAPE_OPENMETRICS_0_0_1] = PROMETHEUS_OPENMETRICS,
+            [SCRAPE_OPENMETRICS_1_0_0] = PROMETHEUS_OPENMETRICS,
+            [SCRAPE_TEXT_0_0_4] = PROMETHEUS_TEXT,
+            [SCRAPE_TEXT_1_0_0] = PROMETHEUS_TEXT};
     struct slice rest = slice_from(t->content_type);
     struct slice type = slice_trim(slice_cut(&rest, ';'));
 
@@ -57,11 +63,10 @@ static int format_of(const struct scrape_target *t, enum prometheus_format *ret,
         *ret = PROMETHEUS_OPENMETRICS;
     } else if (slice_equal_nocase(type, SLICE("text/plain"))) {
         *ret = PROMETHEUS_TEXT;
-    } else if (t->job->fallback >= 0 && t->job->fallback != SCRAPE_PROTOBUF) {
-        *ret = t->job->fallback == SCRAPE_OPENMETRICS_0_0_1 ||
-                               t->job->fallback == SCRAPE_OPENMETRICS_1_0_0
-                       ? PROMETHEUS_OPENMETRICS
-                       : PROMETHEUS_TEXT;
+    } else if (slice_equal_nocase(type, SLICE("application/vnd.google.protobuf"))) {
+        *ret = PROMETHEUS_PROTOBUF;
+    } else if (t->job->fallback >= 0) {
+        *ret = fallbacks[t->job->fallback];
     } else if (type.size) {
         snprintf(error, SCRAPE_ERROR_BYTES,
                  "received unsupported Content-Type \"%s\" and no fallback_scrape_protocol "

@@ -25,6 +25,7 @@
 enum prometheus_format {
     PROMETHEUS_TEXT, /* 0.0.4 and 1.0.0: quoted names are understood in both */
     PROMETHEUS_OPENMETRICS,
+    PROMETHEUS_PROTOBUF, /* not text: receive/scrape_protobuf.h reads it into the same entries */
 };
 
 enum prometheus_kind {

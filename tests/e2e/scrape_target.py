@@ -21,7 +21,9 @@ OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 class Exporter:
     """An HTTP server whose answer a test chooses; what it was asked is kept."""
 
-    def __init__(self, body: str = "", kind: str = TEXT, tls: tuple[Path, Path] | None = None):
+    def __init__(
+        self, body: str | bytes = "", kind: str = TEXT, tls: tuple[Path, Path] | None = None
+    ):
         self.body, self.kind, self.status, self.headers = body, kind, 200, {}
         self.gzip, self.auth, self.asked, self.paths = False, None, [], []
         outer = self
@@ -31,7 +33,8 @@ class Exporter:
                 outer.asked.append(dict(self.headers))
                 outer.paths.append(self.path)
                 del outer.asked[:-5], outer.paths[:-5]
-                status, body = outer.status, outer.body.encode()
+                status, body = outer.status, outer.body
+                body = body.encode() if isinstance(body, str) else body
                 if outer.auth and self.headers.get("Authorization") != outer.auth:
                     status = 401
                 self.send_response(status)
