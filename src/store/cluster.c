@@ -48,8 +48,16 @@ static const char *sharding_of(struct slice table) {
 int cluster_rewrite(const char *statement, const char *cluster, struct buffer *local,
                     struct buffer *distributed) {
     const struct slice create = SLICE("CREATE TABLE IF NOT EXISTS "), engine = SLICE("\nENGINE = ");
+    const struct slice alter = SLICE("ALTER TABLE "); /* then the name, a newline, what */
     struct slice rest = slice_from(statement);
 
+    if (slice_starts(rest, alter)) { /* how rows are kept: a matter of the local tables */
+        rest = slice_skip(rest, alter.size);
+        struct slice table = slice_trim(slice_cut(&rest, '\n'));
+        buffer_printf(local, "%.*s%.*s_local ON CLUSTER '%s'\n%.*s", SLICE_ARG(alter),
+                      SLICE_ARG(table), cluster, SLICE_ARG(rest));
+        return buffer_append_u8(local, 0);
+    }
     if (!slice_starts(rest, create)) {
         buffer_append_slice(local, rest);
         return buffer_append_u8(local, 0);

@@ -18,7 +18,15 @@ struct setting {
  * and with ten each commit's were merged seven times in half a minute.
  */
 static const char *merge_base(const char *table) {
-    return strcmp(table, "samples") == 0 ? "40" : "10";
+    return strcmp(table, "samples") == 0 ? "20" : "10";
+}
+
+/*
+ * When nothing has come for that long, a day's parts become one, which is smaller and is read
+ * faster; "0": never. Days that get late samples all the time are made anew that often at most.
+ */
+static const char *merge_whole_day_after_s(const char *table) {
+    return strcmp(table, "samples") == 0 ? "7200" : "0";
 }
 
 static int table_settings(const struct store *s, const char *table, bool with_newer,
@@ -35,6 +43,8 @@ static int table_settings(const struct store *s, const char *table, bool with_ne
              * spans/s a core, with these 324 k (tests/bench/bench_store). */
             {"min_bytes_for_wide_part", "67108864"},
             {"merge_selector_base", merge_base(table)},
+            {"min_age_to_force_merge_seconds", merge_whole_day_after_s(table)},
+            {"min_age_to_force_merge_on_partition_only", "1"},
             /* The pool is small (two threads): the defaults would allow tiny merges only. */
             {"number_of_free_entries_in_pool_to_lower_max_size_of_merge", "1"},
             {"number_of_free_entries_in_pool_to_execute_mutation", "1"},

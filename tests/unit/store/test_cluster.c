@@ -37,6 +37,13 @@ static void test_text(void **state) {
                                      "c", &local, &distributed),
                      -EINVAL);
     buffer_clear(&local);
+    assert_int_equal(cluster_rewrite("ALTER TABLE spans\n    MODIFY COLUMN a UInt8", "c", &local,
+                                     &distributed),
+                     0);
+    assert_string_equal((char *) local.data,
+                        "ALTER TABLE spans_local ON CLUSTER 'c'\n    MODIFY COLUMN a UInt8");
+    assert_int_equal(distributed.size, 0);
+    buffer_clear(&local);
     assert_int_equal(cluster_rewrite("SELECT 1", "c", &local, &distributed), 0);
     assert_string_equal((char *) local.data, "SELECT 1");
     assert_int_equal(distributed.size, 0);

@@ -59,6 +59,10 @@ static void from_the_first_schema(void **state) {
                                        "currentDatabase() AND name = 'samples' AND engine = "
                                        "'ReplacingMergeTree'"),
                      1);
+    assert_int_equal(fixture_number(s, "SELECT count() FROM system.columns WHERE database = "
+                                       "currentDatabase() AND table = 'samples' AND "
+                                       "compression_codec = 'CODEC(Delta(8), ZSTD(3))'"),
+                     1);
     assert_int_equal(fixture_number(s, "SELECT max(version) FROM schema_version"), migrations_n);
     store_close(s);
 }

@@ -178,7 +178,7 @@ static void test_second_process_is_told(void **state) {
 static void test_settings_of_tables(void **state) {
     const char *sql =
             "SELECT countIf(engine_full LIKE '%merge_selector_base = 10,%') = count() - 1 "
-            "AND countIf(engine_full LIKE '%merge_selector_base = 40,%' AND name = "
+            "AND countIf(engine_full LIKE '%merge_selector_base = 20,%' AND name = "
             "'samples') = 1 AND countIf(engine_full NOT LIKE "
             "'%auto_statistics_types = %') = 0 FROM system.tables WHERE database = "
             "currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_version'";
