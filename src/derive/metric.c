@@ -150,6 +150,21 @@ static int sample_row(struct ingest_txn *t, struct series_ref series, const stru
     return 0;
 }
 
+/* That the metric is a histogram is known, also when its sender says nothing of its type. What
+ * senders say is shown before this, which has no help. */
+static int histogram_metadata(struct ingest_txn *t, const struct sample *s) {
+    struct metric_metadata m = {.type = s->histogram->hint == HISTOGRAM_GAUGE
+                                                ? METRIC_GAUGE_HISTOGRAM
+                                                : METRIC_HISTOGRAM};
+    struct error e;
+
+    for (size_t i = 0; i < s->n_labels && !m.metric.size; i++)
+        if (slice_equal(s->labels[i].name, SLICE("__name__")))
+            m.metric = s->labels[i].value;
+    int r = m.metric.size ? ingest_metadata(t, &m, &e) : 0;
+    return r == -EINVAL ? 0 : r;
+}
+
 static int check_time(struct ingest_txn *t, int64_t time_ms, struct error *e) {
     if (time_ms > INT64_MAX / NS_PER_MS || time_ms < 0)
         return error_set(e, -EINVAL, "the time is out of range");
@@ -164,9 +179,11 @@ static int add(struct ingest_txn *t, struct series_ref series, const struct samp
         r = error_set(e, -EINVAL, "the start time is negative or after the sample's");
     if (r == 0)
         r = seen(t, series, s->time_ms);
+    if (r == 0 && !s->histogram)
+        return sample_row(t, series, s);
     if (r == 0)
-        r = s->histogram ? histogram_row(t, series, s, e) : sample_row(t, series, s);
-    return r;
+        r = histogram_row(t, series, s, e);
+    return r < 0 ? r : histogram_metadata(t, s);
 }
 
 static int counted(struct ingest_txn *t, int r) {

@@ -22,6 +22,18 @@ static struct metrics_turn turn_of(struct metrics *m, const struct metrics_range
 
 /* ---- Metadata ---- */
 
+/* Of a metric's entries that with a type alone comes last: it says nothing when another one has
+ * that type. */
+static bool says_nothing(const struct metric_metadata *items, size_t n, struct slice name,
+                         const struct native_reader *rows, size_t i) {
+    if (native_reader_cell(rows, i, 2).text.size || native_reader_cell(rows, i, 3).text.size)
+        return false;
+    for (; n > 0 && slice_equal(items[n - 1].metric, name); n--)
+        if ((uint64_t) items[n - 1].type == native_reader_cell(rows, i, 1).u64)
+            return true;
+    return false;
+}
+
 int metrics_metadata(struct metrics *m, struct slice metric, size_t limit, struct arena *arena,
                      struct metric_metadata **ret, size_t *ret_n, struct error *e) {
     struct metrics_turn t = turn_of(m, NULL, e);
@@ -31,10 +43,12 @@ int metrics_metadata(struct metrics *m, struct slice metric, size_t limit, struc
     int r = metrics_ask(&t,
                         metric.data ? "SELECT metric, type, unit, help FROM metric_metadata WHERE "
                                       "metric = {metric:String} GROUP BY metric, type, unit, help "
-                                      "ORDER BY metric, max(last_seen) DESC"
+                                      "ORDER BY metric, unit = '' AND help = '', "
+                                      "max(last_seen) DESC"
                                     : "SELECT metric, type, unit, help FROM metric_metadata "
                                       "GROUP BY metric, type, unit, help "
-                                      "ORDER BY metric, max(last_seen) DESC",
+                                      "ORDER BY metric, unit = '' AND help = '', "
+                                      "max(last_seen) DESC",
                         &param, metric.data != NULL, METADATA_ROWS_MAX, &a);
 
     if (r < 0)
@@ -48,6 +62,8 @@ int metrics_metadata(struct metrics *m, struct slice metric, size_t limit, struc
         if (n == 0 || !slice_equal(items[n - 1].metric, name))
             if (++metrics > limit && limit)
                 break;
+        if (says_nothing(items, n, name, a.rows, i))
+            continue;
         items[n] = (struct metric_metadata){
                 .metric = arena_dup(arena, name),
                 .type = (enum metric_type) native_reader_cell(a.rows, i, 1).u64,

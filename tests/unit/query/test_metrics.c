@@ -256,6 +256,18 @@ static void what_describes_them(void **state) {
                      0);
     assert_int_equal(n, 2);
     assert_int_equal(items[0].type, METRIC_COUNTER);
+    /* Nobody sent metadata of the native histogram. */
+    assert_int_equal(metrics_metadata(metrics, SLICE("latency"), 0, &arena, &items, &n, &e), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(items[0].type, METRIC_HISTOGRAM);
+    t = begin();
+    m = (struct metric_metadata){SLICE("latency"), METRIC_HISTOGRAM, SLICE("Waiting."),
+                                 SLICE("seconds")};
+    assert_int_equal(ingest_metadata(t, &m, &e), 0);
+    commit(t);
+    assert_int_equal(metrics_metadata(metrics, SLICE("latency"), 0, &arena, &items, &n, &e), 0);
+    assert_int_equal(n, 1);
+    assert_slice(items[0].help, "Waiting.");
     struct promql_query *q;
     struct metrics_selector selector;
     struct promql_error pe;
