@@ -167,13 +167,19 @@ static int read_ignored(struct yaml_reader *r, yaml_node_t *node, void *target) 
     return 0;
 }
 
+static int read_log_file(struct yaml_reader *r, yaml_node_t *node, void *target) {
+    return scrape_note(r, node,
+                       "no such log file is written: failed scrapes are shown under Targets, and "
+                       "varan_prometheus_* in /metrics count queries");
+}
+
 static int read_global(struct yaml_reader *r, yaml_node_t *node, void *target) {
     static const struct yaml_field fields[] = {
             {"external_labels", YAML_READ, 0, read_external_labels},
             {"evaluation_interval", YAML_READ, 0, read_ignored},
             {"rule_query_offset", YAML_READ, 0, read_ignored},
-            {"query_log_file", YAML_READ, 0, read_ignored},
-            {"scrape_failure_log_file", YAML_READ, 0, read_ignored},
+            {"query_log_file", YAML_READ, 0, read_log_file},
+            {"scrape_failure_log_file", YAML_READ, 0, read_log_file},
     };
     struct scrape_config *c = r->owner;
     struct yaml_fields t[2] = {{fields, sizeof(fields) / sizeof(fields[0]), c},
@@ -199,12 +205,31 @@ static int keep_node(struct yaml_reader *r, yaml_node_t *node, void *target) {
     return 0;
 }
 
-static int read_unused(struct yaml_reader *r, yaml_node_t *node, void *target) {
+/* Sections that do nothing here, each with what to do instead. */
+static int note_section(struct yaml_reader *r, const yaml_node_t *node, const char *text) {
     if (yaml_is_null(node) || (node->type == YAML_SEQUENCE_NODE &&
                                node->data.sequence.items.start == node->data.sequence.items.top))
         return 0;
-    return scrape_note(r, node, "this section is accepted and does nothing yet");
+    return scrape_note(r, node, "%s", text);
 }
+
+#define SECTION(name, text)                                                                        \
+    static int note_##name(struct yaml_reader *r, yaml_node_t *node, void *target) {               \
+        return note_section(r, node, #name " is accepted and does nothing: " text);                \
+    }
+
+SECTION(rule_files, "rules are not evaluated here yet; let vmalert ask /prometheus, or keep a "
+                    "Prometheus for them that writes here")
+SECTION(alerting, "there are no rules yet whose alerts could be sent")
+SECTION(remote_write, "samples are not sent on; let the others scrape, too, or federate from "
+                      "/prometheus/federate")
+SECTION(remote_read, "queries are answered from what is stored here; let the other server write "
+                     "here")
+SECTION(storage, "samples may come late and in any order, and exemplars are kept as long as "
+                 "samples; --metrics-retention-days says how long")
+SECTION(tracing, "the server sends no spans of its own")
+SECTION(otlp, "names are translated as Prometheus does by default, resource attributes are labels "
+              "of target_info")
 
 struct sections {
     yaml_node_t *global, *jobs, *files;
@@ -252,13 +277,13 @@ static int read_sections(struct yaml_reader *r, struct scrape_config *c) {
             {"scrape_configs", YAML_READ, offsetof(struct sections, jobs), keep_node},
             {"scrape_config_files", YAML_READ, offsetof(struct sections, files), keep_node},
             {"runtime", YAML_READ, 0, read_ignored},
-            {"rule_files", YAML_READ, 0, read_unused},
-            {"alerting", YAML_READ, 0, read_unused},
-            {"remote_write", YAML_READ, 0, read_unused},
-            {"remote_read", YAML_READ, 0, read_unused},
-            {"storage", YAML_READ, 0, read_unused},
-            {"tracing", YAML_READ, 0, read_unused},
-            {"otlp", YAML_READ, 0, read_unused},
+            {"rule_files", YAML_READ, 0, note_rule_files},
+            {"alerting", YAML_READ, 0, note_alerting},
+            {"remote_write", YAML_READ, 0, note_remote_write},
+            {"remote_read", YAML_READ, 0, note_remote_read},
+            {"storage", YAML_READ, 0, note_storage},
+            {"tracing", YAML_READ, 0, note_tracing},
+            {"otlp", YAML_READ, 0, note_otlp},
     };
     struct sections s = {0};
     struct yaml_fields t = {fields, sizeof(fields) / sizeof(fields[0]), &s};

@@ -21,10 +21,12 @@ struct scrape_http {
     const char *username, *username_file, *password, *password_file;
     const char *auth_type, *credentials, *credentials_file;
     const char *ca_file, *cert_file, *key_file, *server_name, *tls_min, *tls_max;
+    const char *ca, *cert, *key; /* PEM in the file itself */
     const char *proxy_url, *no_proxy;
-    bool insecure, follow_redirects, enable_http2, has_basic_auth, has_authorization;
-    struct label *headers;
-    size_t n_headers;
+    bool insecure, follow_redirects, enable_http2, has_basic_auth, has_authorization,
+            proxy_from_environment;
+    struct label *headers, *file_headers; /* file_headers: the value is a file's path */
+    size_t n_headers, n_file_headers;
 };
 
 enum scrape_protocol {

@@ -66,9 +66,9 @@ static const struct yaml_field tls_fields[] = {
         {"insecure_skip_verify", YAML_BOOL, AT(insecure)},
         {"min_version", YAML_READ, AT(tls_min), read_tls_version},
         {"max_version", YAML_READ, AT(tls_max), read_tls_version},
-        {"ca", YAML_REFUSED, .why = "put it into a file and name it as ca_file"},
-        {"cert", YAML_REFUSED, .why = "put it into a file and name it as cert_file"},
-        {"key", YAML_REFUSED, .why = "put it into a file and name it as key_file"},
+        {"ca", YAML_TEXT, AT(ca)},
+        {"cert", YAML_TEXT, AT(cert)},
+        {"key", YAML_TEXT, AT(key)},
 };
 
 static int read_tls(struct yaml_reader *r, yaml_node_t *node, void *target) {
@@ -76,44 +76,65 @@ static int read_tls(struct yaml_reader *r, yaml_node_t *node, void *target) {
     const struct scrape_http *h = target;
     int result = yaml_read_mapping(r, node, "tls_config", &t, 1);
 
-    if (result == 0 && !h->cert_file != !h->key_file)
-        return yaml_fail(r, node, "tls_config: cert_file and key_file need each other");
-    return result;
+    if (result < 0)
+        return result;
+    if ((h->ca && h->ca_file) || (h->cert && h->cert_file) || (h->key && h->key_file))
+        return yaml_fail(r, node,
+                         "tls_config: ca, cert and key exclude ca_file, cert_file and key_file");
+    if (!(h->cert || h->cert_file) != !(h->key || h->key_file))
+        return yaml_fail(r, node, "tls_config: a certificate and its key need each other");
+    return 0;
 }
 
-/* http_headers: {Name: {values: […]}} */
+/* http_headers: {Name: {values: […], secrets: […], files: […]}} */
 struct header_list {
     struct scrape_http *http;
     struct slice name;
 };
 
-static int read_header_values(struct yaml_reader *r, yaml_node_t *node, void *target) {
-    struct header_list *list = target;
+static int add_headers(struct yaml_reader *r, yaml_node_t *node, struct slice name,
+                       struct label **list, size_t *n, bool paths) {
     struct slice *values;
-    size_t n;
+    size_t more;
 
-    int result = yaml_read_texts(r, node, &values, &n);
+    int result = yaml_read_texts(r, node, &values, &more);
     if (result < 0)
         return result;
-    struct label *items = arena_array(r->arena, struct label, list->http->n_headers + n);
+    struct label *items = arena_array(r->arena, struct label, *n + more);
     if (!items)
         return error_set(r->e, -ENOMEM, "out of memory");
-    if (list->http->n_headers)
-        memcpy(items, list->http->headers, list->http->n_headers * sizeof(*items));
-    list->http->headers = items;
-    for (size_t i = 0; i < n; i++) {
+    if (*n)
+        memcpy(items, *list, *n * sizeof(*items));
+    *list = items;
+    for (size_t i = 0; i < more; i++) {
         if (slice_find_byte(values[i], '\n') >= 0 || slice_find_byte(values[i], '\r') >= 0)
             return yaml_fail(r, node, "a header's value has one line");
-        items[list->http->n_headers++] = (struct label){list->name, values[i]};
+        const char *path = paths ? yaml_path(r, values[i]) : NULL;
+        if (paths && !path)
+            return error_set(r->e, -ENOMEM, "out of memory");
+        items[(*n)++] = (struct label){name, paths ? slice_from(path) : values[i]};
     }
     return 0;
+}
+
+static int read_header_values(struct yaml_reader *r, yaml_node_t *node, void *target) {
+    struct header_list *list = target;
+
+    return add_headers(r, node, list->name, &list->http->headers, &list->http->n_headers, false);
+}
+
+static int read_header_files(struct yaml_reader *r, yaml_node_t *node, void *target) {
+    struct header_list *list = target;
+
+    return add_headers(r, node, list->name, &list->http->file_headers, &list->http->n_file_headers,
+                       true);
 }
 
 static int read_headers(struct yaml_reader *r, yaml_node_t *node, void *target) {
     static const struct yaml_field fields[] = {
             {"values", YAML_READ, 0, read_header_values},
             {"secrets", YAML_READ, 0, read_header_values},
-            {"files", YAML_REFUSED, .why = "not supported; use values or secrets"},
+            {"files", YAML_READ, 0, read_header_files},
     };
 
     if (yaml_is_null(node))
@@ -161,8 +182,10 @@ static const struct yaml_field fields[] = {
         {"tls_config", YAML_READ, 0, read_tls},
         {"proxy_url", YAML_TEXT, AT(proxy_url)},
         {"no_proxy", YAML_TEXT, AT(no_proxy)},
-        {"proxy_from_environment", YAML_REFUSED, .why = "not supported; set proxy_url"},
-        {"proxy_connect_header", YAML_REFUSED, .why = "not supported"},
+        {"proxy_from_environment", YAML_BOOL, AT(proxy_from_environment)},
+        {"proxy_connect_header", YAML_REFUSED,
+         .why = "not supported; let the proxy take the server without this header, or take "
+                "proxy_url away"},
         {"follow_redirects", YAML_BOOL, AT(follow_redirects)},
         {"enable_http2", YAML_BOOL, AT(enable_http2)},
         {"http_headers", YAML_READ, 0, read_headers},
@@ -178,5 +201,7 @@ int scrape_http_check(struct yaml_reader *r, const yaml_node_t *node, const stru
         return yaml_fail(r, node,
                          "at most one of basic_auth, authorization and bearer_token may "
                          "be given");
+    if (h->proxy_from_environment && (h->proxy_url || h->no_proxy))
+        return yaml_fail(r, node, "proxy_from_environment excludes proxy_url and no_proxy");
     return 0;
 }

@@ -23,8 +23,24 @@ int scrape_note(struct yaml_reader *r, const yaml_node_t *node, const char *form
     return vector_push(&c->notes, slice_from(line), NOTES_MAX) == -ENOMEM ? -ENOMEM : 0;
 }
 
-static int read_unused(struct yaml_reader *r, yaml_node_t *node, void *target) {
-    return scrape_note(r, node, "what stands here is accepted and does nothing yet");
+static int read_log_file(struct yaml_reader *r, yaml_node_t *node, void *target) {
+    return scrape_note(r, node,
+                       "no such log file is written: failed scrapes are shown under Targets");
+}
+
+/* What is asked for is always allow-utf-8; it says how targets may write names. */
+static int read_escaping(struct yaml_reader *r, yaml_node_t *node, void *target) {
+    struct slice s;
+    int result = yaml_read_text(r, node, &s);
+
+    if (result < 0 || slice_is(s, "allow-utf-8"))
+        return result;
+    if (!slice_is(s, "underscores") && !slice_is(s, "dots") && !slice_is(s, "values"))
+        return yaml_fail(r, node, "\"%.*s\" is none of allow-utf-8, underscores, dots, values",
+                         SLICE_ARG(s));
+    return scrape_note(r, node,
+                       "targets are asked for names as they are (allow-utf-8), so names of theirs "
+                       "with other characters than letters, digits, _ and : stay as they are");
 }
 
 /* ---- Relabelling ---- */
@@ -253,7 +269,7 @@ static int read_factor(struct yaml_reader *r, yaml_node_t *node, void *target) {
             {"target_limit", YAML_COUNT, AT(target_limit)},                                        \
             {"keep_dropped_targets", YAML_COUNT, AT(keep_dropped)},                                \
             {"metric_name_validation_scheme", YAML_READ, AT(utf8_names), read_validation},         \
-            {"metric_name_escaping_scheme", YAML_READ, 0, read_unused},                            \
+            {"metric_name_escaping_scheme", YAML_READ, 0, read_escaping},                          \
             {"scrape_classic_histograms", YAML_BOOL, AT(classic_histograms)},                      \
             {"always_scrape_classic_histograms", YAML_BOOL, AT(classic_histograms)},               \
             {"convert_classic_histograms_to_nhcb", YAML_READ, 0, read_conversion},                 \
@@ -269,7 +285,9 @@ static const struct yaml_field global_fields[] = {SHARED_ROWS};
 const struct yaml_fields scrape_global_fields = {
         global_fields, sizeof(global_fields) / sizeof(global_fields[0]), NULL};
 
-#define NO_DISCOVERY "this discovery is not supported; use file_sd_configs or http_sd_configs"
+#define NO_DISCOVERY                                                                               \
+    "this discovery is not built in; write its targets to a file for file_sd_configs, serve them " \
+    "for http_sd_configs, or use dns_sd_configs (of a headless service, say)"
 
 static const struct yaml_field job_fields[] = {
         SHARED_ROWS,
@@ -284,7 +302,7 @@ static const struct yaml_field job_fields[] = {
         {"params", YAML_READ, 0, read_params},
         {"relabel_configs", YAML_READ, AT(relabel), read_rules},
         {"metric_relabel_configs", YAML_READ, AT(metric_relabel), read_rules},
-        {"scrape_failure_log_file", YAML_READ, 0, read_unused},
+        {"scrape_failure_log_file", YAML_READ, 0, read_log_file},
 };
 
 static const struct yaml_field sd_fields[] = {

@@ -19,6 +19,26 @@ static long tls_version(const char *name) {
                                         : CURL_SSLVERSION_TLSv1_3;
 }
 
+/* The text lives as long as the configuration. */
+static void set_pem(CURL *curl, CURLoption option, const char *pem) {
+    struct curl_blob blob = {.data = (void *) pem, .flags = CURL_BLOB_COPY};
+
+    if (!pem)
+        return;
+    blob.len = strlen(pem);
+    curl_easy_setopt(curl, option, &blob);
+}
+
+/* As other programs read it: HTTP_PROXY or HTTPS_PROXY by the address' scheme, in either spelling.
+ * libcurl itself heeds NO_PROXY. */
+static const char *environment_proxy(const char *url) {
+    bool tls = strncmp(url, "https:", 6) == 0;
+    const char *upper = getenv(tls ? "HTTPS_PROXY" : "HTTP_PROXY"),
+               *lower = getenv(tls ? "https_proxy" : "http_proxy");
+
+    return upper && *upper ? upper : lower ? lower : "";
+}
+
 int scrape_http_init(CURL *curl, const struct scrape_http *h, struct error *e) {
     long min = tls_version(h->tls_min), max = tls_version(h->tls_max) << 16;
 
@@ -36,6 +56,9 @@ int scrape_http_init(CURL *curl, const struct scrape_http *h, struct error *e) {
     curl_easy_setopt(curl, CURLOPT_PROXY, h->proxy_url ? h->proxy_url : "");
     if (h->no_proxy)
         curl_easy_setopt(curl, CURLOPT_NOPROXY, h->no_proxy);
+    set_pem(curl, CURLOPT_CAINFO_BLOB, h->ca);
+    set_pem(curl, CURLOPT_SSLCERT_BLOB, h->cert);
+    set_pem(curl, CURLOPT_SSLKEY_BLOB, h->key);
     if (h->ca_file)
         curl_easy_setopt(curl, CURLOPT_CAINFO, h->ca_file);
     if (h->cert_file)
@@ -90,6 +113,12 @@ int scrape_http_authorize(CURL *curl, const struct scrape_http *h, struct curl_s
     for (size_t i = 0; r == 0 && i < h->n_headers; i++)
         r = scrape_http_header(headers, "%.*s: %.*s", SLICE_ARG(h->headers[i].name),
                                SLICE_ARG(h->headers[i].value));
+    for (size_t i = 0; r == 0 && i < h->n_file_headers; i++) {
+        r = secret(NULL, (const char *) h->file_headers[i].value.data, &a, &password, e);
+        if (r == 0)
+            r = scrape_http_header(headers, "%.*s: %s", SLICE_ARG(h->file_headers[i].name),
+                                   password);
+    }
     if (r == 0 && h->has_basic_auth) {
         r = secret(h->username, h->username_file, &a, &user, e);
         if (r == 0)
@@ -152,6 +181,8 @@ int scrape_http_address(CURL *curl, const struct scrape_http *h, const char *url
     int r = 0;
 
     curl_easy_setopt(curl, CURLOPT_URL, url);
+    if (h->proxy_from_environment)
+        curl_easy_setopt(curl, CURLOPT_PROXY, environment_proxy(url));
     if (!h->server_name || strncmp(url, "https:", 6) != 0)
         return 0;
     CURLU *u = curl_url();

@@ -161,10 +161,17 @@ static int read_scalar(struct yaml_reader *r, const struct yaml_field *f, yaml_n
     return 0;
 }
 
+static bool is_nothing(const yaml_node_t *node) {
+    return yaml_is_null(node) || (node->type == YAML_SEQUENCE_NODE &&
+                                  node->data.sequence.items.start == node->data.sequence.items.top);
+}
+
 static int read_field(struct yaml_reader *r, const struct yaml_field *f, yaml_node_t *node,
                       void *target) {
     void *to = (char *) target + f->offset;
 
+    if (f->type == YAML_REFUSED && is_nothing(node))
+        return 0;
     if (f->type == YAML_REFUSED)
         return yaml_fail(r, node, "%s: %s", f->key, f->why);
     if (f->type == YAML_READ)

@@ -196,6 +196,10 @@ def test_deltas_go_on_after_a_restart(new_server) -> None:
     post(server, deltas(begin, 3))
     wait_until(lambda: value(server, "delta_requests_total") == 20, 60, "the sum going on")
     assert value(server, "resets(delta_requests_total[5m])") == 0
+    # Neither a fall nor a leap: 5 requests in each of the 10 s, over both restarts.
+    end = begin // 10**9 + 40
+    assert value(server, f"rate(delta_requests_total[40s] @ {end}.999)") == pytest.approx(0.5)
+    assert value(server, f"rate(delta_took_seconds_count[40s] @ {end}.999)") == pytest.approx(0.3)
 
 
 def test_no_recorded_value_ends_a_series(server) -> None:

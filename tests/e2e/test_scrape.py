@@ -162,6 +162,7 @@ def test_tls(scraping) -> None:
 
     scraping.start(
         https("trusting", ca_file="cert.pem"),
+        https("inlined", ca=certificate.read_text()),
         https("strict"),
         https("careless", insecure_skip_verify=True),
         https("unnamed", ca_file="cert.pem"),
@@ -169,12 +170,34 @@ def test_tls(scraping) -> None:
         https("misnamed", ca_file="cert.pem", server_name="other.internal"),
         https("oddly-named", ca_file="cert.pem", server_name="a b/c"),
     )
-    for good in ("trusting", "careless", "named"):
+    for good in ("trusting", "inlined", "careless", "named"):
         scraping.wait(f'a{{job="{good}"}}', 1)
     for bad in ("strict", "unnamed", "misnamed", "oddly-named"):
         scraping.wait(f'up{{job="{bad}"}}', 0)
-    assert scraping.value("sum(up)") == 3
+    assert scraping.value("sum(up)") == 4
     assert e.asked[-1]["Host"] in (e.address, e.address.replace("127.0.0.1", "localhost"))
+
+
+def test_headers_and_proxies(scraping, monkeypatch) -> None:
+    (scraping.folder / "key").write_text("from a file\n")
+    e, proxy = scraping.exporter("a 1\n"), scraping.exporter("via 1\n")
+    monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.address}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # for this test's own requests
+    scraping.start(
+        job(
+            "headers", e.address, http_headers={"X-A": {"values": ["v"]}, "X-B": {"files": ["key"]}}
+        ),
+        job("environment", "shop.invalid:80", proxy_from_environment=True),
+        job("set", "shop.invalid:80", proxy_url=f"http://{proxy.address}"),
+        job("neither", "shop.invalid:80"),
+        job("not-this", e.address, proxy_from_environment=True),
+    )
+    scraping.wait('a{job="headers"}', 1)
+    assert any(h.get("X-A") == "v" and h.get("X-B") == "from a file" for h in e.asked)
+    scraping.wait("count(via)", 2)
+    assert all(path.startswith("http://shop.invalid") for path in proxy.paths)
+    scraping.wait('up{job="neither"}', 0)
+    scraping.wait('a{job="not-this"}', 1)
 
 
 def test_files_and_http_discovery(scraping) -> None:
@@ -243,7 +266,7 @@ def test_check_config(tmp_path) -> None:
 
     good = check("rule_files: [a.yml]\nscrape_configs: [{job_name: a}]\n")
     assert good.returncode == 0
-    assert "p.yml:1: this section" in good.stdout
+    assert "p.yml:1: rule_files is accepted and does nothing" in good.stdout
     assert "good, 1 scrape config" in good.stdout
     bad = check("scrape_configs:\n- job_nam: a\n")
     assert bad.returncode == 1

@@ -91,7 +91,13 @@ static void test_refused(void **state) {
     refuse(JOB "  body_size_limit: 5X\n", "is not a size");
     refuse(JOB "  honor_labels: maybe\n", "neither true nor false");
     refuse(JOB "  static_configs:\n  - targets: ['http://h/']\n", "p.yml:4: \"http://h/\" is not");
-    refuse(JOB "  kubernetes_sd_configs: []\n", "p.yml:3: kubernetes_sd_configs: this discovery");
+    refuse(JOB "  kubernetes_sd_configs: [{role: pod}]\n",
+           "p.yml:3: kubernetes_sd_configs: this discovery");
+    refuse(JOB "  proxy_from_environment: true\n  no_proxy: a\n", "excludes proxy_url");
+    refuse(JOB "  convert_classic_histograms_to_nhcb: true\n", "ask NAME_bucket");
+    refuse(JOB "  native_histogram_min_bucket_factor: many\n", "is not a factor");
+    refuse(JOB "  metric_name_escaping_scheme: any\n", "none of allow-utf-8");
+    refuse(JOB "  tls_config: {ca: a, ca_file: b}\n", "exclude ca_file");
     refuse(JOB "  oauth2: {}\n", "p.yml:3: oauth2: not supported");
     refuse(JOB "  basic_auth: {username: a}\n  bearer_token: x\n", "at most one of basic_auth");
     refuse(JOB "  tls_config: {cert_file: a}\n", "need each other");
@@ -116,6 +122,28 @@ static void test_secrets(void **state) {
     assert_true(slice_find(c->printed, SLICE("<secret>")) > 0);
     assert_true(slice_find(c->printed, SLICE("http://me:xxxxx@proxy:1/x")) > 0);
     assert_true(slice_find(c->printed, SLICE("username: u")) > 0);
+    scrape_config_unref(c);
+}
+
+/* What is given for all jobs is a job's own, and decides what is asked for first. */
+static void test_native_histograms(void **state) {
+    struct scrape_config *c =
+            parse("global: {scrape_native_histograms: true, native_histogram_bucket_limit: 160}\n"
+                  "scrape_configs:\n- job_name: a\n- job_name: b\n"
+                  "  scrape_native_histograms: false\n- job_name: c\n"
+                  "  scrape_protocols: [PrometheusText0.0.4]\n"
+                  "  always_scrape_classic_histograms: true\n  kubernetes_sd_configs: []\n"
+                  "  convert_classic_histograms_to_nhcb: false\n");
+    const struct scrape_job *a = c->jobs.items[0], *b = c->jobs.items[1], *own = c->jobs.items[2];
+
+    assert_true(a->native_histograms && a->native_bucket_limit == 160);
+    assert_int_equal(a->n_protocols, SCRAPE_PROTOCOLS);
+    assert_int_equal(a->protocols[0], SCRAPE_PROTOBUF);
+    assert_int_equal(a->protocols[1], SCRAPE_OPENMETRICS_1_0_0);
+    assert_false(b->native_histograms || a->classic_histograms);
+    assert_int_equal(b->protocols[0], SCRAPE_OPENMETRICS_1_0_0);
+    assert_true(own->native_histograms && own->classic_histograms);
+    assert_int_equal(own->n_protocols, 1);
     scrape_config_unref(c);
 }
 
@@ -203,11 +231,17 @@ static void test_aliases(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_defaults),  cmocka_unit_test(test_empty),
-            cmocka_unit_test(test_notes),     cmocka_unit_test(test_refused),
-            cmocka_unit_test(test_secrets),   cmocka_unit_test(test_fingerprints),
-            cmocka_unit_test(test_durations), cmocka_unit_test(test_groups),
-            cmocka_unit_test(test_aliases),   cmocka_unit_test(test_rules),
+            cmocka_unit_test(test_defaults),
+            cmocka_unit_test(test_empty),
+            cmocka_unit_test(test_notes),
+            cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_secrets),
+            cmocka_unit_test(test_fingerprints),
+            cmocka_unit_test(test_native_histograms),
+            cmocka_unit_test(test_durations),
+            cmocka_unit_test(test_groups),
+            cmocka_unit_test(test_aliases),
+            cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
