@@ -356,16 +356,6 @@ static bool overlaps(const struct samples_range *r, bool gaps, int64_t first, in
     return in < r->window_ms || in + (last - first) >= r->step_ms;
 }
 
-static void take(struct floats *to, const struct samples_range *r, bool gaps, const int64_t *times,
-                 const double *values, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (!samples_are_wanted(r, gaps, times[i]))
-            continue;
-        to->times[to->n] = times[i];
-        to->values[to->n++] = values[i];
-    }
-}
-
 static int read_entry(const struct entry *x, const struct samples_range *r, struct arena *arena,
                       struct floats *to) {
     int64_t times[CHUNK_SAMPLES_MAX];
@@ -387,10 +377,10 @@ static int read_entry(const struct entry *x, const struct samples_range *r, stru
             to->n += c->n;
         } else {
             chunk_unpack(c, times, values);
-            take(to, r, gaps, times, values, c->n);
+            samples_take_wanted(r, times, values, c->n, to);
         }
     }
-    take(to, r, gaps, x->times, x->values, x->n_open);
+    samples_take_wanted(r, x->times, x->values, x->n_open, to);
     to->unsorted |= before && to->n > before && to->times[before] <= to->times[before - 1];
     return 1;
 }

@@ -67,21 +67,26 @@ static bool is_worth_it(struct metrics *m, const struct finding *missing,
 
 static int copy_wanted(const struct floats *from, const struct samples_range *r,
                        struct arena *arena, struct floats *to) {
-    bool gaps = samples_have_gaps(r);
-    size_t before = to->n, n = 0;
+    size_t before = to->n;
 
-    for (size_t i = 0; i < from->n; i++)
-        n += samples_are_wanted(r, gaps, from->times[i]);
-    if (floats_reserve(to, n, arena) < 0)
+    if (floats_reserve(to, samples_take_wanted(r, from->times, from->values, from->n, NULL),
+                       arena) < 0)
         return -ENOBUFS;
-    for (size_t i = 0; i < from->n; i++) {
-        if (!samples_are_wanted(r, gaps, from->times[i]))
-            continue;
-        to->times[to->n] = from->times[i];
-        to->values[to->n++] = from->values[i];
-    }
+    samples_take_wanted(r, from->times, from->values, from->n, to);
     to->unsorted |= before && to->n > before && to->times[before] <= to->times[before - 1];
     to->twice |= from->twice;
+    return 0;
+}
+
+/* Hands over what was read, which lies in `arena` when all of it is wanted but what is newer than
+ * the range. */
+static int take_over(struct floats *f, const struct samples_range *r, struct arena *arena,
+                     struct floats *to) {
+    if (samples_have_gaps(r) || to->n)
+        return copy_wanted(f, r, arena, to);
+    *to = *f;
+    while (to->n && to->times[to->n - 1] > r->to_ms)
+        to->n--;
     return 0;
 }
 
@@ -111,7 +116,8 @@ static int fill_part(const struct metrics_turn *t, const struct finding *missing
         part.series.items[i].slot = (uint32_t) i;
         numbers[i] = metrics_cache_begin(cache, part.series.items[i].id, r->from_ms);
     }
-    result = metrics_read_stored(t, &part, &all, &scratch, floats, stats);
+    result = metrics_read_stored(t, &part, &all, samples_have_gaps(r) ? &scratch : arena, floats,
+                                 stats);
     for (size_t i = 0; i < part.series.n; i++) {
         struct floats *f = &floats[i];
         bool broken = result < 0 || (f->unsorted && floats_put_in_order(f) < 0) || f->twice;
@@ -119,8 +125,7 @@ static int fill_part(const struct metrics_turn *t, const struct finding *missing
             metrics_cache_fill(cache, part.series.items[i].id, numbers[i], f->times, f->values,
                                broken ? 0 : f->n, broken);
         if (result == 0 &&
-            (f->unsorted ||
-             copy_wanted(f, r, arena, &ret[missing->series.items[from + i].slot]) < 0))
+            (f->unsorted || take_over(f, r, arena, &ret[missing->series.items[from + i].slot]) < 0))
             result = no_room(t->error);
     }
     arena_done(&scratch);

@@ -142,7 +142,13 @@ bool samples_have_gaps(const struct samples_range *r);
 /* Room for `more`; -ENOBUFS. */
 int floats_reserve(struct floats *s, size_t more, struct arena *arena);
 
+/* ---- metrics_order.c ---- */
+
 bool samples_are_wanted(const struct samples_range *r, bool gaps, int64_t time);
+/* Appends what is wanted of samples in ascending order, for which there is room; `to` NULL: only
+ * counts. */
+size_t samples_take_wanted(const struct samples_range *r, const int64_t *times,
+                           const double *values, size_t n, struct floats *to);
 /* Ascending, each time once; two values of one time that differ are noted in `twice`. -ENOMEM. */
 int floats_put_in_order(struct floats *s);
 

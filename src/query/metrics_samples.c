@@ -87,15 +87,6 @@ static int count_rows(const struct native_reader *rows, const struct finding *f,
     return 0;
 }
 
-bool samples_have_gaps(const struct samples_range *r) {
-    return r->window_ms && r->step_ms >= 2 * r->window_ms && r->to_ms - r->from_ms > r->step_ms;
-}
-
-bool samples_are_wanted(const struct samples_range *r, bool gaps, int64_t time) {
-    return time >= r->from_ms && time <= r->to_ms &&
-           (!gaps || (time - r->origin_ms) % r->step_ms < r->window_ms);
-}
-
 int floats_reserve(struct floats *s, size_t more, struct arena *arena) {
     if (s->n + more <= s->room)
         return 0;
@@ -124,18 +115,40 @@ static void take_run(const struct block *b, size_t from, size_t to, struct float
     s->n += to - from;
 }
 
+/* Room for all; those that have nothing yet get theirs in one piece. */
+static int reserve_all(const struct finding *f, struct arena *arena, struct floats *ret,
+                       const size_t *counts) {
+    size_t n = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < f->n_slots; i++)
+        n += ret[i].room ? 0 : counts[i];
+    uint64_t *room = arena_alloc(arena, n * 2 * sizeof(*room));
+    if (!room)
+        return -ENOBUFS;
+    for (size_t i = 0; i < f->n_slots && r == 0; i++) {
+        if (ret[i].room) {
+            r = floats_reserve(&ret[i], counts[i], arena);
+        } else if (counts[i]) {
+            ret[i].times = (int64_t *) room;
+            ret[i].values = (double *) (room + counts[i]);
+            ret[i].room = counts[i];
+            room += 2 * counts[i];
+        }
+    }
+    return r;
+}
+
 static int take_rows(const struct native_reader *rows, const struct finding *f, struct arena *arena,
                      struct floats *ret, size_t *counts) {
-    for (size_t i = 0; i < f->n_slots; i++)
-        if (counts[i]) {
-            int r = floats_reserve(&ret[i], counts[i], arena);
-            if (r < 0)
-                return r;
-        }
+    int r = reserve_all(f, arena, ret, counts);
+
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < native_reader_blocks(rows); i++) {
         struct block b;
         size_t at = 0;
-        int r = block_of(rows, i, &b);
+        r = block_of(rows, i, &b);
         if (r < 0)
             return r;
         for (size_t from = 0, to; from < b.rows; from = to) {
@@ -145,59 +158,6 @@ static int take_rows(const struct native_reader *rows, const struct finding *f, 
                 take_run(&b, from, to, &ret[s->slot]);
         }
     }
-    return 0;
-}
-
-/* ---- Order ---- */
-
-struct pair {
-    int64_t time;
-    double value;
-};
-
-/* Merges ascending runs pairwise until one is left. */
-static void merge_runs(struct pair *a, struct pair *b, size_t n) {
-    for (;;) {
-        size_t out = 0, runs = 0;
-        for (size_t i = 0; i < n;) {
-            size_t mid = i + 1, end;
-            while (mid < n && a[mid].time >= a[mid - 1].time)
-                mid++;
-            end = mid < n ? mid + 1 : n;
-            while (end < n && a[end].time >= a[end - 1].time)
-                end++;
-            for (size_t x = i, y = mid; x < mid || y < end;)
-                b[out++] = y >= end || (x < mid && a[x].time <= a[y].time) ? a[x++] : a[y++];
-            i = end;
-            runs++;
-        }
-        memcpy(a, b, n * sizeof(*a));
-        if (runs <= 1)
-            return;
-    }
-}
-
-/* Ascending, each time once. Two values of one time that differ are noted in `twice`. */
-int floats_put_in_order(struct floats *s) {
-    struct pair *a = memory_alloc(2 * s->n * sizeof(*a));
-    size_t n = 0;
-
-    if (!a)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->n; i++)
-        a[i] = (struct pair){s->times[i], s->values[i]};
-    merge_runs(a, a + s->n, s->n);
-    for (size_t i = 0; i < s->n; i++) {
-        if (n && s->times[n - 1] == a[i].time) {
-            s->twice |= memcmp(&s->values[n - 1], &a[i].value, sizeof(double)) != 0;
-            continue;
-        }
-        s->times[n] = a[i].time;
-        s->values[n++] = a[i].value;
-    }
-    s->n = n;
-    s->unsorted = false;
-    free(a);
     return 0;
 }
 
@@ -272,7 +232,9 @@ static int read_again(const struct metrics_turn *t, const struct finding *f, uin
 int metrics_read_stored(const struct metrics_turn *t, const struct finding *f,
                         const struct samples_range *range, struct arena *arena, struct floats *ret,
                         struct metrics_source *stats) {
-    double span = (double) (range->to_ms - range->from_ms);
+    int64_t now_ms = clock_now_ns() / NS_PER_MS; /* behind it there are few, if any */
+    int64_t until_ms = range->to_ms > now_ms && now_ms > range->from_ms ? now_ms : range->to_ms;
+    double span = (double) (until_ms - range->from_ms);
     size_t n = f->series.n;
     int r = 0;
 

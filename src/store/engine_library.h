@@ -33,6 +33,12 @@ struct engine_library {
                                                const char *const *names, const size_t *name_sizes,
                                                const char *const *values, const size_t *value_sizes,
                                                size_t n);
+    /* The answer of stream_query_n() stands for the query; each fetch gives the next blocks, of
+     * length 0 at the end. */
+    struct chdb_answer *(*stream_query_n)(chdb_connection c, const char *sql, size_t sql_size,
+                                          const char *format, size_t format_size);
+    struct chdb_answer *(*stream_fetch_result)(chdb_connection c, struct chdb_answer *query);
+    void (*stream_cancel_query)(chdb_connection c, struct chdb_answer *query);
     void (*destroy_query_result)(struct chdb_answer *a);
     char *(*result_buffer)(struct chdb_answer *a);
     size_t (*result_length)(struct chdb_answer *a);

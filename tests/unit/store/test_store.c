@@ -165,6 +165,78 @@ static void test_cancel(void **state) {
     buffer_done(&b);
 }
 
+/* Large answers come in pieces: the same bytes, the same errors, and the connection can go on. */
+static void test_large_answers(void **state) {
+    static const struct {
+        const char *sql;
+        int r;
+    } bad[] = {
+            {"SELECT", -EINVAL},
+            {"SELECT missing FROM spans", -EINVAL},
+            {"SELECT throwIf(number = 500000) FROM numbers(1000000) SETTINGS max_block_size = "
+             "1000",
+             -EINVAL},
+            {"SELECT number FROM numbers(5000000)", -ENOBUFS},
+            {"SELECT repeat('x', 1000000) FROM numbers(500) SETTINGS max_block_size = 1", -ENOBUFS},
+            {"SELECT sleepEachRow(1) FROM numbers(100) SETTINGS max_block_size = 1", -ETIMEDOUT}};
+    struct store_limits limits = {.timeout_ns = 2 * NS_PER_S,
+                                  .rows_max = 2000000,
+                                  .result_bytes_max = (size_t) 256 << 20};
+    struct native_reader *rows;
+    struct error e = ERROR_NONE;
+    struct buffer b;
+
+    buffer_init(&b, (size_t) 1 << 30);
+    for (size_t i = 0; i <= sizeof(bad) / sizeof(*bad); i++) {
+        buffer_clear(&b);
+        if (i > 0) {
+            int r = store_query(opened, bad[i - 1].sql, NULL, 0, "Native", &limits, &b, &e);
+            if (r != bad[i - 1].r && !(r == -EIO && bad[i - 1].r == -EINVAL))
+                fail_msg("%s: %d: %s", bad[i - 1].sql, r, e.text);
+            buffer_clear(&b);
+        }
+        if (store_query(opened, "SELECT number, number % 7 FROM numbers(1000000)", NULL, 0,
+                        "Native", &limits, &b, &e) < 0)
+            fail_msg("%s", e.text);
+        assert_int_equal(native_reader_new(buffer_slice(&b), &rows), 0);
+        assert_int_equal(native_reader_rows(rows), 1000000);
+        assert_true(native_reader_blocks(rows) > 1);
+        assert_int_equal(native_reader_cell(rows, 999999, 0).u64, 999999);
+        native_reader_free(rows);
+    }
+    buffer_clear(&b);
+    assert_int_equal(store_query(opened, "SELECT number FROM numbers(10) WHERE number > 20", NULL,
+                                 0, "Native", &limits, &b, &e),
+                     0);
+    assert_int_equal(native_reader_new(buffer_slice(&b), &rows), 0);
+    assert_int_equal(native_reader_rows(rows), 0);
+    native_reader_free(rows);
+    buffer_done(&b);
+}
+
+static void test_large_answer_is_canceled(void **state) {
+    atomic_bool cancel = false;
+    struct store_limits limits = {
+            .timeout_ns = 60 * NS_PER_S, .result_bytes_max = (size_t) 256 << 20, .cancel = &cancel};
+    struct error e = ERROR_NONE;
+    struct buffer b;
+    pthread_t thread;
+
+    buffer_init(&b, (size_t) 1 << 30);
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &cancel), 0);
+    int r = store_query(opened,
+                        "SELECT sleepEachRow(0.001) + number FROM numbers(60000) SETTINGS "
+                        "max_block_size = 100, function_sleep_max_microseconds_per_block = "
+                        "100000000",
+                        NULL, 0, "Native", &limits, &b, &e);
+    pthread_join(thread, NULL);
+    assert_int_equal(r, -ECANCELED);
+    buffer_clear(&b);
+    limits.cancel = NULL;
+    assert_int_equal(store_query(opened, "SELECT 1", NULL, 0, "Native", &limits, &b, &e), 0);
+    buffer_done(&b);
+}
+
 static void test_second_process_is_told(void **state) {
     struct store_options o = fixture_options();
     struct error e = ERROR_NONE;
@@ -215,6 +287,8 @@ int main(void) {
             cmocka_unit_test(test_parameters_are_data),
             cmocka_unit_test(test_limits_and_errors),
             cmocka_unit_test(test_cancel),
+            cmocka_unit_test(test_large_answers),
+            cmocka_unit_test(test_large_answer_is_canceled),
             cmocka_unit_test(test_queries_cannot_write_or_read_files),
             cmocka_unit_test(test_second_process_is_told),
             cmocka_unit_test(test_settings_of_tables),
