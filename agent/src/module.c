@@ -149,6 +149,8 @@ static int add_types(PyObject *m) {
                  {"Response", &Response_Type},
                  {"Body", &Body_Type},
                  {"Steps", &Steps_Type},
+                 {"Quiet", &Quiet_Type},
+                 {"WsgiMethod", &WsgiMethod_Type},
                  {"Counter", &Counter_Type},
                  {"UpDownCounter", &UpDownCounter_Type},
                  {"Histogram", &Histogram_Type},

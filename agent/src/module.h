@@ -17,6 +17,11 @@ PyObject *module_decorate(PyObject *span, PyObject *function);
 /* tracer.c */
 uint16_t tracer_scope(PyObject *tracer);
 
+/* wsgi.c: application(environ, start_response), or function(self, environ, start_response), inside
+ * a server span, unless it is inside one. `receiver` may be NULL. New reference or NULL. */
+PyObject *wsgi_run(uint16_t scope, PyObject *application, PyObject *receiver, PyObject *request,
+                   PyObject *start);
+
 /* statements.c: sanitize_sql(text, system='') */
 PyObject *statements_sanitize(PyObject *module, PyObject *args);
 
@@ -29,8 +34,9 @@ void metrics_loop_blocked(uint64_t ns);
 extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], logs_functions[],
         config_functions[], metrics_functions[], metrics_gc_functions[], logs_otel_functions[],
         carry_functions[], headers_functions[];
-extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type,
-        Counter_Type, UpDownCounter_Type, Histogram_Type, Gauge_Type, Observable_Type;
+extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type, Quiet_Type,
+        WsgiMethod_Type, Counter_Type, UpDownCounter_Type, Histogram_Type, Gauge_Type,
+        Observable_Type;
 
 /* logs.c, server.c, …: interned names and the like. Return 0 or a negative error with an exception
  * set. */

@@ -207,31 +207,28 @@ static bool leave_alone(PyObject *result, PyObject *request) {
     return wrapper && (PyObject *) Py_TYPE(result) == wrapper;
 }
 
-static PyObject *run_wsgi(PyObject *module, PyObject *const *args, Py_ssize_t n) {
-    PyObject *application, *request, *start, *response = NULL, *result, *call[2];
+PyObject *wsgi_run(uint16_t scope, PyObject *application, PyObject *receiver, PyObject *request,
+                   PyObject *start) {
+    PyObject *response = NULL, *result, *call[4] = {NULL, receiver, request, start};
+    PyObject **args = call + (receiver ? 1 : 2);
+    size_t nf = (receiver ? 3 : 2) | PY_VECTORCALL_ARGUMENTS_OFFSET;
     Span *s = NULL;
 
-    if (!args_count("run_wsgi", n, 4, 4))
-        return NULL;
-    application = args[1];
-    request = args[2];
-    start = args[3];
     if (span_enabled && PyDict_Check(request) && !PyDict_GetItemWithError(request, str_span))
-        s = server_start_wsgi(tracer_scope(args[0]), request);
+        s = server_start_wsgi(scope, request);
     PyErr_Clear();
     if (s)
         response = response_new(start, request, s);
     if (!response) { /* off, or inside another traced application */
         PyErr_Clear();
         Py_XDECREF(s);
-        return PyObject_Vectorcall(application, args + 2, 2, NULL);
+        return PyObject_Vectorcall(application, args, nf, NULL);
     }
     if (PyDict_SetItem(request, str_span, (PyObject *) s) < 0)
         PyErr_Clear();
     context_activate(s);
-    call[0] = request;
-    call[1] = response;
-    result = PyObject_Vectorcall(application, call, 2, NULL);
+    call[3] = response;
+    result = PyObject_Vectorcall(application, args, nf, NULL);
     if (!result) {
         fail_with_pending(s);
         put_headers_aside(s, request);
@@ -244,6 +241,12 @@ static PyObject *run_wsgi(PyObject *module, PyObject *const *args, Py_ssize_t n)
         result = body_new(result, s);
     Py_DECREF(s);
     return result;
+}
+
+static PyObject *run_wsgi(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    if (!args_count("run_wsgi", n, 4, 4))
+        return NULL;
+    return wsgi_run(tracer_scope(args[0]), args[1], NULL, args[2], args[3]);
 }
 
 PyMethodDef wsgi_functions[] = {

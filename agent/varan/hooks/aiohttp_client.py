@@ -13,13 +13,15 @@ http_status = _core.http_status
 inject = _core.inject
 
 
+_headers: Any = None  # a copy of a caller's headers
+
+
 def _start(session: Any, method: Any, url: Any, kwargs: dict[str, Any]) -> Any:
     try:
-        from multidict import CIMultiDict
-
         span = start_client(TRACER, str(method).upper(), str(session._build_url(url)))
         if span is not None:
-            headers = CIMultiDict(kwargs.get("headers") or ())
+            given = kwargs.get("headers")
+            headers = _headers(given) if given else {}
             inject(span, headers)
             kwargs["headers"] = headers
         return span
@@ -28,6 +30,10 @@ def _start(session: Any, method: Any, url: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def install(module: Any) -> None:
+    global _headers
+    from multidict import CIMultiDict
+
+    _headers = CIMultiDict
     session = module.ClientSession
     request = session._request
 

@@ -19,7 +19,7 @@ def install(module: Any) -> None:
         return  # an older version: Starlette's hook sees the whole path
 
     @functools.wraps(handle)
-    async def traced_handle(self: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    def traced_handle(self: Any, scope: dict[str, Any], receive: Any, send: Any) -> Any:
         try:
             span = scope.get("varan.span")
             if span is not None:
@@ -30,6 +30,6 @@ def install(module: Any) -> None:
                 )
         except Exception:
             pass
-        await handle(self, scope, receive, send)
+        return handle(self, scope, receive, send)
 
     route.handle = traced_handle

@@ -9,21 +9,34 @@ from typing import Any
 from .. import _core
 
 TRACER = _core.Tracer("varan.flask", _core.version)
-run_wsgi = _core.run_wsgi
 set_route = _core.set_route
 HANDLED = "varan.handled"  # in the environ: the exception that a handler of the application has been given
+
+
+def _find_current_request() -> Any:
+    """What gives the request itself: the proxy for it costs more than all the rest."""
+    from flask import globals as flask_globals
+
+    variable = getattr(flask_globals, "_cv_request", None)
+    if variable is None:
+        return flask_globals.request._get_current_object  # type: ignore[attr-defined]
+    get = variable.get
+    return lambda: get().request
+
+
+_current_request: Any = None
 
 
 def _request_of(args: tuple[Any, ...]) -> Any:
     """Newer versions hand the request's context to their methods; older ones keep it in a context variable."""
     if args and hasattr(args[0], "request"):
         return args[0].request
-    from flask.globals import request
-
-    return request
+    return _current_request()
 
 
 def install(module: Any) -> None:
+    global _current_request
+    _current_request = _find_current_request()
     from werkzeug.exceptions import HTTPException  # these are answers
 
     flask = module.Flask
@@ -31,10 +44,6 @@ def install(module: Any) -> None:
     full_dispatch_request = flask.full_dispatch_request
     handle_exception = flask.handle_exception
     handle_user_exception = flask.handle_user_exception
-
-    @functools.wraps(wsgi_app)
-    def traced_wsgi_app(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
-        return run_wsgi(TRACER, functools.partial(wsgi_app, self), environ, start_response)
 
     @functools.wraps(full_dispatch_request)
     def traced_dispatch(self: Any, *args: Any) -> Any:
@@ -78,7 +87,7 @@ def install(module: Any) -> None:
             pass
         return handle_exception(self, *args)
 
-    flask.wsgi_app = traced_wsgi_app
+    flask.wsgi_app = _core.WsgiMethod(TRACER, wsgi_app)
     flask.full_dispatch_request = traced_dispatch
     flask.handle_exception = traced_handle_exception
     flask.handle_user_exception = traced_handle_user_exception

@@ -53,7 +53,7 @@ def install(module: Any) -> None:
             if outer is None or not getattr(outer, "is_http_client", False):
                 span = start_client(TRACER, method, _url(self, url))
                 if span is not None:
-                    setattr(self, SPAN, span)
+                    self.__dict__[SPAN] = span
         except Exception:
             pass
         try:
@@ -99,7 +99,8 @@ def install(module: Any) -> None:
         _end(self)  # nobody has asked for the response
         return close(self)
 
-    connection.putrequest = traced_putrequest
-    connection.endheaders = traced_endheaders
-    connection.getresponse = traced_getresponse
-    connection.close = traced_close
+    quiet = _core.Quiet
+    connection.putrequest = quiet(putrequest, traced_putrequest, SPAN, True)
+    connection.endheaders = quiet(endheaders, traced_endheaders, SPAN, False)
+    connection.getresponse = quiet(getresponse, traced_getresponse, SPAN, False)
+    connection.close = quiet(close, traced_close, SPAN, False)

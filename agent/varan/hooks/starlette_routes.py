@@ -22,14 +22,14 @@ def _wrap_route(route: Any) -> None:
     handle = route.handle
 
     @functools.wraps(handle)
-    async def traced_handle(self: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    def traced_handle(self: Any, scope: dict[str, Any], receive: Any, send: Any) -> Any:
         try:
             span = scope.get("varan.span")
             if span is not None:
                 set_route(span, scope.get(PREFIX, "") + self.path)
         except Exception:
             pass
-        await handle(self, scope, receive, send)
+        return handle(self, scope, receive, send)
 
     route.handle = traced_handle
 
@@ -38,11 +38,11 @@ def _wrap_mount(mount: Any) -> None:
     handle = mount.handle
 
     @functools.wraps(handle)
-    async def traced_handle(self: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    def traced_handle(self: Any, scope: dict[str, Any], receive: Any, send: Any) -> Any:
         try:
             scope[PREFIX] = scope.get(PREFIX, "") + self.path
         except Exception:
             pass
-        await handle(self, scope, receive, send)
+        return handle(self, scope, receive, send)
 
     mount.handle = traced_handle

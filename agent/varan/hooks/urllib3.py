@@ -9,7 +9,6 @@ from .. import _core
 
 TRACER = _core.Tracer("varan.urllib3", _core.version)
 start_client = _core.start_client
-current_span = _core.current_span
 http_status = _core.http_status
 inject = _core.inject
 
@@ -28,9 +27,6 @@ def install(module: Any) -> None:
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        outer = current_span()
-        if outer is not None and getattr(outer, "is_http_client", False):
-            return urlopen(self, method, url, body, headers, *args, **kwargs)
         span = _start(self, method, url)
         if span is None:
             return urlopen(self, method, url, body, headers, *args, **kwargs)
@@ -47,7 +43,7 @@ def install(module: Any) -> None:
         finally:
             span.finish()
 
-    pool.urlopen = traced_urlopen
+    pool.urlopen = _core.Quiet(urlopen, traced_urlopen, None, True)
 
 
 def _start(pool: Any, method: Any, url: Any) -> Any:

@@ -1,0 +1,192 @@
+/* What the hooks put in a method's place, where a frame of Python for each call would cost more
+ * than what it decides.
+ *
+ * Quiet(function, traced, attribute, below): the function itself where a hook has nothing to do,
+ * else `traced`, which is called with the same arguments. `attribute` (a str or None): there is
+ * something to do when the first argument's __dict__ has it. `below`: there is something to do
+ * unless the current span is an outgoing HTTP call, in whose work this call is a detail.
+ *
+ * WsgiMethod(tracer, function): function(self, environ, start_response) inside a server span.
+ *
+ * Both look like the function they stand for, and bind as functions do. GIL held. */
+#include <stddef.h>
+
+#include "args.h"
+#include "context.h"
+#include "module.h"
+
+typedef struct {
+    PyObject_HEAD PyObject *function;
+    PyObject *traced;    /* of Quiet */
+    PyObject *attribute; /* NULL: none */
+    PyObject *tracer;    /* of WsgiMethod */
+    PyObject *dict;
+    bool below;
+    vectorcallfunc call;
+} Patch;
+
+static bool has_attribute(PyObject *object, PyObject *name) {
+    PyObject **dict = _PyObject_GetDictPtr(object), *found;
+
+    if (!dict) /* where the interpreter keeps it elsewhere */
+        return PyObject_HasAttr(object, name);
+    found = *dict ? PyDict_GetItemWithError(*dict, name) : NULL;
+    PyErr_Clear();
+    return found != NULL;
+}
+
+static bool nothing_to_do(Patch *p, PyObject *const *args, Py_ssize_t n) {
+    Span *s;
+
+    if (p->attribute && n > 0 && has_attribute(args[0], p->attribute))
+        return false;
+    if (!p->below)
+        return true;
+    s = context_current_span();
+    return s && s->flags & SPAN_HTTP_CLIENT;
+}
+
+static PyObject *quiet_call(PyObject *self, PyObject *const *args, size_t nf, PyObject *names) {
+    Patch *p = (Patch *) self;
+    bool plain = nothing_to_do(p, args, PyVectorcall_NARGS(nf));
+
+    return PyObject_Vectorcall(plain ? p->function : p->traced, args, nf, names);
+}
+
+static PyObject *wsgi_call(PyObject *self, PyObject *const *args, size_t nf, PyObject *names) {
+    Patch *p = (Patch *) self;
+
+    if (PyVectorcall_NARGS(nf) != 3 || names) /* by keywords, or wrong: the function says so */
+        return PyObject_Vectorcall(p->function, args, nf, names);
+    return wsgi_run(tracer_scope(p->tracer), p->function, args[0], args[1], args[2]);
+}
+
+static Patch *patch_new(PyTypeObject *type, PyObject *function, vectorcallfunc call) {
+    Patch *p = (Patch *) type->tp_alloc(type, 0);
+
+    if (!p)
+        return NULL;
+    Py_INCREF(function);
+    p->function = function;
+    p->call = call;
+    p->dict = PyDict_New();
+    if (!p->dict || PyDict_SetItemString(p->dict, "__wrapped__", function) < 0) {
+        Py_DECREF(p);
+        return NULL;
+    }
+    return p;
+}
+
+static PyObject *quiet_new(PyTypeObject *type, PyObject *args, PyObject *names) {
+    PyObject *function, *traced, *attribute;
+    int below;
+    Patch *p;
+
+    if (!PyArg_ParseTuple(args, "OOOp", &function, &traced, &attribute, &below))
+        return NULL;
+    if (attribute != Py_None && !PyUnicode_CheckExact(attribute)) {
+        PyErr_SetString(PyExc_TypeError, "Quiet(): the attribute is a str or None");
+        return NULL;
+    }
+    p = patch_new(type, function, quiet_call);
+    if (!p)
+        return NULL;
+    Py_INCREF(traced);
+    p->traced = traced;
+    if (attribute != Py_None) {
+        Py_INCREF(attribute);
+        PyUnicode_InternInPlace(&attribute);
+        p->attribute = attribute;
+    }
+    p->below = below;
+    return (PyObject *) p;
+}
+
+static PyObject *wsgi_method_new(PyTypeObject *type, PyObject *args, PyObject *names) {
+    PyObject *tracer, *function;
+    Patch *p;
+
+    if (!PyArg_ParseTuple(args, "O!O", &Tracer_Type, &tracer, &function))
+        return NULL;
+    p = patch_new(type, function, wsgi_call);
+    if (!p)
+        return NULL;
+    Py_INCREF(tracer);
+    p->tracer = tracer;
+    return (PyObject *) p;
+}
+
+static PyObject *patch_get(PyObject *self, PyObject *object, PyObject *type) {
+    if (!object || object == Py_None) {
+        Py_INCREF(self);
+        return self;
+    }
+    return PyMethod_New(self, object);
+}
+
+/* Its name, signature and documentation are the function's. */
+static PyObject *patch_getattr(PyObject *self, PyObject *name) {
+    static const char *const of_function[] = {"__doc__", "__module__", NULL};
+    PyObject *found;
+
+    for (const char *const *s = of_function; *s; s++)
+        if (PyUnicode_CompareWithASCIIString(name, *s) == 0)
+            return PyObject_GetAttr(((Patch *) self)->function, name);
+    found = PyObject_GenericGetAttr(self, name);
+    if (found || !PyErr_ExceptionMatches(PyExc_AttributeError))
+        return found;
+    PyErr_Clear();
+    return PyObject_GetAttr(((Patch *) self)->function, name);
+}
+
+static int patch_traverse(PyObject *self, visitproc visit, void *arg) {
+    Patch *p = (Patch *) self;
+
+    Py_VISIT(p->function);
+    Py_VISIT(p->traced);
+    Py_VISIT(p->tracer);
+    Py_VISIT(p->dict);
+    return 0;
+}
+
+static int patch_clear(PyObject *self) {
+    Patch *p = (Patch *) self;
+
+    Py_CLEAR(p->traced);
+    Py_CLEAR(p->dict);
+    return 0;
+}
+
+static void patch_dealloc(PyObject *self) {
+    Patch *p = (Patch *) self;
+
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(p->function);
+    Py_XDECREF(p->traced);
+    Py_XDECREF(p->attribute);
+    Py_XDECREF(p->tracer);
+    Py_XDECREF(p->dict);
+    Py_TYPE(self)->tp_free(self);
+}
+
+#define PATCH_TYPE(type_name, type_doc, new)                                                       \
+    {                                                                                              \
+        PyVarObject_HEAD_INIT(NULL, 0).tp_name = type_name, .tp_doc = type_doc,                    \
+                                    .tp_basicsize = sizeof(Patch),                                 \
+                                    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |          \
+                                                Py_TPFLAGS_HAVE_VECTORCALL |                       \
+                                                Py_TPFLAGS_METHOD_DESCRIPTOR,                      \
+                                    .tp_vectorcall_offset = offsetof(Patch, call),                 \
+                                    .tp_call = PyVectorcall_Call,                                  \
+                                    .tp_dictoffset = offsetof(Patch, dict),                        \
+                                    .tp_getattro = patch_getattr,                                  \
+                                    .tp_setattro = PyObject_GenericSetAttr,                        \
+                                    .tp_descr_get = patch_get, .tp_new = new,                      \
+                                    .tp_traverse = patch_traverse, .tp_clear = patch_clear,        \
+                                    .tp_dealloc = patch_dealloc,                                   \
+    }
+
+PyTypeObject Quiet_Type =
+        PATCH_TYPE("varan._core.Quiet", "Quiet(function, traced, attribute, below)", quiet_new);
+PyTypeObject WsgiMethod_Type =
+        PATCH_TYPE("varan._core.WsgiMethod", "WsgiMethod(tracer, function)", wsgi_method_new);
