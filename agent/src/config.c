@@ -106,12 +106,13 @@ static uint16_t limit(unsigned v) {
 }
 
 /* set_limits(attributes, events, links, event_attributes, link_attributes, log_attributes,
- * value_length) */
+ * value_length, log_value_length) */
 static PyObject *set_limits(PyObject *module, PyObject *args) {
-    unsigned attributes, events, links, event_attributes, link_attributes, log_attributes, length;
+    unsigned attributes, events, links, event_attributes, link_attributes, log_attributes, length,
+            log_length;
 
-    if (!PyArg_ParseTuple(args, "IIIIIII", &attributes, &events, &links, &event_attributes,
-                          &link_attributes, &log_attributes, &length))
+    if (!PyArg_ParseTuple(args, "IIIIIIII", &attributes, &events, &links, &event_attributes,
+                          &link_attributes, &log_attributes, &length, &log_length))
         return NULL;
     span_limits.attributes = limit(attributes);
     span_limits.events = limit(events);
@@ -120,6 +121,7 @@ static PyObject *set_limits(PyObject *module, PyObject *args) {
     span_limits.link_attributes = limit(link_attributes);
     logs_attributes_max = limit(log_attributes);
     value_length_max = length > VALUE_BYTES_MAX ? VALUE_BYTES_MAX : length;
+    logs_length_max = log_length > VALUE_BYTES_MAX ? VALUE_BYTES_MAX : log_length;
     Py_RETURN_NONE;
 }
 
@@ -274,7 +276,7 @@ PyMethodDef config_functions[] = {
          "set_export(interval_ms, timeout_ms, buffer_bytes, gzip)"},
         {"set_limits", set_limits, METH_VARARGS,
          "set_limits(attributes, events, links, event_attributes, link_attributes, log_attributes, "
-         "value_length)"},
+         "value_length, log_value_length)"},
         {"set_propagation", set_propagation, METH_O, "set_propagation(formats)"},
         {"set_sampler", set_sampler, METH_VARARGS, "set_sampler(parent_based, ratio)"},
         {"set_choice", set_choice, METH_VARARGS, "set_choice(red, keep, share)"},

@@ -39,6 +39,48 @@ static void put_baggage(PyObject *headers) {
     PyErr_Clear();
 }
 
+/* Propagators of the application's, or NULL: extract(request) → (traceparent, tracestate) or None,
+ * inject(span, headers). */
+static PyObject *other_extract, *other_inject;
+
+bool http_ask_others(PyObject *request, struct trace_context *ret, PyObject **ret_state) {
+    PyObject *found = other_extract ? PyObject_CallOneArg(other_extract, request) : NULL;
+    PyObject *parent = NULL, *state = NULL;
+    const char *text = NULL;
+    Py_ssize_t n = 0;
+    bool good = false;
+
+    if (found && PyTuple_Check(found) && PyArg_ParseTuple(found, "UU", &parent, &state))
+        text = PyUnicode_AsUTF8AndSize(parent, &n);
+    if (text && traceparent_parse(text, (size_t) n, ret) == 0) {
+        Py_INCREF(state);
+        *ret_state = state;
+        good = true;
+    }
+    Py_XDECREF(found);
+    PyErr_Clear();
+    return good;
+}
+
+/* set_other_propagators(extract, inject) */
+static PyObject *set_others(PyObject *module, PyObject *args) {
+    PyObject *extract, *inject;
+
+    if (!PyArg_ParseTuple(args, "OO", &extract, &inject))
+        return NULL;
+    Py_INCREF(extract);
+    Py_INCREF(inject);
+    Py_XSETREF(other_extract, extract);
+    Py_XSETREF(other_inject, inject);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef inject_functions[] = {
+        {"set_other_propagators", set_others, METH_VARARGS,
+         "set_other_propagators(extract, inject)"},
+        {NULL},
+};
+
 void http_inject(Span *s, PyObject *headers) {
     char text[TRACEPARENT_LENGTH];
 
@@ -61,4 +103,9 @@ void http_inject(Span *s, PyObject *headers) {
     }
     if (propagation_formats & FORMAT_BAGGAGE)
         put_baggage(headers);
+    if (other_inject) {
+        PyObject *done = PyObject_CallFunctionObjArgs(other_inject, (PyObject *) s, headers, NULL);
+        Py_XDECREF(done);
+        PyErr_Clear();
+    }
 }

@@ -49,6 +49,7 @@ static PyObject *fields[FIELD_N], *known_fields, *str_get_message, *str_dict;
 static PyObject *scopes; /* logger name → index of its scope */
 
 uint16_t logs_attributes_max = 128;
+uint32_t logs_length_max = VALUE_LENGTH_DEFAULT;
 static long level_min;    /* records below it stay at home */
 static uint64_t rate_max; /* records a second; 0: no limit */
 static struct { uint64_t second, n; } rate;
@@ -307,16 +308,19 @@ bool logs_enter(struct thread_state *t) {
 
 static PyObject *emit_log(PyObject *module, PyObject *record) {
     struct thread_state *t = thread_state();
+    uint32_t length_max = t->length_max;
     PyObject *dict;
 
     if (!span_enabled || !logs_enter(t))
         Py_RETURN_NONE;
+    t->length_max = logs_length_max + 1;
     dict = PyObject_GetAttr(record, str_dict);
     if (dict && PyDict_Check(dict))
         emit(record, dict);
     Py_XDECREF(dict);
     PyErr_Clear();
     thread_state_self.in_log--;
+    thread_state_self.length_max = length_max;
     Py_RETURN_NONE;
 }
 

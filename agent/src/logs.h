@@ -7,6 +7,7 @@
 #define LOG_BYTES_MAX (128u << 10)
 
 extern uint16_t logs_attributes_max; /* of a record, from the configuration */
+extern uint32_t logs_length_max;     /* of an attribute's value: characters */
 
 /* A record begins; its end is in_log--. False, and counted, for one that would be too deep in
  * others: they are built on the stack and written into the ring without a step into Python, so one

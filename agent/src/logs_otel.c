@@ -25,12 +25,15 @@ static void put_text(struct buf *b, unsigned tag, PyObject *o) {
 static void put_value(struct buf *b, unsigned tag, PyObject *value) {
     char storage[1024];
     struct buf beside;
+    uint32_t length_max = thread_state_self.length_max;
 
     if (value == Py_None)
         return;
     buf_init(&beside, storage, sizeof(storage), LOG_BYTES_MAX / 2);
+    thread_state_self.length_max = VALUE_LENGTH_DEFAULT + 1; /* the limit is of attributes */
     if (value_encode(&beside, value, 0) == 0)
         pb_put_bytes(b, tag, beside.data, beside.used);
+    thread_state_self.length_max = length_max;
     buf_done(&beside);
     PyErr_Clear();
 }
@@ -67,6 +70,7 @@ static void put_attributes(struct buf *b, PyObject *attributes, PyObject *except
 
 static PyObject *emit_otel(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct thread_state *t = thread_state();
+    uint32_t length_max = t->length_max;
     uint64_t now = clock_wall_ns(), at;
     char storage[4096];
     struct buf b;
@@ -76,6 +80,7 @@ static PyObject *emit_otel(PyObject *module, PyObject *const *args, Py_ssize_t n
         return NULL;
     if (!span_enabled || !logs_enter(t))
         Py_RETURN_NONE;
+    t->length_max = logs_length_max + 1;
     buf_init(&b, storage, sizeof(storage), LOG_BYTES_MAX);
     at = args_time(args[TIME]);
     if (at)
@@ -95,6 +100,7 @@ static PyObject *emit_otel(PyObject *module, PyObject *const *args, Py_ssize_t n
     buf_done(&b);
     PyErr_Clear();
     thread_state_self.in_log--;
+    thread_state_self.length_max = length_max;
     Py_RETURN_NONE;
 }
 

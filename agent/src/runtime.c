@@ -67,6 +67,7 @@ void thread_renew(struct thread_state *t) {
     t->slot_refused = false;
     t->ring = NULL; /* an inherited ring is gone with the parent */
     t->in_log = 0;
+    t->length_max = 0;
     t->generation = process_generation;
 }
 

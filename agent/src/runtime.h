@@ -17,8 +17,9 @@ struct thread_state {
     struct ring *ring;
     uint32_t generation; /* of the process, see process_generation */
     struct profiler_slot *slot;
-    bool slot_refused; /* there was none left */
-    uint8_t in_log;    /* how many records the thread is about to send */
+    bool slot_refused;   /* there was none left */
+    uint8_t in_log;      /* how many records the thread is about to send */
+    uint32_t length_max; /* of their values, and one; 0: as those of spans */
 };
 
 /* Grows by one in each forked child; starts at 1, so that a thread's zeroed state is always out of

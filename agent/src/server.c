@@ -158,8 +158,9 @@ static void put_host(Span *s, struct text host, long port) {
 }
 
 static Span *start(uint16_t scope, PyObject *method, const struct carried *carried,
-                   PyObject *tracestate) {
+                   PyObject *tracestate, PyObject *request) {
     struct trace_context remote;
+    PyObject *asked = NULL;
     struct context_parent parent;
     PyObject *name = method_name(method);
     Span *s = span_new(name, scope, KIND_SERVER, 0);
@@ -173,6 +174,9 @@ static Span *start(uint16_t scope, PyObject *method, const struct carried *carri
                            PyUnicode_GET_LENGTH(tracestate) == 0))
             tracestate = NULL;
         span_start_below(s, &remote, tracestate, true);
+    } else if (http_ask_others(request, &remote, &asked)) {
+        span_start_below(s, &remote, PyUnicode_GET_LENGTH(asked) ? asked : NULL, true);
+        Py_DECREF(asked);
     } else {
         context_find_parent(NULL, &parent);
         /* A remote one is the process's own starter: requests are not its doing. */
@@ -222,7 +226,7 @@ Span *server_start_wsgi(uint16_t scope, PyObject *request) {
     if (propagation_formats & ~(unsigned) (FORMAT_W3C | FORMAT_BAGGAGE))
         read_others(request, &carried);
     s = start(scope, item(request, REQUEST_METHOD), &carried,
-              state && PyUnicode_Check(state) ? state : NULL);
+              state && PyUnicode_Check(state) ? state : NULL, request);
     if (!s)
         return NULL;
     keep_baggage(item(request, HTTP_BAGGAGE));
@@ -321,7 +325,7 @@ Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope) {
     state = to_str(h.tracestate);
     if (!method)
         method = method_names[0]; /* a WebSocket's handshake is a GET */
-    s = start(scope, method, &h.carried, state);
+    s = start(scope, method, &h.carried, state, asgi_scope);
     Py_XDECREF(state);
     if (!s)
         return NULL;

@@ -21,4 +21,7 @@ extern bool error_headers; /* off: they are not taken */
 /* The span's identifiers and baggage into a mapping of headers (str → str). */
 void http_inject(Span *s, PyObject *headers);
 
+/* Asks the application's own propagators. True: *ret, and *ret_state is a new str. */
+bool http_ask_others(PyObject *request, struct trace_context *ret, PyObject **ret_state);
+
 #endif

@@ -1,6 +1,8 @@
 /* See value.h. */
 #include "value.h"
 
+#include "runtime.h"
+
 #include <stdio.h>
 
 #define CAP_NESTED (64u << 10)
@@ -79,8 +81,15 @@ size_t text_cut(const char *text, size_t n, size_t max) {
     return n;
 }
 
+/* What the calling thread makes, a span or a log record, has its own limit. */
+static size_t length_max(void) {
+    uint32_t of_record = thread_state_self.length_max;
+
+    return of_record ? of_record - 1 : value_length_max;
+}
+
 size_t value_cut(const char *text, size_t n) {
-    size_t left = value_length_max;
+    size_t left = length_max();
 
     if (n <= left)
         return n;
@@ -197,9 +206,8 @@ int value_encode(struct buf *b, PyObject *value, int depth) {
         return pb_put_fixed64(b, ANY_DOUBLE, bits);
     }
     if (PyBytes_Check(value)) {
-        size_t n = (size_t) PyBytes_GET_SIZE(value);
-        return pb_put_bytes(b, ANY_BYTES, PyBytes_AS_STRING(value),
-                            n < value_length_max ? n : value_length_max);
+        size_t n = (size_t) PyBytes_GET_SIZE(value), most = length_max();
+        return pb_put_bytes(b, ANY_BYTES, PyBytes_AS_STRING(value), n < most ? n : most);
     }
     if (depth < VALUE_DEPTH_MAX) {
         if (PyList_Check(value) || PyTuple_Check(value))

@@ -53,7 +53,7 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
         return _started
     start_arguments.update(service=service, endpoint=endpoint, **attributes)
     try:
-        from . import config, contrib, decorate, imports, lifecycle, metrics
+        from . import config, contrib, decorate, imports, lifecycle, metrics, otel
 
         settings = config.read(os.environ, service, endpoint, attributes)
         if settings.disabled:
@@ -66,12 +66,17 @@ def start(service: str | None = None, endpoint: str | None = None, **attributes:
         lifecycle.start_profiler(settings)
         if settings.metrics is not None:
             metrics.start(settings)
+        otel.target = settings.traces
         imports.install(settings.disabled_hooks)
         if settings.other_sampler or settings.other_exporters:
             from . import otel_slow
 
             argument = os.environ.get("OTEL_TRACES_SAMPLER_ARG", "")
             otel_slow.start(settings.other_exporters, settings.other_sampler, argument)
+        if settings.other_propagators:
+            from . import otel_propagators
+
+            otel_propagators.start(settings.other_propagators)
         contrib.install(settings.disabled_hooks)
     except Exception as error:
         _report.failure("start", error)

@@ -49,9 +49,10 @@ class Settings:
         self.propagation = 3
         self.other_sampler = ""  # an entry point's name
         self.other_exporters: list[str] = []
+        self.other_propagators: list[str] = []
         self.keep: float | None = None  # choose at the end of local traces; the share of the rest
         self.red = False  # count spans before sampling
-        self.limits = [128] * 6 + [16384]
+        self.limits = [128] * 6 + [16384] * 2
         self.resource: dict[str, object] = {}
         self.exponential = False
         self.temporality = 0  # cumulative, delta, low memory
@@ -227,8 +228,6 @@ def _propagation(env: Mapping[str, str]) -> int:
     for name in (part.strip() for part in text.split(",")):
         if name in PROPAGATORS:
             formats |= PROPAGATORS[name]
-        elif name:
-            _bad("OTEL_PROPAGATORS", name, "one of " + ", ".join(PROPAGATORS))
     return formats
 
 
@@ -318,11 +317,13 @@ def _read_profiler(env: Mapping[str, str], endpoint: str | None, s: Settings) ->
 
 
 def _read_others(env: Mapping[str, str], s: Settings) -> None:
-    """Samplers and exporters that are not ours: found by their entry points once the agent runs."""
+    """Samplers, propagators and exporters that are not ours: found by their entry points once the agent runs."""
     name = env.get("OTEL_TRACES_SAMPLER", "").strip().lower()
     kinds = ("always_on", "always_off", "traceidratio")
     if name and name not in kinds and name not in tuple("parentbased_" + k for k in kinds):
         s.other_sampler = name
+    names = [n.strip() for n in env.get("OTEL_PROPAGATORS", "").split(",") if n.strip()]
+    s.other_propagators = [n for n in names if n.lower() not in PROPAGATORS]
     names = [n.strip() for n in env.get("OTEL_TRACES_EXPORTER", "").split(",") if n.strip()]
     s.other_exporters = [n for n in names if n.lower() not in ("otlp", "none", "otlp_proto_http")]
 
@@ -338,8 +339,15 @@ def _limits(env: Mapping[str, str]) -> list[int]:
         ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", attributes),
         ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", attributes),
     )
-    lengths = ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
-    return [*(_number(env, names, 128) for names in counts), _number(env, lengths, 16384)]
+    length = "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+    lengths = (
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", length),
+        ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", length),
+    )
+    return [
+        *(_number(env, names, 128) for names in counts),
+        *(_number(env, names, 16384) for names in lengths),
+    ]
 
 
 def _timeout_ms(env: Mapping[str, str]) -> int:

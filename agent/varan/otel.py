@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -25,6 +26,8 @@ TWINS = {
 TWINS["com.anthropic.sdk.python"] = "model_clients"  # the package's own spans
 
 _provider: Any = None
+_adopted: Any = None  # the application's own provider, which is a face of ours
+target: Any = None  # where spans go
 
 
 def _bind_baggage() -> None:
@@ -155,7 +158,7 @@ def is_ours() -> bool:
     return (
         trace is not None
         and _provider is not None
-        and getattr(trace, "_TRACER_PROVIDER", None) is _provider
+        and getattr(trace, "_TRACER_PROVIDER", None) in (_provider, _adopted)
     )
 
 
@@ -169,8 +172,33 @@ def make_tracer_provider() -> Any:
     return _provider
 
 
+def _adopt(provider: Any) -> None:
+    """An SDK's provider that the application sets; those of other makers replace ours."""
+    global _adopted
+    try:
+        from . import otel_adopt
+
+        if _adopted is None and otel_adopt.is_of_sdk(provider):
+            otel_adopt.adopt(provider, _provider, target)
+            _adopted = provider
+    except Exception as error:
+        _report.failure("honouring the application's TracerProvider", error)
+
+
+def _watch_for_providers(trace: Any) -> None:
+    set_provider = trace.set_tracer_provider
+
+    @functools.wraps(set_provider)
+    def set_tracer_provider(tracer_provider: Any) -> None:
+        set_provider(tracer_provider)
+        if trace._TRACER_PROVIDER is tracer_provider:
+            _adopt(tracer_provider)
+
+    trace.set_tracer_provider = set_tracer_provider
+
+
 def bind(trace: Any) -> None:
-    """Makes Varan the provider, unless the application has set one. A provider that it sets later replaces ours."""
+    """Makes Varan the provider, also behind one of the SDK's that the application sets. Others replace ours."""
     global _provider
     if _provider is not None or not _core.native:
         return
@@ -182,5 +210,8 @@ def bind(trace: Any) -> None:
     except Exception as error:
         _report.failure("sharing the current span with OpenTelemetry", error)
     _provider = _make_provider_type(trace)()
+    _watch_for_providers(trace)
     if getattr(trace, "_TRACER_PROVIDER", None) is None:
         trace._TRACER_PROVIDER = _provider
+    else:
+        _adopt(trace._TRACER_PROVIDER)

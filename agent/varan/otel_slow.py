@@ -169,7 +169,7 @@ def shutdown() -> None:
             _report.failure(f"the span processor {type(processor).__name__}", error)
 
 
-def _entry_point(group: str, name: str) -> Any:
+def entry_point(group: str, name: str) -> Any:
     from importlib.metadata import entry_points
 
     found: Any = entry_points()
@@ -184,7 +184,7 @@ def start(exporters: Sequence[str], sampler: str, argument: str) -> None:
     """Exporters by OTEL_TRACES_EXPORTER beside our own, and a sampler of OTEL_TRACES_SAMPLER that C does not have."""
     for name in exporters:
         try:
-            factory = _entry_point("opentelemetry_traces_exporter", name)
+            factory = entry_point("opentelemetry_traces_exporter", name)
             if factory is None:
                 _report.once(
                     f"exporter {name}", f"OTEL_TRACES_EXPORTER: no exporter named {name!r}"
@@ -198,7 +198,7 @@ def start(exporters: Sequence[str], sampler: str, argument: str) -> None:
             _report.failure(f"the exporter {name}", error)
     if sampler:
         try:
-            factory = _entry_point("opentelemetry_traces_sampler", sampler)
+            factory = entry_point("opentelemetry_traces_sampler", sampler)
             if factory is None:
                 _report.once("sampler", f"OTEL_TRACES_SAMPLER: no sampler named {sampler!r}")
             else:

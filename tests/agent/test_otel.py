@@ -222,7 +222,92 @@ def test_contrib_speaks_when_the_hook_is_off(program: Program, collector: Collec
     ]
 
 
-def test_the_applications_own_sdk_stays(program: Program, collector: Collector) -> None:
+def test_the_applications_own_provider(program: Program, collector: Collector) -> None:
+    """An SDK configured in code: its processors see the hooks' spans, too, and its resource and sampler count."""
+    done = program.run(
+        """
+        import sqlite3
+        from opentelemetry import trace
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        memory, later = InMemorySpanExporter(), InMemorySpanExporter()
+        provider = TracerProvider(resource=Resource.create({"service.name": "shop", "team": "a"}))
+        provider.add_span_processor(SimpleSpanProcessor(memory))
+        trace.set_tracer_provider(provider)
+        assert trace.get_tracer_provider() is provider
+        provider.add_span_processor(SimpleSpanProcessor(later))
+        for tracer in (trace.get_tracer("t"), provider.get_tracer("t")):
+            with tracer.start_as_current_span("theirs"):
+                sqlite3.connect(":memory:").execute("select 1")
+        assert provider.force_flush()
+        for exporter in (memory, later):
+            spans = exporter.get_finished_spans()
+            assert [s.name for s in spans] == ["SELECT", "theirs"] * 2, spans
+            assert spans[0].parent.span_id == spans[1].context.span_id
+            assert spans[1].resource.attributes["team"] == "a"
+        provider.shutdown()
+        """,
+        VARAN_SERVICE="",
+    )
+    assert done.stderr == ""
+    assert sorted(s.name for s in collector.spans) == ["SELECT", "SELECT", "theirs", "theirs"]
+    resource = collector.spans[0].resource
+    assert (resource["service.name"], resource["team"]) == ("shop", "a")
+    assert resource["telemetry.sdk.name"] == "varan"
+
+
+@pytest.mark.parametrize(
+    "sampler, kept",
+    [
+        ("ALWAYS_OFF", 0), ("ALWAYS_ON", 40), ("TraceIdRatioBased(0)", 0), ("ParentBased(ALWAYS_OFF)", 0),
+        ("ParentBased(TraceIdRatioBased(1))", 40), ("ParentBased(ALWAYS_ON, local_parent_sampled=ALWAYS_OFF)", 20),
+    ],
+)  # fmt: skip
+def test_the_applications_own_sampler(
+    program: Program, collector: Collector, sampler: str, kept: int
+) -> None:
+    program.run(
+        f"""
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.sampling import *
+        trace.set_tracer_provider(TracerProvider(sampler={sampler}))
+        tracer = trace.get_tracer("t")
+        for i in range(20):
+            with tracer.start_as_current_span("outer"):
+                with tracer.start_as_current_span("inner"):
+                    pass
+        """
+    )
+    assert len(collector.spans) == kept
+
+
+def test_its_exporter_to_the_same_server_is_left_out(
+    program: Program, collector: Collector
+) -> None:
+    done = program.run(
+        """
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        import os
+        provider = TracerProvider()
+        url = os.environ["VARAN_ENDPOINT"].replace("127.0.0.1", "localhost") + "/v1/traces"
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url)))
+        trace.set_tracer_provider(provider)
+        provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(url)))
+        with trace.get_tracer("t").start_as_current_span("once"):
+            pass
+        """
+    )
+    assert [s.name for s in collector.spans] == ["once"]
+    assert "its spans go there once" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_provider_of_another_maker_stays(program: Program, collector: Collector) -> None:
     done = program.run(
         """
         import varan
@@ -231,9 +316,12 @@ def test_the_applications_own_sdk_stays(program: Program, collector: Collector) 
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
         from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
         memory = InMemorySpanExporter()
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(memory))
-        trace.set_tracer_provider(provider)
+        inner_provider = TracerProvider()
+        inner_provider.add_span_processor(SimpleSpanProcessor(memory))
+        class Provider(trace.TracerProvider):
+            def get_tracer(self, *args, **kwargs):
+                return inner_provider.get_tracer(*args, **kwargs)
+        trace.set_tracer_provider(Provider())
         with trace.get_tracer("t").start_as_current_span("theirs") as theirs:
             with varan.span("ours") as ours:
                 with trace.get_tracer("t").start_as_current_span("inner") as inner:

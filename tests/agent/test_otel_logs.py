@@ -71,3 +71,22 @@ def test_equal_to_the_sdk(program: Program, collector: Collector) -> None:
     program.run(PROGRAM.format(provider=SDK), **env)
     theirs = told(collector)
     assert ours[:5] == theirs[:5]
+
+
+def test_limits_of_records(program: Program, collector: Collector) -> None:
+    """Those of log records are their own; the body has none of them."""
+    program.run(
+        """
+        import logging, varan
+        from opentelemetry._logs import LogRecord, get_logger
+        with varan.span("short", text="0123456789"):
+            get_logger("shop").emit(LogRecord(body="x" * 100, attributes={"text": "0123456789", "list": ["abcdefghi"]}))
+            logging.getLogger("shop").warning("y" * 100, extra={"text": "0123456789"})
+        """,
+        OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="3",
+        OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT="6",
+    )
+    assert collector.spans[0].attributes["text"] == "012"
+    by_body = {log.body: log.attributes for log in collector.logs}
+    assert by_body["x" * 100] == {"text": "012345", "list": ["abcdef"]}
+    assert by_body["y" * 100]["text"] == "012345"

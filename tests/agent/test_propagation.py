@@ -15,6 +15,71 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACER = _core.Tracer("test")
 
 
+OWN = """
+    from opentelemetry import trace
+    from opentelemetry.propagators.textmap import TextMapPropagator, default_getter, default_setter
+
+    class Own(TextMapPropagator):
+        def extract(self, carrier, context=None, getter=default_getter):
+            found = getter.get(carrier, "X-Own-Trace")
+            if not found:
+                return context
+            if found[0] == "bad":
+                raise ValueError("bad")
+            trace_id, span_id = found[0].split("/")
+            parent = trace.SpanContext(int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(1))
+            return trace.set_span_in_context(trace.NonRecordingSpan(parent), context)
+
+        def inject(self, carrier, context=None, setter=default_setter):
+            here = trace.get_current_span(context).get_span_context()
+            setter.set(carrier, "X-Own-Trace", f"{here.trace_id:x}/{here.span_id:x}")
+
+        @property
+        def fields(self):
+            return {"X-Own-Trace"}
+"""
+
+
+def test_propagator_by_entry_point(program: Program, collector: Collector) -> None:
+    """A name of OTEL_PROPAGATORS that is an installed package's: in and out of the native hooks, of both interfaces."""
+    folder = program.folder / "own_propagator-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: own-propagator\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(
+        "[opentelemetry_propagator]\nown = own_propagator:Own\n"
+    )
+    program.write("own_propagator.py", OWN)
+    program.env["PYTHONPATH"] += f":{program.folder}"
+    done = program.run(
+        f"""
+        import asyncio
+        from varan import _core
+        from varan.hooks import asgi
+        tracer = _core.Tracer("test")
+        def call():
+            headers = {{}}
+            span = _core.start_client(tracer, "GET", "http://other/")
+            _core.inject(span, headers)
+            span.end()
+            assert headers == {{"X-Own-Trace": f"{{int(span.trace_id, 16):x}}/{{int(span.span_id, 16):x}}"}}, headers
+        def application(environ, start_response):
+            call()
+            return []
+        async def api(scope, receive, send):
+            call()
+        _core.run_wsgi(tracer, application, {{"REQUEST_METHOD": "GET", "HTTP_X_OWN_TRACE": "{TRACE}/{SPAN}"}}, print)
+        scope = {{"type": "http", "method": "GET", "path": "/", "headers": [(b"x-own-trace", b"{TRACE}/{SPAN}")]}}
+        asyncio.run(asgi.traced(api)(scope, None, None))
+        _core.run_wsgi(tracer, application, {{"REQUEST_METHOD": "GET", "HTTP_X_OWN_TRACE": "bad"}}, print)
+        """,
+        OTEL_PROPAGATORS="own,missing",
+    )
+    servers = [s for s in collector.spans if s.kind == 2]
+    assert [(s.trace_id == TRACE, s.parent_id) for s in servers] == [(True, SPAN), (True, SPAN), (False, "")]  # fmt: skip
+    assert "no propagator named 'missing'" in done.stderr
+    assert "the propagator Own is off: ValueError" in done.stderr
+
+
 def serve(environ: dict[str, Any]) -> dict[str, str]:
     """One WSGI request; returns the headers that a call inside it would carry."""
     headers: dict[str, str] = {}
