@@ -159,19 +159,38 @@ test("classic buckets become cells of what each adds; empty ends are cut", () =>
     ] as const,
   });
   const result = [
-    bucket("+Inf", "5", "9"),
+    bucket("+Inf", "7", "11"),
     bucket("1", "2", "3"),
     bucket("0.1", "0", "0"),
     bucket("2", "5", "9"),
+    bucket("3", "6", "10"),
+    bucket("4", "7", "11"),
   ];
   const map = heat({ resultType: "matrix", result }, grid)!;
-  expect(map.rows.map((r) => r.upper)).toEqual([1, 2]);
+  expect(map.rows.map((r) => r.upper)).toEqual([1, 2, 3, 4]);
   expect(map.cells).toEqual([
     [2, 3],
     [3, 6],
+    [1, 1],
+    [1, 1],
   ]);
   expect(map.max).toBe(6);
   expect(heat({ resultType: "matrix", result: [] }, grid)).toBeNull();
+});
+
+test("one bucket alone keeps its neighbours, so that there is a scale", () => {
+  const bucket = (le: string, v: string) => ({ metric: { le }, values: [[0, v]] as const });
+  const result = [
+    bucket("0.1", "0"),
+    bucket("0.2", "3"),
+    bucket("0.4", "3"),
+    bucket("1", "3"),
+    bucket("+Inf", "3"),
+  ];
+  const uppers = (list: typeof result) =>
+    heat({ resultType: "matrix", result: list }, { start: 0, end: 0, step: 1 })!.rows.map((r) => r.upper);
+  expect(uppers(result)).toEqual([0.2, 0.4, 1, Number.POSITIVE_INFINITY]);
+  expect(uppers(result.slice(0, 3))).toEqual([0.1, 0.2, 0.4]);
 });
 
 test("native buckets become cells", () => {

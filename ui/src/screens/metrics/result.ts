@@ -241,11 +241,18 @@ function nativeHeat(list: readonly SeriesAnswer[], grid: Grid): Heat | null {
   );
 }
 
+/** So many rows a heat map has if there are buckets for them: one alone would be a coloured block without a scale. */
+const ROWS_LEAST = 4;
+
 /** Without the empty rows at both ends, so that the picture is of what happened. */
 function trimmed(times: number[], rows: Heat["rows"], cells: (number | null)[][]): Heat | null {
   const used = cells.map((row) => row.some((v) => v !== null && v > 0));
-  const [first, last] = [used.indexOf(true), used.lastIndexOf(true)];
+  let [first, last] = [used.indexOf(true), used.lastIndexOf(true)];
   if (first < 0) return null;
+  while (last - first + 1 < Math.min(ROWS_LEAST, rows.length)) {
+    if (last + 1 < rows.length) last++;
+    else first--;
+  }
   let max = 0;
   for (const row of cells) for (const v of row) if (v !== null && v > max) max = v;
   return { times, rows: rows.slice(first, last + 1), cells: cells.slice(first, last + 1), max };
