@@ -36,7 +36,8 @@ void batch_clear(struct store_batch *b) {
         native_block_clear(b->blocks[t]);
     b->waiters.n = 0;
     b->bytes = 0;
-    b->closing = b->awaited = b->urgent = false;
+    b->closing = b->awaited = false;
+    b->urgent = 0;
     b->state = BATCH_OPEN;
 }
 
@@ -121,7 +122,7 @@ static void give_back(struct store_batch *b, bool urgent) {
     b->bytes = bytes;
     b->state = BATCH_OPEN;
     b->awaited = b->waiters.n > 0;
-    b->urgent |= urgent;
+    b->urgent += urgent;
     if (b->awaited && bytes >= s->options.commit_bytes_max)
         b->closing = true;
     s->n_acquired--;

@@ -31,9 +31,9 @@ struct store_batch {
     void *user;
     /* Guarded by store.lock; `waiters` and `oldest_ns` are the owner's while ACQUIRED or TAKEN. */
     enum batch_state state;
-    bool closing; /* goes to the writer next; not lent any more */
-    bool awaited; /* it has waiters, as of when it was given back */
-    bool urgent;  /* one of them waits for the answer */
+    bool closing;    /* goes to the writer next; not lent any more */
+    bool awaited;    /* it has waiters, as of when it was given back */
+    unsigned urgent; /* how many of them wait for the answer */
     size_t bytes, hint;
     int64_t oldest_ns; /* when its first waiter came */
     VECTOR(struct waiter) waiters;

@@ -13,12 +13,15 @@
  * Commits pace themselves: the next one begins GATHER_FACTOR times the last one's cost after that
  * one's start, GATHER_NS_MAX at most, so that a busy server writes few large parts (merging many
  * small ones costs more than everything else), or as soon as no request has come for QUIET_NS (all
- * clients wait for answers: more waiting gathers nothing). An idle server commits at once. Rows
+ * clients wait for answers: more waiting gathers nothing). When as many wait as the last commit
+ * answered, QUIET_ALL_NS after that commit and the last request are enough: they are all here
+ * again. An idle server commits at once. Rows
  * that nobody waits for (scraped ones) gather for the whole window, or go with the others.
  */
 #define GATHER_NS_MAX (600 * NS_PER_MS)
 #define GATHER_FACTOR 4
 #define QUIET_NS (60 * NS_PER_MS)
+#define QUIET_ALL_NS (10 * NS_PER_MS)
 #define SMALL_BYTES (64u << 10)
 #define SMALL_SHARE 16
 #define SMALL_DEBT_NS (1 * NS_PER_S)
@@ -27,21 +30,24 @@
 struct commit {
     struct store_batch *batches[BATCHES_MAX];
     size_t n, bytes;
+    unsigned urgent; /* how many wait for it */
 };
 
 struct pace {
     int64_t last_start_ns, last_cost_ns;
-    int64_t debt_ns; /* of small commits, when the last one began */
+    int64_t debt_ns;   /* of small commits, when the last one began */
+    unsigned answered; /* who waited for the last one */
 };
 
-/* A commit of `bytes` began at `start_ns` and ended now. */
-static void pace_note(struct pace *p, int64_t start_ns, size_t bytes) {
+/* The commit began at `start_ns` and ended now. */
+static void pace_note(struct pace *p, int64_t start_ns, const struct commit *c) {
     p->debt_ns -= (start_ns - p->last_start_ns) / SMALL_SHARE;
     if (p->debt_ns < 0)
         p->debt_ns = 0;
     p->last_start_ns = start_ns;
     p->last_cost_ns = clock_monotonic_ns() - start_ns;
-    if (bytes < SMALL_BYTES)
+    p->answered = c->urgent;
+    if (c->bytes < SMALL_BYTES)
         p->debt_ns += p->last_cost_ns;
     if (p->debt_ns > 2 * SMALL_DEBT_NS)
         p->debt_ns = 2 * SMALL_DEBT_NS;
@@ -57,7 +63,8 @@ static void wait_until(struct store *s, int64_t until_ns) {
 static int64_t commit_due(const struct store *s, const struct pace *pace) {
     int64_t now = clock_monotonic_ns(), oldest = INT64_MAX;
     size_t bytes = 0;
-    bool full = false, urgent = false;
+    unsigned urgent = 0;
+    bool full = false;
 
     for (size_t i = 0; i < s->n_batches; i++) {
         const struct store_batch *b = s->batches[i];
@@ -65,7 +72,7 @@ static int64_t commit_due(const struct store *s, const struct pace *pace) {
             continue;
         bytes += b->bytes;
         full |= b->closing;
-        urgent |= b->urgent;
+        urgent += b->urgent;
         if (b->oldest_ns < oldest)
             oldest = b->oldest_ns;
     }
@@ -77,7 +84,10 @@ static int64_t commit_due(const struct store *s, const struct pace *pace) {
     if (urgent && s->n_acquired == 0) { /* somebody waits, and nobody is about to add rows */
         int64_t gap = pace->last_cost_ns * GATHER_FACTOR;
         int64_t paced = pace->last_start_ns + (gap > GATHER_NS_MAX ? GATHER_NS_MAX : gap);
+        int64_t end = pace->last_start_ns + pace->last_cost_ns;
         int64_t quiet = s->added_ns + QUIET_NS;
+        if (pace->answered && urgent >= pace->answered)
+            quiet = (s->added_ns > end ? s->added_ns : end) + QUIET_ALL_NS;
         int64_t early = paced < quiet ? paced : quiet;
         if (bytes < SMALL_BYTES && pace->debt_ns > SMALL_DEBT_NS)
             early = pace->last_start_ns + GATHER_NS_MAX;
@@ -89,7 +99,7 @@ static int64_t commit_due(const struct store *s, const struct pace *pace) {
 
 /* Takes the open batches that somebody waits for; those being filled are next. The lock is held. */
 static void commit_take(struct store *s, struct commit *c) {
-    c->n = c->bytes = 0;
+    c->n = c->bytes = c->urgent = 0;
     for (size_t i = 0; i < s->n_batches; i++) {
         struct store_batch *b = s->batches[i];
         if (b->state == BATCH_ACQUIRED && b->awaited)
@@ -98,6 +108,7 @@ static void commit_take(struct store *s, struct commit *c) {
             continue;
         b->state = BATCH_TAKEN;
         c->bytes += b->bytes;
+        c->urgent += b->urgent;
         c->batches[c->n++] = b;
     }
 }
@@ -210,7 +221,7 @@ static void *writer_main(void *arg) {
         pthread_mutex_unlock(&s->lock);
         int64_t start = clock_monotonic_ns();
         commit_run(s, &c);
-        pace_note(&pace, start, c.bytes);
+        pace_note(&pace, start, &c);
         shrunk = false;
         pthread_mutex_lock(&s->lock);
         for (size_t i = 0; i < c.n; i++)
