@@ -13,7 +13,7 @@ static const struct command commands[] = {
         {"dev", command_dev, "start a local server when none runs, and a command under the agent"},
         {"run", command_run, "run a command under the agent"},
         {"doctor", command_doctor, "say what the agent would see of a command, and what not"},
-        {"query", cmd_query, "ask a server for services, traces, log lines, PromQL"},
+        {"query", cmd_query, "ask a server for services, traces, log lines, PromQL, profiles"},
         {"sql", cmd_sql, "read-only SQL over a server's tables"},
         {"metrics", cmd_metrics, "check what an application exposes to Prometheus"},
         {"record", cmd_record, "profile a Python program: flame graph, pprof, speedscope"},

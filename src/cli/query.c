@@ -41,10 +41,10 @@ static const struct option_def rows[] = {
 };
 
 static const struct usage usage = {
-        "varan query services|traces|trace ID|logs [OPTION]... [FILTER]",
+        "varan query services|traces|trace ID|logs|promql|profile [OPTION]... [FILTER]",
         "Asks a server for services, traces, one trace, or log lines. FILTER is the filter "
-        "language of "
-        "the page, for example: service=shop AND duration>200ms",
+        "language of the page, for example: service=shop AND duration>200ms. PromQL and profiles "
+        "have options of their own: see the examples.",
         "Examples:\n"
         "  varan query services --from now-1h\n"
         "  varan query traces --sort slowest 'http.response.status_code>=500'\n"
