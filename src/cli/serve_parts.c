@@ -14,6 +14,7 @@
 #include "receive/profiles.h"
 #include "receive/remote_write.h"
 #include "receive/scrape.h"
+#include "receive/scrape_config.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -139,6 +140,12 @@ static void print_flags(void *ctx, void (*each)(void *to, const char *name, cons
     each(to, "storage.tsdb.path", s->settings->data_dir);
     each(to, "storage.tsdb.retention.time", kept);
     each(to, "web.external-url", s->page_url);
+    scrape_duration_print(s->settings->query_timeout_ns, kept, sizeof(kept));
+    each(to, "query.timeout", kept);
+    scrape_duration_print(s->settings->query_lookback_ns, kept, sizeof(kept));
+    each(to, "query.lookback-delta", kept);
+    snprintf(kept, sizeof(kept), "%llu", (unsigned long long) s->settings->query_samples);
+    each(to, "query.max-samples", kept);
 }
 
 static int open_prometheus(struct serve *s, struct error *e) {
@@ -146,6 +153,10 @@ static int open_prometheus(struct serve *s, struct error *e) {
                                    .scrape = atomic_load(&s->scrape),
                                    .version = VARAN_VERSION,
                                    .retention_days = (unsigned) s->settings->retention_days,
+                                   .timeout_ns = s->settings->query_timeout_ns,
+                                   .query_bytes_max = (size_t) s->settings->query_bytes,
+                                   .samples_max = s->settings->query_samples,
+                                   .lookback_ns = s->settings->query_lookback_ns,
                                    .flags = print_flags,
                                    .ctx = s};
     int r = prometheus_new(&o, &s->prometheus);

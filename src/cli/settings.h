@@ -15,6 +15,8 @@ struct settings {
             *clickhouse_database, *port_file, *log_level, *scrub_keys, *prometheus_config,
             *metrics_retention;
     uint64_t metrics_series_max, metrics_instance_series_max, metrics_cache_bytes;
+    uint64_t query_bytes, query_samples;
+    int64_t query_timeout_ns, query_lookback_ns; /* of PromQL */
     uint64_t retention_days, traces_retention_days, logs_retention_days, metrics_retention_days,
             profiles_retention_days, metrics_5m_retention_days, metrics_1h_retention_days;
     uint64_t retention_bytes, free_bytes_min, queue_bytes, body_bytes, threads, connections;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import os
 import socket
 import struct
 import threading
@@ -172,18 +173,46 @@ def test_an_answer_larger_than_any(scraping) -> None:
         trap.close()
 
 
+MANY = int(os.environ.get("VARAN_MANY_SERIES", "30000"))  # a million, to see what it does
+
+
 def test_more_series_than_an_instance_may_have(scraping) -> None:
-    e = scraping.exporter("".join(f'm{{i="{i}"}} 1\n' for i in range(30_000)))
+    e = scraping.exporter("".join(f'm{{i="{i}"}} 1\n' for i in range(MANY)))
     few = scraping.exporter("few 1\n")
     scraping.start(
         job("many", e.address),
         job("few", few.address),
         options=("--metrics-instance-series-max=10000",),
     )
+    before = scraping.server.memory_mb()
     said = failing(scraping, {"many": "10000 series"})["many"]
     assert said.startswith("line ") and e.address in said, said
     scraping.wait("few", 1)
     scraping.wait('up{job="many"}', 0)
+    assert scraping.server.memory_mb() < before + MEMORY_MB_MAX
+
+
+def test_many_series_of_one_target(scraping) -> None:
+    """Within the limits they are all there, those of others too, and a query over all of them ends."""
+    e = scraping.exporter("".join(f'm{{i="{i}"}} 1\n' for i in range(MANY)))
+    few = scraping.exporter("few 1\n")
+    scraping.start(
+        job("many", e.address, scrape_interval="15s"),
+        job("few", few.address),
+        options=(f"--metrics-instance-series-max={MANY + 100}", "--query-bytes=2GiB"),
+    )
+    wait_until(lambda: scraping.query('up{job="many"} == 1'), 60, "a scrape of all")
+    scraping.wait('scrape_samples_scraped{job="many"}', MANY)
+    answer = requests.get(
+        scraping.server.url + "/prometheus/api/v1/query",
+        params={"query": "count(m) + count({__name__=~'.+'}) * 0", "timeout": "60s"},
+        timeout=120,
+    ).json()
+    if answer["status"] == "success":
+        assert answer["data"]["result"][0]["value"][1] == str(MANY)
+    else:  # of a million
+        assert answer["errorType"] in ("execution", "timeout"), answer
+    scraping.wait("few", 1)
 
 
 def test_labels_of_ten_megabytes(scraping) -> None:
@@ -353,6 +382,30 @@ def test_a_query_over_everything(server) -> None:
     assert ended[0].json()["errorType"] in ("execution", "timeout")
     assert sent
     assert query(server, "meanwhile", time.time())
+
+
+def test_limits_of_queries_are_settings(new_server) -> None:
+    limits = {"--query-samples": "1000", "--query-lookback": "30s", "--query-timeout": "1m30s"}
+    server = new_server(*(word for pair in limits.items() for word in pair)).start()
+    at = now_ms() - 600_000
+    series = [
+        Series({"__name__": "few", "i": str(i)}, [(at + 1000 * k, 1.0) for k in range(100)])
+        for i in range(20)
+    ]
+    assert write(server, *series).status_code == 204
+    end = at / 1000 + 99
+    assert query(server, "count(few)", end + 20)[0]["value"][1] == "20"
+    assert query(server, "count(few)", end + 40) == []
+    answer = requests.get(
+        server.url + "/prometheus/api/v1/query",
+        params={"query": "sum(count_over_time(few[2m]))", "time": end},
+        timeout=60,
+    )
+    assert answer.status_code == 422 and answer.json()["errorType"] == "execution"
+    assert "1000" in answer.json()["error"] and "samples" in answer.json()["error"]
+    flags = requests.get(server.url + "/prometheus/api/v1/status/flags", timeout=60).json()["data"]
+    assert flags["query.max-samples"] == "1000"
+    assert flags["query.lookback-delta"] == "30s" and flags["query.timeout"] == "1m30s"
 
 
 def test_bombs_and_lengths_that_lie(server) -> None:
