@@ -1,5 +1,6 @@
 /* /prometheus/federate: the newest sample of each series as Prometheus text. */
 #include "api/prometheus_call.h"
+#include "receive/label_set.h"
 
 struct found {
     struct prom_call *call;
@@ -66,29 +67,49 @@ static void put_escaped(struct buffer *out, struct slice s) {
             buffer_append_u8(out, s.data[i]);
 }
 
-static void put_line(struct buffer *out, const struct promql_samples *s) {
+/* A name as the one who asks can read it: in quotes when it understands them and the name needs
+ * them, else with _ in place of what older parsers refuse. */
+static void put_name(struct buffer *out, struct slice name, bool legacy, bool quotes) {
+    if (legacy) {
+        buffer_append_slice(out, name);
+    } else if (quotes) {
+        buffer_append_u8(out, '"');
+        put_escaped(out, name);
+        buffer_append_u8(out, '"');
+    } else {
+        for (size_t i = 0; i < name.size; i++)
+            buffer_append_u8(out, metric_name_is_legacy(slice_new(name.data + i, 1)) ||
+                                                  (i && name.data[i] >= '0' && name.data[i] <= '9')
+                                          ? name.data[i]
+                                          : '_');
+    }
+}
+
+static void put_line(struct buffer *out, const struct promql_samples *s, bool quotes) {
     char number[NUMBER_TEXT_MAX];
     size_t last = s->n_floats - 1;
-    const char *comma = "{";
+    bool legacy = metric_name_is_legacy(name_of(s)), within = quotes && !legacy, any = within;
 
-    buffer_append_slice(out, name_of(s));
+    if (within)
+        buffer_append_u8(out, '{');
+    put_name(out, name_of(s), legacy, quotes);
     for (uint32_t i = 0; i < s->labels->n; i++) {
         const struct promql_label *l = &s->labels->items[i];
         if (slice_is(l->name, "__name__"))
             continue;
-        buffer_append_text(out, comma);
-        buffer_append_slice(out, l->name);
+        buffer_append_u8(out, any ? ',' : '{');
+        put_name(out, l->name, label_name_is_legacy(l->name), quotes);
         buffer_append_text(out, "=\"");
         put_escaped(out, l->value);
         buffer_append_u8(out, '"');
-        comma = ",";
+        any = true;
     }
-    buffer_append_text(out, *comma == ',' ? "} " : " ");
+    buffer_append_text(out, any ? "} " : " ");
     buffer_append(out, number, double_to_prometheus(s->floats[last], number));
     buffer_printf(out, " %lld\n", (long long) s->float_ms[last]);
 }
 
-static void put_all(struct prom_call *c, const struct found *f) {
+static void put_all(struct prom_call *c, const struct found *f, bool quotes) {
     for (size_t i = 0; i < f->n; i++) {
         const struct promql_samples *s = f->items[i];
         struct slice name = name_of(s);
@@ -96,9 +117,12 @@ static void put_all(struct prom_call *c, const struct found *f) {
             continue; /* found by two selectors */
         if (name.size == 0)
             continue;
-        if (i == 0 || !slice_equal(name, name_of(f->items[i - 1])))
-            buffer_printf(&c->body, "# TYPE %.*s untyped\n", SLICE_ARG(name));
-        put_line(&c->body, s);
+        if (i == 0 || !slice_equal(name, name_of(f->items[i - 1]))) {
+            buffer_append_text(&c->body, "# TYPE ");
+            put_name(&c->body, name, metric_name_is_legacy(name), quotes);
+            buffer_append_text(&c->body, " untyped\n");
+        }
+        put_line(&c->body, s, quotes);
     }
 }
 
@@ -127,8 +151,11 @@ static int answer_federate(struct prom_call *c) {
     }
     if (found.n)
         qsort(found.items, found.n, sizeof(*found.items), compare);
-    c->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    put_all(c, &found);
+    bool quotes = slice_find(http_request_header(c->request, "accept"),
+                             SLICE("escaping=allow-utf-8")) >= 0;
+    c->content_type = quotes ? "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+                             : "text/plain; version=0.0.4; charset=utf-8";
+    put_all(c, &found, quotes);
     prom_selectors_done(&selectors);
     return 0;
 }

@@ -14,6 +14,7 @@ from functools import partial
 import pytest
 import requests
 from prometheus_peer import start_node_exporter, start_prometheus
+from remote_write import HEADERS, Series, encode
 
 from conftest import VARAN, wait_until
 
@@ -297,6 +298,32 @@ def test_federation(setting):
     assert 'site="lab"' in lines[0]
 
 
+def test_federation_of_names_with_other_characters(server):
+    """In quotes for those who say that they read them; with _ for those who would refuse the whole text."""
+    labels = {"__name__": "http.requests", "http.route": 'a"b', "plain": "c"}
+    at = int(time.time() * 1000)
+    url = server.url + "/prometheus"
+    answer = requests.post(
+        url + "/api/v1/write",
+        data=encode([Series(labels, [(at, 1.0)])]),
+        headers=HEADERS,
+        timeout=30,
+    )
+    assert answer.status_code == 204, answer.text
+    params = {"match[]": '{"http.requests"}'}
+    answer = requests.get(url + "/federate", params=params, timeout=30)
+    assert answer.text == (
+        f'# TYPE http_requests untyped\nhttp_requests{{http_route="a\\"b",plain="c"}} 1 {at}\n'
+    )
+    accept = {"Accept": "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6"}
+    answer = requests.get(url + "/federate", params=params, headers=accept, timeout=30)
+    assert "version=1.0.0" in answer.headers["Content-Type"]
+    assert answer.text == (
+        '# TYPE "http.requests" untyped\n'
+        f'{{"http.requests","http.route"="a\\"b",plain="c"}} 1 {at}\n'
+    )
+
+
 def run(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess:
     return subprocess.run(words, capture_output=True, text=True, timeout=60, input=stdin)
 
@@ -430,3 +457,36 @@ def test_a_restart_loses_nothing(new_server, tmp_path):
         prometheus.stop()
         node.stop()
         held.close()
+
+
+FEDERATION = """
+scrape_configs:
+  - job_name: federate
+    scrape_interval: 1s
+    honor_labels: true
+    metrics_path: /prometheus/federate
+    params: {{"match[]": ['{{job="node"}}']}}
+    static_configs: [{{targets: ["{address}"]}}]
+"""
+
+
+def test_a_prometheus_federates_from_here(setting, tmp_path):
+    """With the labels and the times that the samples have here; what it takes is right text to the last line."""
+    address = setting.server.url.removeprefix("http://")
+    other = start_prometheus(tmp_path / "federating", FEDERATION.format(address=address))
+    query = 'count({job="node", __name__!~"scrape_.*|up"})'
+    try:
+        assert wait_until(
+            lambda: (setting.value(query, base=other.url) or 0) > 300,
+            60,
+            "the samples of the node exporter arriving",
+        )
+        assert setting.value('up{job="federate"}', base=other.url) == 1
+        at = setting.value("max(timestamp(node_load1))", base=other.url)
+        name = 'node_memory_MemTotal_bytes{job="node",site="lab"}'
+        assert setting.value(name, at, other.url) == setting.value(name, at)
+        assert setting.value("timestamp(node_load1)", at, other.url) == setting.value(
+            "timestamp(node_load1)", at
+        )
+    finally:
+        other.stop()
