@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "exporter.h"
+#include "profiler_threads.h"
 #include "profiler_window.h"
 #include "resource.h"
 #include "runtime.h"
@@ -18,18 +19,12 @@
 #define START_DELAY_NS (300 * 1000000ull) /* programs that end at once are not profiled */
 #define WINDOW_NS (10 * NS)
 #define COST_SHARE 125u /* a walk's time times this is the least period: 0.8 % of a processor */
+#define CREDIT_NS (40 * 1000000)
 #define PERIOD_NS_MAX NS
 #define REFUSED_PAUSE_NS (600 * NS)
 #define OPEN_ATTEMPTS_MAX 5
 #define THREAD_STACK_BYTES (1024u << 10)
-#define THREADS_KNOWN_MAX 4096u
 #define RATE_MAX 1000u
-
-struct known {
-    pid_t native_id;
-    uint64_t cpu_ns; /* of the thread's clock, when it was read last */
-    uint64_t walk;
-};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake_up, sealed;
@@ -40,10 +35,6 @@ static _Atomic uint64_t paused_until_ns;
 
 static _Atomic uint64_t walks, samples, torn, dropped, windows, windows_lost, cpu_ns, since_ns,
         period_ns;
-
-/* The thread's own. */
-static struct known known[THREADS_KNOWN_MAX];
-static size_t known_n, known_next; /* next: walks meet threads in the same order mostly */
 
 static void make_conditions(void) {
     pthread_condattr_t a;
@@ -67,107 +58,67 @@ static uint64_t own_cpu_ns(void) {
     return (uint64_t) t.tv_sec * NS + (uint64_t) t.tv_nsec;
 }
 
-/* The CPU clock of a thread by its kernel id, as clock_getcpuclockid(3) makes it for a process. */
-static bool thread_cpu_ns(pid_t id, uint64_t *ret) {
-    clockid_t clock = (clockid_t) (~(unsigned) id << 3 | 6);
-    struct timespec t;
-
-    if (clock_gettime(clock, &t) < 0)
-        return false;
-    *ret = (uint64_t) t.tv_sec * NS + (uint64_t) t.tv_nsec;
-    return true;
-}
-
-static struct known *find_known(pid_t id) {
-    if (known_next < known_n && known[known_next].native_id == id)
-        return &known[known_next++];
-    for (size_t i = 0; i < known_n; i++)
-        if (known[i].native_id == id) {
-            known_next = i + 1;
-            return &known[i];
-        }
-    if (known_n == THREADS_KNOWN_MAX)
-        return NULL;
-    known[known_n] = (struct known){.native_id = id};
-    thread_cpu_ns(id, &known[known_n].cpu_ns); /* what it did before is not charged */
-    return &known[known_n++];
-}
-
-static void forget_ended(uint64_t walk) {
-    size_t kept = 0;
-
-    for (size_t i = 0; i < known_n; i++)
-        if (known[i].walk == walk)
-            known[kept++] = known[i];
-    known_n = kept;
-    known_next = 0;
-}
-
 /* ---- One walk ---- */
-
-/* CPU time is charged to a stack that is seen at work; what a thread used and was not seen at is
- * charged then, so that waiting is not charged with what came before it. */
-static uint64_t cpu_cost(const struct cpython_thread *t, struct known *k) {
-    uint64_t now, cost;
-
-    if (!k || (t->state == CPYTHON_SLEEPING && !t->holds_gil) || !thread_cpu_ns(t->native_id, &now))
-        return 0;
-    cost = now - k->cpu_ns;
-    k->cpu_ns = now;
-    return cost;
-}
-
-static void add_thread(struct profiler_window *w, const struct cpython_thread *t,
-                       const struct profiler_options *o, uint64_t passed_ns, uint64_t walk) {
-    struct window_span span = {{0, 0}, 0};
-    struct known *k = t->native_id ? find_known(t->native_id) : NULL;
-    uint64_t costs[COSTS] = {0};
-
-    if (k)
-        k->walk = walk;
-    if (t->torn || t->n_frames == 0) {
-        atomic_fetch_add_explicit(&torn, t->torn, memory_order_relaxed);
-        return;
-    }
-    costs[COST_CPU] = cpu_cost(t, k);
-    costs[COST_WALL] = o->wall ? passed_ns : 0;
-    costs[COST_GIL_WAIT] = t->waits_gil ? passed_ns : 0;
-    if (t->native_id)
-        profiler_slot_read((uint32_t) t->native_id, span.trace_id, &span.span_id);
-    if (span.span_id == 0)
-        span.trace_id[0] = span.trace_id[1] = 0;
-    if (costs[COST_CPU] || costs[COST_WALL] || costs[COST_GIL_WAIT])
-        window_add(w, t, &span, costs);
-    atomic_fetch_add_explicit(&samples, 1, memory_order_relaxed);
-}
 
 struct work {
     struct cpython *target;
     struct cpython_sample sample;
     struct profiler_window *window;
-    uint64_t window_start_ns, window_end_ns, last_walk_ns, period_ns, cost_ns;
+    uint64_t window_start_ns, window_end_ns, last_walk_ns;
+    uint64_t period_ns, period_begin_ns, due_ns, cost_ns;
+    uint64_t chance;
+    int64_t credit_ns; /* what may be spent beyond the share */
     int64_t window_start_wall_ns;
     unsigned failures;
 };
 
+/* How long to wait after a walk. A process that begins pays for first sights of its code, and is
+ * just then worth a closer look: so a little may be spent beforehand. */
+static uint64_t period_after(struct work *w, uint64_t passed_ns, uint64_t cost_ns, unsigned rate) {
+    uint64_t least = NS / rate, period;
+
+    w->cost_ns = w->cost_ns ? (w->cost_ns * 3 + cost_ns) / 4 : cost_ns;
+    w->credit_ns += (int64_t) (passed_ns / COST_SHARE) - (int64_t) cost_ns;
+    if (w->credit_ns > CREDIT_NS)
+        w->credit_ns = CREDIT_NS;
+    period = w->cost_ns * COST_SHARE;
+    if (w->credit_ns > CREDIT_NS / 2 || period < least)
+        return least;
+    if (w->credit_ns < 0)
+        period += (uint64_t) -w->credit_ns * COST_SHARE / 4;
+    return period > PERIOD_NS_MAX ? PERIOD_NS_MAX : period;
+}
+
+/* At a chance moment of each period: a program that does things at a steady pace would else be seen
+ * at the same one of them always. */
+static uint64_t next_due(struct work *w) {
+    w->chance ^= w->chance << 13; /* xorshift64 (Marsaglia 2003) */
+    w->chance ^= w->chance >> 7;
+    w->chance ^= w->chance << 17;
+    uint64_t due = w->period_begin_ns + w->chance % w->period_ns;
+
+    w->period_begin_ns += w->period_ns;
+    return due;
+}
+
 /* 0; negative when the process cannot be read any more. */
 static int walk(struct work *w, const struct profiler_options *o) {
-    uint64_t before = own_cpu_ns(), now = clock_monotonic_ns(), cost;
-    uint64_t number = atomic_fetch_add_explicit(&walks, 1, memory_order_relaxed) + 1;
-    int r = cpython_sample(w->target, &w->sample);
+    uint64_t before = own_cpu_ns(), now, passed, seen = 0, not = 0;
 
-    for (size_t i = 0; r == 0 && i < w->sample.n_threads; i++)
-        add_thread(w->window, &w->sample.threads[i], o, now - w->last_walk_ns, number);
+    atomic_fetch_add_explicit(&walks, 1, memory_order_relaxed);
+    threads_look(w->window);
+    now = clock_monotonic_ns();
+    passed = now - w->last_walk_ns;
+    int r = cpython_sample(w->target, &w->sample);
     if (r == 0)
-        forget_ended(number);
+        threads_add(w->window, &w->sample, o->wall, now, passed, &seen, &not );
+    atomic_fetch_add_explicit(&samples, seen, memory_order_relaxed);
+    atomic_fetch_add_explicit(&torn, not, memory_order_relaxed);
     w->last_walk_ns = now;
-    cost = own_cpu_ns() - before;
-    w->cost_ns = w->cost_ns ? (w->cost_ns * 7 + cost) / 8 : cost;
-    w->period_ns = w->cost_ns * COST_SHARE;
-    if (w->period_ns < NS / o->rate_max)
-        w->period_ns = NS / o->rate_max;
-    if (w->period_ns > PERIOD_NS_MAX)
-        w->period_ns = PERIOD_NS_MAX;
+    w->period_ns = period_after(w, passed, own_cpu_ns() - before, o->rate_max);
+    if (w->period_begin_ns < now) /* late, or the first one */
+        w->period_begin_ns = now;
+    w->due_ns = next_due(w);
     atomic_store_explicit(&period_ns, w->period_ns, memory_order_relaxed);
     atomic_store_explicit(&cpu_ns, own_cpu_ns(), memory_order_relaxed);
     w->failures = r < 0 ? w->failures + 1 : 0;
@@ -202,6 +153,8 @@ static void seal_window(struct work *w) {
     struct buf resource;
     size_t n;
 
+    threads_settle(w->window);
+    window_settle(w->window);
     buf_init(&resource, storage, sizeof(storage), RESOURCE_BYTES_MAX + 256);
     if (resource_append(&resource) == 0 &&
         window_encode(w->window, resource.data, resource.used, w->window_start_wall_ns,
@@ -253,7 +206,10 @@ static int open_work(struct work *w) {
         cpython_close(w->target);
         return r;
     }
+    threads_forget();
     begin_window(w);
+    w->due_ns = w->window_start_ns;
+    w->chance = w->window_start_ns | 1;
     return 0;
 }
 
@@ -263,18 +219,25 @@ static void close_work(struct work *w) {
     cpython_close(w->target);
 }
 
+/* Nobody wants to know what happens until then. */
+static void skip_until(struct work *w, uint64_t ns) {
+    threads_forget();
+    w->due_ns = w->last_walk_ns = ns;
+}
+
 static void profile(struct work *w) {
     struct profiler_options o;
     uint64_t served = seal_done;
     bool stop = false;
 
     while (!stop) {
-        uint64_t due = w->last_walk_ns + w->period_ns,
-                 paused = atomic_load_explicit(&paused_until_ns, memory_order_relaxed);
-        uint64_t wanted = wait_until(paused > due ? paused : due, &o, &stop);
+        uint64_t paused = atomic_load_explicit(&paused_until_ns, memory_order_relaxed);
+        if (paused > w->due_ns)
+            skip_until(w, paused);
+        uint64_t wanted = wait_until(w->due_ns, &o, &stop);
         if (stop)
             break;
-        if (clock_monotonic_ns() >= due && walk(w, &o) < 0)
+        if (clock_monotonic_ns() >= w->due_ns && walk(w, &o) < 0)
             break;
         if (wanted != served || clock_monotonic_ns() >= w->window_end_ns)
             seal_window(w);
@@ -284,7 +247,7 @@ static void profile(struct work *w) {
 }
 
 static void *run(void *unused) {
-    struct work w = {.period_ns = NS / 100};
+    struct work w = {.period_ns = NS / 100, .credit_ns = CREDIT_NS};
     struct profiler_options o;
     bool stop = false;
     int r = -EAGAIN;
@@ -390,11 +353,11 @@ void profiler_fork_child(void) {
     pthread_mutex_init(&lock, NULL);
     conditions_ready = running = false;
     seal_wanted = seal_done = 0;
-    known_n = 0;
     atomic_store(&since_ns, 0);
     atomic_store(&walks, 0);
     atomic_store(&samples, 0);
     atomic_store(&cpu_ns, 0);
     atomic_store(&windows, 0);
     profiler_slots_fork_child();
+    threads_forget();
 }

@@ -1,6 +1,11 @@
 /* What the profiler saw in one window: stacks as a trie, their costs by thread and span; encoded as
  * an OTLP profiles request (opentelemetry-proto, profiles/v1development, 1.9). Bounded; the
- * profiler's thread owns it. No Python. */
+ * profiler's thread owns it. No Python.
+ *
+ * Processor time is not guessed from samples: how much a thread spent in which trace comes from the
+ * thread's own clock (window_charge()). Samples tell which stacks it is shared among: within one
+ * operation on one thread, each stack gets as much of it as it was seen at work. What was measured
+ * of the very span that a sample met stays with that span. */
 #ifndef VARAN_AGENT_PROFILER_WINDOW_H
 #define VARAN_AGENT_PROFILER_WINDOW_H
 
@@ -20,10 +25,23 @@ struct profiler_window;
 
 int window_new(struct profiler_window **ret);
 void window_free(struct profiler_window *w);
-/* Adds what a thread has cost (ns). Beyond the limits it counts without its span, then not at all
- * (and is counted as dropped). */
-void window_add(struct profiler_window *w, const struct cpython_thread *t,
-                const struct window_span *span, const uint64_t costs[COSTS]);
+/* The label of a thread of that name, good until the window is cleared. */
+uint32_t window_label(struct profiler_window *w, const char *name);
+/* Adds what a thread's stack has cost (ns): CPU time as far as it is known to be this span's, and
+ * `seen`, its weight among the stacks that were seen at work. Beyond the limits it counts without
+ * its span, then not at all (and is counted as dropped). */
+void window_add(struct profiler_window *w, const struct cpython_thread *t, uint32_t label,
+                const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen);
+/* A thread has used so much CPU time in that trace (zeros: outside of all). What was given to
+ * window_add() must be part of it. */
+void window_charge(struct profiler_window *w, const uint64_t trace_id[2], uint32_t label,
+                   uint64_t cpu_ns);
+/* Asks which operations the traces serve whose entry spans were not at their end. Often, since old
+ * traces are forgotten. */
+void window_resolve(struct profiler_window *w);
+/* Shares the CPU time that was charged among the stacks: once, before window_encode(). That of
+ * operations which were never seen waits for the next window. */
+void window_settle(struct profiler_window *w);
 uint64_t window_dropped(const struct profiler_window *w);
 size_t window_rows(const struct profiler_window *w);
 /* The request's body (malloc'd) of a window that began at `start_ns` (wall clock). `resource`: an

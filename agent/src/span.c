@@ -8,6 +8,7 @@
 #include "keep.h"
 #include "measure.h"
 #include "module.h"
+#include "profiler_operation.h"
 #include "profiler_slot.h"
 #include "red.h"
 #include "ring.h"
@@ -406,7 +407,7 @@ static bool is_kept(Span *s) {
     return true;
 }
 
-void span_tell_operation(const Span *s) {
+static void tell_operation(const Span *s, bool final) {
     const char *name;
     Py_ssize_t n;
 
@@ -417,9 +418,13 @@ void span_tell_operation(const Span *s) {
         return;
     name = PyUnicode_Check(s->name) ? PyUnicode_AsUTF8AndSize(s->name, &n) : NULL;
     if (name)
-        profiler_operation_set(s->id.trace_id, name, (size_t) n);
+        profiler_operation_set(s->id.trace_id, name, (size_t) n, final);
     else
         PyErr_Clear();
+}
+
+void span_tell_operation(const Span *s) {
+    tell_operation(s, false);
 }
 
 static void finish(Span *s, uint64_t end_ns) {
@@ -428,7 +433,7 @@ static void finish(Span *s, uint64_t end_ns) {
     if (s->end_ns < s->start_ns)
         s->end_ns = s->start_ns;
     thread_state(); /* in a forked child: before anything is counted */
-    span_tell_operation(s);
+    tell_operation(s, true);
     if ((s->flags & SPAN_COUNTED) && s->generation == process_generation)
         count_span(s);
     s->flags &= (uint16_t) ~SPAN_COUNTED;

@@ -50,17 +50,26 @@ void pages_unread(struct pages *p, const struct memory_part *parts, size_t n) {
         p->addresses[slot_of(parts[i].address)] = 0;
 }
 
-bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_first,
-                 struct page_hints *hints) {
-    struct memory_part parts[PAGES_FIRST_MAX + PAGES_HINTED];
-    size_t n = n_first < PAGES_FIRST_MAX ? n_first : PAGES_FIRST_MAX;
-
+static size_t put_parts(struct memory_part *to, const struct memory_part *parts, size_t n) {
+    n = n < PAGES_FIRST_MAX ? n : PAGES_FIRST_MAX;
     if (n)
-        memcpy(parts, first, n * sizeof(*parts));
-    n_first = n;
+        memcpy(to, parts, n * sizeof(*parts));
+    return n;
+}
+
+bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_first,
+                 struct page_hints *hints, const struct memory_part *last, size_t n_last,
+                 bool *ret_all) {
+    struct memory_part parts[2 * PAGES_FIRST_MAX + PAGES_HINTED];
+    size_t n = n_first = put_parts(parts, first, n_first);
+
     n += pages_plan(p, hints, parts + n);
-    size_t done = memory_read_many(p->memory, parts, n), read = done < n_first ? n_first : done;
-    pages_unread(p, parts + read, n - read);
+    size_t n_pages = n - n_first;
+    n += put_parts(parts + n, last, n_last);
+    size_t done = memory_read_many(p->memory, parts, n), good = done < n_first ? n_first : done;
+    if (good < n_first + n_pages)
+        pages_unread(p, parts + good, n_first + n_pages - good);
+    *ret_all = done == n;
     return done >= n_first;
 }
 
@@ -73,6 +82,7 @@ int pages_read(struct pages *p, uint64_t address, void *to, size_t size, struct 
         return -EFAULT;
     if (p->addresses[slot] != page) {
         p->addresses[slot] = 0;
+        p->later++;
         if (memory_read(p->memory, page, p->data[slot], PAGE_BYTES) < 0)
             return memory_read(p->memory, address, to, size); /* a reader of smaller pieces */
         p->addresses[slot] = page;

@@ -9,9 +9,9 @@
 #include "cpython/reader.h"
 
 #define PAGE_BYTES 4096u
-#define PAGES_KEPT 64u /* a power of two */
-#define PAGES_FIRST_MAX 8u
-#define PAGES_HINTED 16u /* pages that one stack wanted, to be read ahead the next time */
+#define PAGES_KEPT 64u     /* a power of two */
+#define PAGES_FIRST_MAX 8u /* parts of a read before the pages, and after them */
+#define PAGES_HINTED 16u   /* pages that one stack wanted, to be read ahead the next time */
 
 struct page_hints {
     uint64_t addresses[PAGES_HINTED];
@@ -22,6 +22,7 @@ struct pages {
     struct memory_reader *memory;
     uint64_t addresses[PAGES_KEPT]; /* 0: free */
     uint8_t (*data)[PAGE_BYTES];
+    uint64_t later; /* reads that were made one by one, after the pages that were read together */
 };
 
 /* 0 or -ENOMEM. */
@@ -34,10 +35,12 @@ void pages_clear(struct pages *p);
  * them that they could not be read. */
 size_t pages_plan(struct pages *p, struct page_hints *hints, struct memory_part *parts);
 void pages_unread(struct pages *p, const struct memory_part *parts, size_t n);
-/* Clears, then reads `first` parts and the hinted pages in one call; true when all `n_first` parts
- * were read (pages that are gone do not matter). */
+/* Clears, then reads `first` parts, the hinted pages and `last` parts in one call and that order;
+ * true when all `n_first` parts were read (pages that are gone do not matter). *ret_all: everything
+ * was. */
 bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_first,
-                 struct page_hints *hints);
+                 struct page_hints *hints, const struct memory_part *last, size_t n_last,
+                 bool *ret_all);
 /* As memory_read(), from the pages; notes the page in `hints`, which may be NULL. */
 int pages_read(struct pages *p, uint64_t address, void *to, size_t size, struct page_hints *hints);
 

@@ -1,6 +1,6 @@
 /*
- * The thread's frame pointer and the pages that the last walk needed are read by one call, so that
- * a stack costs two or three calls, the check at the end included. Whether the stack changed
+ * The thread's frame pointer, the pages that the last walk needed, and then the pointer and the
+ * innermost frame once more are read by one call: mostly that is all. Whether the stack changed
  * meanwhile is told by the frame pointer and the top frame's caller and code.
  */
 #include "cpython/stack.h"
@@ -65,22 +65,44 @@ static size_t plan_pointers(const struct cpython_offsets *o, uint64_t thread, co
     return s->cframe ? 2 : 0;
 }
 
+/* The same parts once more, to be read at last, with the innermost frame where it was. */
+static size_t plan_again(struct stack_reader *r, uint64_t thread, const struct stack *s,
+                         struct memory_part parts[3]) {
+    size_t n =
+            s->top ? plan_pointers(r->offsets, thread, s, &r->again.frame, &r->again.cframe, parts)
+                   : 0;
+
+    if (n)
+        parts[n++] = (struct memory_part){s->top, r->again.raw, r->offsets->frame.size};
+    return n;
+}
+
+static void again_was_read(struct stack_reader *r, bool read) {
+    r->again.read = read;
+    r->again.later = r->pages.later;
+}
+
 size_t stack_ahead_plan(struct stack_reader *r, uint64_t thread, struct stack *s,
                         struct memory_part parts[STACK_PARTS_MAX]) {
     size_t n = plan_pointers(r->offsets, thread, s, &r->ahead_frame, &r->ahead_cframe, parts);
 
     r->ahead = 0;
-    return n ? n + pages_plan(&r->pages, &s->hints, parts + n) : 0;
+    if (!n)
+        return 0;
+    r->ahead_pages = pages_plan(&r->pages, &s->hints, parts + n);
+    n += r->ahead_pages;
+    return n + plan_again(r, thread, s, parts + n);
 }
 
 void stack_ahead_done(struct stack_reader *r, uint64_t thread, struct stack *s,
                       const struct memory_part *parts, size_t n, size_t done) {
-    size_t pointers = r->offsets->thread.cframe ? 2 : 1;
+    size_t pointers = r->offsets->thread.cframe ? 2 : 1, end = pointers + r->ahead_pages;
 
     bool good = done >= pointers && (!r->offsets->thread.cframe || r->ahead_cframe == s->cframe);
-    size_t read = !good ? pointers : done < n ? done : n;
+    size_t read = !good ? pointers : done < end ? done : end;
 
-    pages_unread(&r->pages, parts + read, n - read);
+    pages_unread(&r->pages, parts + read, end - read);
+    again_was_read(r, good && n > end && done >= n);
     r->ahead = good ? thread : 0;
 }
 
@@ -88,15 +110,20 @@ void stack_ahead_done(struct stack_reader *r, uint64_t thread, struct stack *s,
 static int begin(struct stack_reader *r, uint64_t thread, struct stack *s, uint64_t *ret) {
     const struct cpython_offsets *o = r->offsets;
     uint64_t cframe = 0, frame = 0, ahead = r->ahead;
-    struct memory_part parts[2];
+    struct memory_part parts[2], again[3];
+    bool all;
 
     r->ahead = 0;
     if (ahead == thread) {
         *ret = r->ahead_frame;
         return 0;
     }
-    size_t n = plan_pointers(o, thread, s, &frame, &cframe, parts);
-    if (n && pages_begin(&r->pages, parts, n, &s->hints) && cframe == (n == 2 ? s->cframe : 0)) {
+    r->again.read = false;
+    size_t n = plan_pointers(o, thread, s, &frame, &cframe, parts),
+           n_again = n ? plan_again(r, thread, s, again) : 0;
+    if (n && pages_begin(&r->pages, parts, n, &s->hints, again, n_again, &all) &&
+        cframe == (n == 2 ? s->cframe : 0)) {
+        again_was_read(r, all && n_again);
         *ret = frame;
         return 0;
     }
@@ -147,6 +174,17 @@ static int walk_frames(struct stack_reader *r, struct stack *s, struct top *top)
     return 0;
 }
 
+/* Whether what the pages hold was so until after they were read, as far as that is known. */
+static bool was_unchanged(const struct stack_reader *r, const struct stack *s,
+                          const struct top *top) {
+    const struct cpython_offsets *o = r->offsets;
+
+    return r->again.read && r->again.later == r->pages.later && top->frame == s->top &&
+           r->again.frame == top->frame && (!o->thread.cframe || r->again.cframe == s->cframe) &&
+           field_u64(r->again.raw, o->frame.size, o->frame.previous) == top->previous &&
+           code_of(o, r->again.raw) == top->code;
+}
+
 /* Whether the stack still looks as it did when the walk began. */
 static bool unchanged(struct stack_reader *r, uint64_t thread, const struct stack *s,
                       const struct top *top) {
@@ -154,14 +192,8 @@ static bool unchanged(struct stack_reader *r, uint64_t thread, const struct stac
     uint8_t raw[FRAME_BYTES_MAX];
     uint64_t frame = 0, cframe = 0;
     struct memory_part parts[3];
-    size_t n = 0;
+    size_t n = plan_pointers(o, thread, s, &frame, &cframe, parts);
 
-    if (o->thread.cframe) {
-        parts[n++] = (struct memory_part){thread + o->thread.cframe, &cframe, 8};
-        parts[n++] = (struct memory_part){s->cframe + o->thread.cframe_frame, &frame, 8};
-    } else {
-        parts[n++] = (struct memory_part){thread + o->thread.frame, &frame, 8};
-    }
     if (top->frame)
         parts[n++] = (struct memory_part){top->frame, raw, o->frame.size};
     if (memory_read_many(r->memory, parts, n) < n || frame != top->frame ||
@@ -285,7 +317,8 @@ int stack_walk(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct s
         e = walk_frames(r, s, &top);
         if (e == -ENOMEM)
             return e;
-        consistent = e == 0 && unchanged(r, thread, s, &top);
+        consistent = e == 0 && (was_unchanged(r, s, &top) || unchanged(r, thread, s, &top));
+        s->top = top.frame;
     }
     int e = resolve(r, s, now_ns);
     return e < 0 ? e : consistent ? 0 : -EAGAIN;

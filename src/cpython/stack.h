@@ -28,6 +28,7 @@ struct stack {
     VECTOR(struct raw_frame) raw; /* innermost first */
     struct resolved now, before;
     uint64_t cframe;  /* 3.11, 3.12: where the C stack's frame record lies */
+    uint64_t top;     /* where the innermost frame lay */
     uint64_t version; /* another one whenever `now` is another stack */
     struct page_hints hints;
     bool cut;
@@ -40,9 +41,17 @@ struct stack_reader {
     struct codes codes;
     uint64_t ahead; /* the thread state whose stack `pages` holds already; 0: none */
     uint64_t ahead_frame, ahead_cframe;
+    size_t ahead_pages; /* planned */
+    /* The pointers and the innermost frame once more, read after the pages by the same call. */
+    struct {
+        bool read;
+        uint64_t frame, cframe;
+        uint64_t later; /* of the pages, at that time */
+        uint8_t raw[FRAME_BYTES_MAX];
+    } again;
 };
 
-#define STACK_PARTS_MAX (2 + PAGES_HINTED)
+#define STACK_PARTS_MAX (2 + PAGES_HINTED + 3)
 
 void stack_done(struct stack *s);
 /* What a frame that was read into `raw` executes. */

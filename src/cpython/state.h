@@ -26,6 +26,7 @@ struct known_thread {
     struct thread_files files;
     struct stack stack;
     enum cpython_state state;
+    unsigned looks; /* while it ran */
     char name[16];
     uint64_t runs;      /* 0: not known, the stack must be walked */
     bool slept;         /* `stack` was read while the thread slept, whole and consistent */

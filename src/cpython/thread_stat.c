@@ -128,6 +128,13 @@ uint64_t thread_futex(struct thread_files *f) {
     return call == SYS_futex && strncmp(end, " 0x", 3) == 0 ? strtoull(end + 1, NULL, 16) : 0;
 }
 
+bool thread_runs(struct thread_files *f) {
+    char text[256];
+    ssize_t n = read_kept(f, &f->syscall, "syscall", text, sizeof(text));
+
+    return n > 0 && text[0] == 'r'; /* "running" */
+}
+
 bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to) {
     uint64_t address = thread_futex(f);
 

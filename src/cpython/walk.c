@@ -16,6 +16,7 @@
 /* Names of threads: how often they are looked for while one is missing, and otherwise. */
 #define NAMES_MISSING_NS NS_PER_S
 #define NAMES_AGAIN_NS (30 * NS_PER_S)
+#define NAME_AGAIN_LOOKS 256u /* the kernel's name, of a thread that runs and runs */
 
 int cpython_open_reader(pid_t pid, struct memory_reader memory,
                         const struct cpython_runtime *runtime, struct cpython **ret) {
@@ -349,6 +350,18 @@ static int walk_stack(struct walk *w, struct known_thread *k, uint64_t runs) {
     return stack_walk(reader, k->address, w->now_ns, &k->stack);
 }
 
+/* What the kernel says of the thread: one that ran the last time is asked only whether it still
+ * does, except for now and then, since its name may change. */
+static void look_at_state(struct walk *w, struct known_thread *k) {
+    bool held = w->c->want & CPYTHON_HELD;
+
+    if (k->files.tid && k->state == CPYTHON_RUNNING && !held && ++k->looks % NAME_AGAIN_LOOKS &&
+        thread_runs(&k->files))
+        return;
+    if (!k->files.tid || thread_read_stat(&k->files, held, &k->state, k->name) < 0)
+        k->state = CPYTHON_UNKNOWN;
+}
+
 /* The stack as it is now: read, or known to be the last one. The run count is read first, then the
  * state, then the stack: whatever wakes the thread after the first changes the count. */
 static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *ret_torn) {
@@ -359,9 +372,7 @@ static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *re
     *ret_torn = false;
     if (runs && runs == k->runs && k->slept)
         return 0;
-    if (!k->files.tid ||
-        thread_read_stat(&k->files, w->c->want & CPYTHON_HELD, &k->state, k->name) < 0)
-        k->state = CPYTHON_UNKNOWN;
+    look_at_state(w, k);
     int r = walk_stack(w, k, runs);
     if (r == -EIO)
         k->stack.now.frames.n = k->stack.now.lined.n = 0; /* the thread has ended */

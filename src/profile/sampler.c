@@ -1,4 +1,6 @@
-/* The schedule is absolute: a walk that took too long does not shift the later ones. */
+/* The schedule is absolute: a walk that took too long does not shift the later ones. Each period
+ * has one walk, at a chance moment of it: a program that does things at a steady pace would else be
+ * seen at the same one of them always. */
 #include "profile/sampler.h"
 #include "profile/native.h"
 #include "profile/pause.h"
@@ -117,6 +119,15 @@ void sampler_describe(const struct sampler *s, char *ret, size_t room) {
                      (int) s->processes.items[i].pid);
 }
 
+/* When in its period the walk of that number takes place: splitmix64. */
+static int64_t chance_ns(uint64_t number, int64_t period_ns) {
+    uint64_t z = (number + 1) * 0x9e3779b97f4a7c15u;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (int64_t) ((z ^ (z >> 31)) % (uint64_t) period_ns);
+}
+
 int sampler_wait(struct sampler *s, int64_t most_ns, struct profile_stats *stats) {
     int64_t now = clock_monotonic_ns();
 
@@ -126,7 +137,8 @@ int sampler_wait(struct sampler *s, int64_t most_ns, struct profile_stats *stats
         pause_end(&s->pause);
         most_ns = s->pause.threads.n && most_ns > NS_PER_MS ? NS_PER_MS : most_ns;
     }
-    int64_t due = s->start_ns + (int64_t) s->next * s->period_ns;
+    int64_t begin = s->start_ns + (int64_t) s->next * s->period_ns,
+            due = begin + chance_ns(s->next, s->period_ns);
     int64_t until = due - now > most_ns ? now + most_ns : due;
     if (until > now) {
         struct timespec at = {until / NS_PER_S, until % NS_PER_S};
@@ -138,7 +150,8 @@ int sampler_wait(struct sampler *s, int64_t most_ns, struct profile_stats *stats
         return -EAGAIN;
     int64_t behind = now - due;
     stats->late += behind > s->period_ns / 2;
-    uint64_t skipped = (uint64_t) (behind / s->period_ns);
+    uint64_t passed = (uint64_t) ((now - begin) / s->period_ns),
+             skipped = passed ? passed - 1 : 0; /* periods that passed from end to end */
     stats->missed += skipped;
     stats->ticks += skipped; /* ticks number the time axis; those left out keep their place */
     s->next += skipped + 1;

@@ -157,11 +157,6 @@ def assert_near(got: Callable[[], float], want: float, least: float = 0.75) -> N
     wait_until(lambda: low < got() < high, 60, f"{got()} s instead of {want} s")
 
 
-# Requests shorter than the time between samples, on threads that contend for the GIL: part of a request's CPU time is
-# charged to what its thread is seen at next, which may be the server's own code.
-SHARED = 0.3
-
-
 @pytest.mark.parametrize("options", [["--threads", "4"], ["--preload", "--workers", "2"]])
 def test_flask_under_gunicorn(server, tmp_path, options):
     app = Program(server, tmp_path, f"flask{len(options)}{options[0]}", FLASK)
@@ -174,9 +169,9 @@ def test_flask_under_gunicorn(server, tmp_path, options):
     def spent(which: str) -> float:
         return app.seconds(endpoint=f"GET /{which}/<int:n>").get("spin", 0)
 
-    # A process that has just begun is looked at a few times a second: its walks are still dear.
+    # How much each endpoint used is measured; what of it is `spin`, and not Flask, is sampled.
     wait_until(
-        lambda: 0.25 * 4 < spent("heavy") < 1.5 * 4 and spent("light") < spent("heavy"),
+        lambda: 0.75 * 4 < spent("heavy") < 1.1 * 4 and 0.6 < spent("light") < 1.2,
         60,
         f"{spent('heavy')} s and {spent('light')} s instead of 4 s and 1 s",
     )
@@ -202,11 +197,14 @@ def test_fastapi_under_uvicorn(server, tmp_path):
         app.stop()
     wait_until(lambda: "spin" in app.seconds(), 30, "a profile")
     # Of an endpoint that awaits in between, and of one on AnyIO's threads.
-    assert_near(
-        lambda: app.seconds(endpoint="GET /coroutine/{n}").get("spin", 0), 80 * 0.012, SHARED
-    )
-    assert_near(lambda: app.seconds(endpoint="GET /thread/{n}").get("spin", 0), 80 * 0.012, SHARED)
-    assert app.seconds(endpoint="").get("spin", 0) < 0.3
+    for name in ("coroutine", "thread"):
+        assert_near(
+            partial(lambda n: app.seconds(endpoint=f"GET /{n}/{{n}}").get("spin", 0), name),
+            80 * 0.012,
+            0.7,
+        )
+    # Nothing of it beside them; the names of endpoints are known, however short the requests are.
+    assert app.seconds(endpoint="").get("spin", 0) < 0.03 * 2 * 80 * 0.012
 
 
 def test_fork(server, tmp_path):

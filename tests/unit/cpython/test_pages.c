@@ -27,6 +27,7 @@ static void snapshot(void **state) {
     static struct image m = {.size = 3 * PAGE_BYTES};
     struct memory_reader reader = {.read = read_image, .ctx = &m};
     struct page_hints hints = {0};
+    bool all;
     struct pages p;
     uint8_t got[16];
 
@@ -44,7 +45,7 @@ static void snapshot(void **state) {
     m.bytes[100] = 42; /* the target goes on: only a new beginning sees it */
     assert_int_equal(pages_read(&p, BASE + 100, got, 1, NULL), 0);
     assert_int_not_equal(got[0], 42);
-    assert_true(pages_begin(&p, NULL, 0, &hints));
+    assert_true(pages_begin(&p, NULL, 0, &hints, NULL, 0, &all));
     unsigned before = m.reads;
     assert_int_equal(pages_read(&p, BASE + 100, got, 1, NULL), 0);
     assert_int_equal(got[0], 42);
@@ -53,6 +54,7 @@ static void snapshot(void **state) {
 }
 
 static void edges(void **state) {
+    bool all;
     static struct image m = {.size = 100};
     struct memory_reader reader = {.read = read_image, .ctx = &m};
     struct page_hints hints = {.addresses = {0xdead000}, .n = 1};
@@ -65,7 +67,7 @@ static void edges(void **state) {
     assert_int_equal(pages_read(&p, BASE + 90, got, 16, NULL), -EFAULT);
     assert_int_equal(pages_read(&p, 8, got, 8, NULL), -EFAULT);
     assert_int_equal(pages_read(&p, UINT64_MAX - 4, got, 16, NULL), -EFAULT);
-    assert_false(pages_begin(&p, &bad, 1, &hints));
+    assert_false(pages_begin(&p, &bad, 1, &hints, NULL, 0, &all));
     assert_int_equal(pages_read(&p, 0xdead000, got, 8, NULL), -EFAULT); /* not taken as read */
     pages_done(&p);
 }
