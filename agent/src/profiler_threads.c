@@ -17,7 +17,7 @@
 #define NAME_BYTES 48u
 /* A thread may be ready to run and wait for a processor: one whose clock stands still under the
  * look counts for less; not for nothing, since the look itself may have taken its processor. */
-#define SEEN_ON_CPU 4u
+#define SEEN_ON_CPU 2u
 
 struct known {
     pid_t native_id;
@@ -26,9 +26,11 @@ struct known {
     int64_t traced_ns;   /* since then, charged to traces already */
     uint64_t outside_ns; /* outside of all spans, not charged yet */
     uint64_t seen_at_ns; /* monotonic: the last look that counted */
-    bool met, placed;    /* by this look; at work outside of all spans in this window */
-    unsigned slot;       /* PROFILER_SLOTS: none */
-    uint64_t slot_mark;  /* owners_mark, when it was looked for */
+    int64_t last_row;    /* where it was seen at work last in this window; -1: nowhere */
+    unsigned last_factor;
+    bool met, placed;   /* by this look; at work outside of all spans in this window */
+    unsigned slot;      /* PROFILER_SLOTS: none */
+    uint64_t slot_mark; /* owners_mark, when it was looked for */
     char name[NAME_BYTES];
 };
 
@@ -68,7 +70,10 @@ static struct known *find_or_add(pid_t id, uint64_t now_ns, uint64_t passed_ns) 
     if (k || known_n == KNOWN_MAX)
         return k;
     k = &known[known_n++];
-    *k = (struct known){.native_id = id, .seen_at_ns = now_ns - passed_ns, .slot = PROFILER_SLOTS};
+    *k = (struct known){.native_id = id,
+                        .seen_at_ns = now_ns - passed_ns,
+                        .slot = PROFILER_SLOTS,
+                        .last_row = -1};
     thread_cpu_ns(id, &k->cpu_ns); /* what it did before is not charged */
     return k;
 }
@@ -181,30 +186,39 @@ static uint64_t charge(struct profiler_window *w, struct known *k, unsigned slot
     return of_span;
 }
 
-/* Whether the thread did anything since the last look, and how much its stack counts. */
-static uint64_t weight(const struct known *k, uint64_t cpu_ns, uint64_t passed_ns) {
-    uint64_t now = cpu_ns;
+/* The stack counts for half of the CPU time that the thread used since it was seen at work last,
+ * and for half of what it uses until the next time (the trapezoidal rule): so looks that come late
+ * on a busy machine, or at a thread that has no processor, count for what was done about them. */
+static uint64_t see(struct profiler_window *w, struct known *k, uint64_t cpu_ns,
+                    unsigned *ret_factor) {
+    uint64_t half = (cpu_ns > k->cpu_ns ? cpu_ns - k->cpu_ns : 0) / 2, now = cpu_ns;
 
-    if (cpu_ns <= k->cpu_ns)
-        return 0;
-    return thread_cpu_ns(k->native_id, &now) && now > cpu_ns ? passed_ns : passed_ns / SEEN_ON_CPU;
+    window_see(w, k->last_row, half * k->last_factor);
+    *ret_factor = thread_cpu_ns(k->native_id, &now) && now > cpu_ns ? SEEN_ON_CPU : 1;
+    return half * *ret_factor;
 }
 
 static void add_costs(struct profiler_window *w, const struct cpython_thread *t, struct known *k,
-                      unsigned slot, uint64_t costs[COSTS], uint64_t passed_ns, uint64_t cpu_ns) {
+                      unsigned slot, uint64_t costs[COSTS], uint64_t cpu_ns) {
     struct window_span span = {{0, 0}, 0};
+    unsigned factor = 0;
     uint64_t seen = 0;
 
     if (slot < PROFILER_SLOTS && views[slot].span_id)
         span = (struct window_span){{views[slot].trace_id[0], views[slot].trace_id[1]},
                                     views[slot].span_id};
     if (cpu_ns) {
-        seen = weight(k, cpu_ns, passed_ns);
+        seen = see(w, k, cpu_ns, &factor);
         costs[COST_CPU] = charge(w, k, slot, cpu_ns);
         k->placed |= seen && !span.span_id;
     }
-    if (seen || costs[COST_CPU] || costs[COST_WALL] || costs[COST_GIL_WAIT])
-        window_add(w, t, label_of(w, k), &span, costs, seen);
+    if (!seen && !costs[COST_CPU] && !costs[COST_WALL] && !costs[COST_GIL_WAIT])
+        return;
+    int64_t row = window_add(w, t, label_of(w, k), &span, costs, seen);
+    if (cpu_ns) {
+        k->last_row = row;
+        k->last_factor = factor;
+    }
 }
 
 static void name_thread(struct known *k, const struct cpython_thread *t) {
@@ -238,7 +252,7 @@ static bool add_thread(struct profiler_window *w, const struct cpython_thread *t
     costs[COST_WALL] = wall ? now_ns - k->seen_at_ns : 0;
     costs[COST_GIL_WAIT] = t->waits_gil ? now_ns - k->seen_at_ns : 0;
     k->seen_at_ns = now_ns;
-    add_costs(w, t, k, slot, costs, passed_ns, cpu_ns);
+    add_costs(w, t, k, slot, costs, cpu_ns);
     return true;
 }
 
@@ -279,13 +293,16 @@ void threads_settle(struct profiler_window *w) {
         unsigned slot = slot_of(k);
         /* What a visit that lasts has used since the last look comes with the next one. */
         bool between = slot == PROFILER_SLOTS || (still_there(slot) && !views[slot].span_id);
-        if (between && thread_cpu_ns(k->native_id, &cpu_ns) && still_there(slot))
+        if (between && thread_cpu_ns(k->native_id, &cpu_ns) && still_there(slot)) {
+            window_see(w, k->last_row, (cpu_ns - k->cpu_ns) / 2 * k->last_factor);
             charge(w, k, slot, cpu_ns);
+        }
         if (k->placed && k->outside_ns) { /* else it waits until the thread is seen at work */
             window_charge(w, (const uint64_t[2]){0, 0}, label_of(w, k), k->outside_ns);
             k->outside_ns = 0;
         }
         k->placed = false;
+        k->last_row = -1;
         k->label = 0; /* another window, another label */
     }
 }

@@ -140,13 +140,13 @@ struct row *window_row(struct profiler_window *w, const struct row *wanted) {
     return &w->rows.items[number];
 }
 
-void window_add(struct profiler_window *w, const struct cpython_thread *t, uint32_t label,
-                const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen) {
+int64_t window_add(struct profiler_window *w, const struct cpython_thread *t, uint32_t label,
+                   const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen) {
     int64_t node = stack_node(w, t);
 
     if (node <= 0) {
         w->dropped += node < 0;
-        return;
+        return -1;
     }
     struct row wanted = {.span = *span, .node = (uint32_t) node, .label = label};
     struct row *row = window_row(w, &wanted);
@@ -156,11 +156,17 @@ void window_add(struct profiler_window *w, const struct cpython_thread *t, uint3
     }
     if (!row) {
         w->dropped++;
-        return;
+        return -1;
     }
     for (int i = 0; i < COSTS; i++)
         row->costs[i] += costs[i];
     row->seen += seen;
+    return row - w->rows.items;
+}
+
+void window_see(struct profiler_window *w, int64_t row, uint64_t seen) {
+    if (row >= 0 && (size_t) row < w->rows.n)
+        w->rows.items[row].seen += seen;
 }
 
 /* ---- Whose CPU time it is ---- */

@@ -29,9 +29,11 @@ void window_free(struct profiler_window *w);
 uint32_t window_label(struct profiler_window *w, const char *name);
 /* Adds what a thread's stack has cost (ns): CPU time as far as it is known to be this span's, and
  * `seen`, its weight among the stacks that were seen at work. Beyond the limits it counts without
- * its span, then not at all (and is counted as dropped). */
-void window_add(struct profiler_window *w, const struct cpython_thread *t, uint32_t label,
-                const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen);
+ * its span, then not at all (and is counted as dropped). The row it went to, -1: none. */
+int64_t window_add(struct profiler_window *w, const struct cpython_thread *t, uint32_t label,
+                   const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen);
+/* More weight for that row. */
+void window_see(struct profiler_window *w, int64_t row, uint64_t seen);
 /* A thread has used so much CPU time in that trace (zeros: outside of all). What was given to
  * window_add() must be part of it. */
 void window_charge(struct profiler_window *w, const uint64_t trace_id[2], uint32_t label,

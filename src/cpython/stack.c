@@ -1,7 +1,7 @@
 /*
  * The thread's frame pointer, the pages that the last walk needed, and then the pointer and the
- * innermost frame once more are read by one call: mostly that is all. Whether the stack changed
- * meanwhile is told by the frame pointer and the top frame's caller and code.
+ * page of the innermost frame once more are read by one call: mostly that is all. Whether the stack
+ * changed meanwhile is told by the frame pointer and the top frame's caller and code.
  */
 #include "cpython/stack.h"
 
@@ -65,15 +65,17 @@ static size_t plan_pointers(const struct cpython_offsets *o, uint64_t thread, co
     return s->cframe ? 2 : 0;
 }
 
-/* The same parts once more, to be read at last, with the innermost frame where it was. */
+/* The pointers once more, to be read at last, with the page in which the innermost frame was. */
 static size_t plan_again(struct stack_reader *r, uint64_t thread, const struct stack *s,
                          struct memory_part parts[3]) {
     size_t n =
             s->top ? plan_pointers(r->offsets, thread, s, &r->again.frame, &r->again.cframe, parts)
                    : 0;
 
-    if (n)
-        parts[n++] = (struct memory_part){s->top, r->again.raw, r->offsets->frame.size};
+    if (n) {
+        r->again.page = s->top & ~(uint64_t) (PAGE_BYTES - 1);
+        parts[n++] = (struct memory_part){r->again.page, r->again.data, PAGE_BYTES};
+    }
     return n;
 }
 
@@ -178,11 +180,15 @@ static int walk_frames(struct stack_reader *r, struct stack *s, struct top *top)
 static bool was_unchanged(const struct stack_reader *r, const struct stack *s,
                           const struct top *top) {
     const struct cpython_offsets *o = r->offsets;
+    uint64_t at = top->frame - r->again.page; /* huge when it lies before */
 
-    return r->again.read && r->again.later == r->pages.later && top->frame == s->top &&
-           r->again.frame == top->frame && (!o->thread.cframe || r->again.cframe == s->cframe) &&
-           field_u64(r->again.raw, o->frame.size, o->frame.previous) == top->previous &&
-           code_of(o, r->again.raw) == top->code;
+    if (!r->again.read || r->again.later != r->pages.later || r->again.frame != top->frame ||
+        (o->thread.cframe && r->again.cframe != s->cframe) || at >= PAGE_BYTES ||
+        at + o->frame.size > PAGE_BYTES)
+        return false;
+    const uint8_t *raw = r->again.data + at;
+    return field_u64(raw, o->frame.size, o->frame.previous) == top->previous &&
+           code_of(o, raw) == top->code;
 }
 
 /* Whether the stack still looks as it did when the walk began. */

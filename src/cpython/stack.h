@@ -42,12 +42,14 @@ struct stack_reader {
     uint64_t ahead; /* the thread state whose stack `pages` holds already; 0: none */
     uint64_t ahead_frame, ahead_cframe;
     size_t ahead_pages; /* planned */
-    /* The pointers and the innermost frame once more, read after the pages by the same call. */
+    /* The pointers, and the page where the innermost frame lay, once more: read at last by the same
+     * call. */
     struct {
         bool read;
         uint64_t frame, cframe;
         uint64_t later; /* of the pages, at that time */
-        uint8_t raw[FRAME_BYTES_MAX];
+        uint64_t page;
+        uint8_t data[PAGE_BYTES];
     } again;
 };
 
