@@ -490,3 +490,35 @@ def test_a_prometheus_federates_from_here(setting, tmp_path):
         )
     finally:
         other.stop()
+
+
+RULES = """
+groups:
+- name: g
+  interval: 1s
+  rules:
+  - {record: "job:up:sum", expr: "sum by (job) (up)"}
+  - {alert: Load, expr: "node_load1 >= 0", labels: {severity: page}}
+"""
+
+
+def test_vmalert_evaluates_rules(setting, tmp_path):
+    """What docs/moving-from-prometheus.md says about rules: they ask here, and what they record is written here."""
+    (tmp_path / "rules.yml").write_text(RULES)
+    command = ["vmalert", f"-rule={tmp_path / 'rules.yml'}", "-httpListenAddr=127.0.0.1:0"]
+    command += [
+        f"-{what}.url={setting.base}" for what in ("datasource", "remoteWrite", "remoteRead")
+    ]
+    command += ["-notifier.url=http://127.0.0.1:9", "-remoteWrite.flushInterval=500ms"]
+    with (tmp_path / "log").open("wb") as log:
+        alerter = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        for query in ('job:up:sum{job="node"}', 'ALERTS{alertname="Load",severity="page"}'):
+            wait_until(
+                lambda query=query: setting.value(f"last_over_time({query}[5m])") == 1,
+                60,
+                f"{query}, of {(tmp_path / 'log').read_text()[-2000:]}",
+            )
+    finally:
+        alerter.terminate()
+        alerter.wait(30)
