@@ -30,6 +30,7 @@ CONNECTIONS = 8
 STEP_MS = 15_000
 DAY = 86400
 FOREVER = 1_000_000_000
+DAY_BATCH = 6  # the same for the day whose bytes are counted: a request each minute and a half
 HISTORY_BATCH = 60  # samples of a series in a request, where only what is stored matters
 
 
@@ -171,12 +172,14 @@ def scraping(results: Results, sizes: Sizes, folder: Path) -> None:
 
 
 def bytes_per_sample(results: Results, sizes: Sizes, node: Path) -> None:
-    """One node exporter for a day. More would only make the label tables weigh less."""
+    """One node exporter for a day. More would only make the label tables weigh less. Varan's parts of a day that is not
+    over are counted as they are: two hours after its last row a day becomes one part."""
     sizes_on_disk = {}
     for kind in EVERYONE:
         peer = kind()
         hours = sizes.day_steps * STEP_MS / 3.6e6
-        load(peer, node, 1, hours_ago(hours + 1), STEP_MS, steps=sizes.day_steps, connections=2)
+        limits = {"steps": sizes.day_steps, "connections": 2, "batch": DAY_BATCH}
+        load(peer, node, 1, hours_ago(hours + 1), STEP_MS, **limits)
         peer.flush()
         peer.settle()
         rows, size = peer.stored()
