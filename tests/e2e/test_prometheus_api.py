@@ -481,7 +481,9 @@ def test_a_prometheus_federates_from_here(setting, tmp_path):
             60,
             "the samples of the node exporter arriving",
         )
-        assert setting.value('up{job="federate"}', base=other.url) == 1
+        wait_until(
+            lambda: setting.value('up{job="federate"}', base=other.url) == 1, 60, "a good scrape"
+        )
         at = setting.value("max(timestamp(node_load1))", base=other.url)
         name = 'node_memory_MemTotal_bytes{job="node",site="lab"}'
         assert setting.value(name, at, other.url) == setting.value(name, at)
