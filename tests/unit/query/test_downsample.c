@@ -61,6 +61,23 @@ static void put(struct ingest_txn *t, const char *metric, int64_t time_ms, doubl
         fail_msg("%s", e.text);
 }
 
+/* A native histogram of `i` steps: buckets grow by 1, 2 and 3. */
+static void put_histogram(struct ingest_txn *t, int64_t time_ms, int64_t i) {
+    static const int32_t index[] = {-1, 0, 3};
+    struct label l[] = {{SLICE("__name__"), SLICE("spread")}, {SLICE("job"), SLICE("native")}};
+    double n = (double) i, counts[] = {n, 2 * n, 3 * n};
+    struct histogram h = {.count = 6 * n,
+                          .sum = 9 * n,
+                          .zero_threshold = 0.001,
+                          .schema = 1,
+                          .positive = {3, index, counts}};
+    struct sample s = {.labels = l, .n_labels = 2, .time_ms = time_ms, .histogram = &h};
+    struct error e = ERROR_NONE;
+
+    if (ingest_sample(t, &s, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
 static double stale(void) {
     uint64_t bits = PROMQL_STALE_BITS;
     double v;
@@ -86,6 +103,7 @@ static void write_samples(void) {
         if (i <= 1003)
             put(t, "ends", at, i == 1003 ? stale() : (double) i);
         put(t, "holes", at, i % 3 ? NAN : (double) i);
+        put_histogram(t, at, i % 700 + 1);
     }
     commit(t);
 }
@@ -230,6 +248,25 @@ static void test_others_stay_raw(void **state) {
     assert_int_equal(buckets, 0);
 }
 
+/* They have no buckets of time: all of them are read, whatever is done to floats. */
+static void test_native_histograms_are_read_as_they_came(void **state) {
+    static const char *const queries[] = {
+            "histogram_count(increase(spread[1h]))", "histogram_quantile(0.9, rate(spread[30m]))",
+            "histogram_sum(spread)", "histogram_avg(sum(sum_over_time(spread[10m])))"};
+    int64_t from = base_ms + 60 * MINUTE_MS, to = base_ms + (HOURS - 1) * 60 * MINUTE_MS;
+    uint64_t none, buckets;
+
+    for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
+        struct promql_result *a = ask(queries[i], from, to, 10 * MINUTE_MS, true, &none);
+        struct promql_result *b = ask(queries[i], from, to, 10 * MINUTE_MS, false, &buckets);
+        assert_int_equal(a->n_columns, 1);
+        assert_true(a->columns[0].n > 30);
+        compare(queries[i], a, b, 0);
+        promql_result_free(a);
+        promql_result_free(b);
+    }
+}
+
 static double instant(const char *text, int64_t at_ms, bool raw) {
     uint64_t buckets;
     struct promql_result *r = ask(text, at_ms, at_ms, 1000, raw, &buckets);
@@ -350,6 +387,7 @@ static void test_when_samples_are_gone(void **state) {
     promql_result_free(after);
     check_without_raw(0.1, 5);
     check_without_raw(0.03, 30);
+    test_native_histograms_are_read_as_they_came(state);
     drop("samples_5m");
     check_without_raw(0.1, 5);
     check_without_raw(0.1, 90);
@@ -385,6 +423,7 @@ int main(void) {
             cmocka_unit_test(test_whole_buckets_give_the_same),
             cmocka_unit_test(test_hours_when_windows_are_hours),
             cmocka_unit_test(test_others_stay_raw),
+            cmocka_unit_test(test_native_histograms_are_read_as_they_came),
             cmocka_unit_test(test_late_samples_are_counted),
             cmocka_unit_test(test_marks_are_durable),
             cmocka_unit_test(test_dropped_samples_do_not_thin_buckets),
