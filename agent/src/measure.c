@@ -18,21 +18,36 @@ struct key {
 #define KEY(text)                                                                                  \
     { text, sizeof(text) - 1 }
 
-/* What a point says, in its order. */
-static const struct key server_keys[PICKED_MAX] = {
-        KEY("http.request.method"),       KEY("url.scheme"), KEY("http.route"),
-        KEY("http.response.status_code"), KEY("error.type"),
+/* What a point says, in its order; `lengths` has a bit for the length of each name: most of a
+ * span's attributes are told apart by it. */
+struct keys {
+    struct key keys[PICKED_MAX];
+    uint32_t lengths;
 };
-static const struct key client_keys[PICKED_MAX] = {
-        KEY("http.request.method"),       KEY("server.address"), KEY("server.port"),
-        KEY("http.response.status_code"), KEY("error.type"),
+#define LENGTH(text) (1u << (sizeof(text) - 1))
+static const struct keys server_keys = {
+        {KEY("http.request.method"), KEY("url.scheme"), KEY("http.route"),
+         KEY("http.response.status_code"), KEY("error.type")},
+        LENGTH("http.request.method") | LENGTH("url.scheme") | LENGTH("http.route") |
+                LENGTH("http.response.status_code") | LENGTH("error.type"),
 };
-static const struct key database_keys[PICKED_MAX] = {
-        KEY("db.system.name"),     KEY("db.namespace"), KEY("server.address"),
-        KEY("server.port"),        KEY("error.type"),   KEY("db.operation.name"),
-        KEY("db.collection.name"),
+static const struct keys client_keys = {
+        {KEY("http.request.method"), KEY("server.address"), KEY("server.port"),
+         KEY("http.response.status_code"), KEY("error.type")},
+        LENGTH("http.request.method") | LENGTH("server.address") | LENGTH("server.port") |
+                LENGTH("http.response.status_code") | LENGTH("error.type"),
 };
-static const struct key active_keys[PICKED_MAX] = {KEY("http.request.method"), KEY("url.scheme")};
+static const struct keys database_keys = {
+        {KEY("db.system.name"), KEY("db.namespace"), KEY("server.address"), KEY("server.port"),
+         KEY("error.type"), KEY("db.operation.name"), KEY("db.collection.name")},
+        LENGTH("db.system.name") | LENGTH("db.namespace") | LENGTH("server.address") |
+                LENGTH("server.port") | LENGTH("error.type") | LENGTH("db.operation.name") |
+                LENGTH("db.collection.name"),
+};
+static const struct keys active_keys = {
+        {KEY("http.request.method"), KEY("url.scheme")},
+        LENGTH("http.request.method") | LENGTH("url.scheme"),
+};
 
 static const double http_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
                                      0.5,   0.75, 1,     2.5,  5,     7.5, 10};
@@ -42,17 +57,17 @@ static const struct kind {
     const char *name, *description;
     const double *bounds;
     unsigned bounds_n;
-    const struct key *keys;
+    const struct keys *keys;
 } kinds[] = {
         [MEASURED_HTTP_SERVER] = {"http.server.request.duration",
                                   "Duration of HTTP server requests.", http_bounds,
-                                  sizeof(http_bounds) / sizeof(double), server_keys},
+                                  sizeof(http_bounds) / sizeof(double), &server_keys},
         [MEASURED_HTTP_CLIENT] = {"http.client.request.duration",
                                   "Duration of HTTP client requests.", http_bounds,
-                                  sizeof(http_bounds) / sizeof(double), client_keys},
+                                  sizeof(http_bounds) / sizeof(double), &client_keys},
         [MEASURED_DATABASE] = {"db.client.operation.duration",
                                "Duration of database client operations.", database_bounds,
-                               sizeof(database_bounds) / sizeof(double), database_keys},
+                               sizeof(database_bounds) / sizeof(double), &database_keys},
 };
 
 static struct instrument *durations[sizeof(kinds) / sizeof(kinds[0])], *active;
@@ -63,7 +78,8 @@ struct field {
 };
 
 /* The wanted attributes among a span's. Returns which are there, as bits. */
-static unsigned pick(const Span *s, const struct key *keys, struct field *ret) {
+static unsigned pick(const Span *s, const struct keys *wanted, struct field *ret) {
+    const struct key *keys = wanted->keys;
     const char *p = s->data.data, *end = p + s->data.used;
     unsigned found = 0;
 
@@ -75,7 +91,8 @@ static unsigned pick(const Span *s, const struct key *keys, struct field *ret) {
         if (tag == SPAN_ATTRIBUTE) {
             const char *q = p + 1; /* past the key's tag */
             size_t k = pb_read_varint(&q);
-            for (unsigned i = 0; i < PICKED_MAX && keys[i].n; i++)
+            bool possible = k < 32 && wanted->lengths >> k & 1;
+            for (unsigned i = 0; possible && i < PICKED_MAX && keys[i].n; i++)
                 if (keys[i].n == k && memcmp(q, keys[i].text, k) == 0) {
                     ret[i] = (struct field){field, (size_t) (p + n - field)};
                     found |= 1u << i;
@@ -108,7 +125,7 @@ static struct cell *active_cell(const Span *s) {
     if (!active)
         return NULL;
     buf_init(&b, storage, sizeof(storage), sizeof(storage));
-    put_fields(&b, NUMBER_ATTRIBUTE, fields, pick(s, active_keys, fields));
+    put_fields(&b, NUMBER_ATTRIBUTE, fields, pick(s, &active_keys, fields));
     return cell_of_encoded(active, b.data, b.used);
 }
 
@@ -127,15 +144,13 @@ void measure_active(Span *s) {
     if (!c)
         return;
     cell_add_integer(active, c, 1);
-    s->active = true;
+    s->active = c;
 }
 
 void measure_forget(Span *s) {
-    struct cell *c = active_cell(s);
-
-    if (c)
-        cell_add_integer(active, c, -1);
-    s->active = false;
+    if (s->active)
+        cell_add_integer(active, s->active, -1);
+    s->active = NULL;
 }
 
 static void record(const Span *s, const struct kind *k, struct instrument *m) {
@@ -145,7 +160,7 @@ static void record(const Span *s, const struct kind *k, struct instrument *m) {
     struct cell *c;
     unsigned found = pick(s, k->keys, fields), error = 0;
 
-    while (k->keys[error].n != 10 || memcmp(k->keys[error].text, "error.type", 10) != 0)
+    while (k->keys->keys[error].n != 10 || memcmp(k->keys->keys[error].text, "error.type", 10) != 0)
         error++;
     buf_init(&b, storage, sizeof(storage), sizeof(storage));
     put_fields(&b, HISTOGRAM_ATTRIBUTE, fields, found);

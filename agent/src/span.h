@@ -45,8 +45,8 @@ typedef struct {
     uint16_t flags;
     uint16_t scope;
     uint16_t attributes_n, attributes_dropped, events_n, events_dropped, links_n, links_dropped;
-    uint8_t measured; /* its end is measured: see measure.h */
-    bool active;      /* counted among the requests in progress */
+    uint8_t measured;    /* its end is measured: see measure.h */
+    struct cell *active; /* where it is counted among the requests in progress, or NULL */
     uint32_t generation;
     uint64_t start_ns; /* monotonic */
     uint64_t end_ns;   /* monotonic; 0: not ended */
