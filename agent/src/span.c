@@ -215,11 +215,20 @@ static void remove_bytes(struct buf *b, uint32_t at, uint32_t n) {
     b->used -= n;
 }
 
+/* The bit of a key in Span.keys; 0 for one whose hash nobody has asked for yet. */
+static uint64_t key_bit(PyObject *key) {
+    Py_hash_t hash = ((PyASCIIObject *) key)->hash;
+
+    return hash == -1 ? 0 : 1ull << (hash & 63);
+}
+
 void span_set(Span *s, PyObject *key, PyObject *value) {
     const char *text;
     size_t n;
     PyObject *hold;
     uint32_t at, length, before;
+    uint64_t bit;
+    bool known;
 
     if (!span_keeps(s) || value == Py_None || !PyUnicode_Check(key) ||
         text_view(key, &text, &n, &hold) < 0)
@@ -230,9 +239,15 @@ void span_set(Span *s, PyObject *key, PyObject *value) {
     before = s->data.used;
     if (value_put_named(&s->data, SPAN_ATTRIBUTE, text, n, value) < 0)
         goto dropped;
+    /* After the value's own code, which may have set others. */
+    bit = key_bit(key);
+    known = bit && s->keys_n == s->attributes_n;
     s->attributes_n++;
-    if (s->attributes_n > 1 && find_attribute(s, text, n, &at, &length) &&
-        at + length < s->data.used && (at < before || s->data.used - before > length)) {
+    if (known && !(s->keys & bit) && s->attributes_n <= span_limits.attributes) {
+        s->keys_n++;
+        s->keys |= bit;
+    } else if (s->attributes_n > 1 && find_attribute(s, text, n, &at, &length) &&
+               at + length < s->data.used && (at < before || s->data.used - before > length)) {
         remove_bytes(&s->data, at, length);
         s->attributes_n--;
     } else if (s->attributes_n > span_limits.attributes) {
