@@ -298,6 +298,8 @@ static const struct http_route http_table[] = {
         {HTTP_POST, "/v1/traces", http_traces, OTLP_BODY_BYTES_MAX, "Takes OTLP spans."},
         {HTTP_POST, "/v1/logs", http_logs, OTLP_BODY_BYTES_MAX, "Takes OTLP log records."},
         {HTTP_POST, "/v1/metrics", http_metrics, OTLP_BODY_BYTES_MAX, "Takes OTLP metrics."},
+        {HTTP_POST, "/prometheus/api/v1/otlp/v1/metrics", http_metrics, OTLP_BODY_BYTES_MAX,
+         "The same, where Prometheus has it."},
         {HTTP_POST, "/v1development/profiles", http_profiles, OTLP_BODY_BYTES_MAX,
          "Takes OTLP profiles."},
         {HTTP_POST, "/v1/profiles", http_profiles, OTLP_BODY_BYTES_MAX, "Takes OTLP profiles."},

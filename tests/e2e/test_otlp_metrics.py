@@ -202,6 +202,19 @@ def test_deltas_go_on_after_a_restart(new_server) -> None:
     assert value(server, f"rate(delta_took_seconds_count[40s] @ {end}.999)") == pytest.approx(0.3)
 
 
+def test_where_prometheus_takes_them(server) -> None:
+    made = Metric(name="there")
+    point(made.gauge.data_points, time.time_ns()).as_int = 1
+    answer = requests.post(
+        server.url + "/prometheus/api/v1/otlp/v1/metrics",
+        data=request(made).SerializeToString(),
+        headers={"content-type": "application/x-protobuf"},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+    assert value(server, "there") == 1
+
+
 def test_no_recorded_value_ends_a_series(server) -> None:
     at = time.time_ns()
     made = Metric(name="ends")
