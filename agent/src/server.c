@@ -8,6 +8,7 @@
 #include "context.h"
 #include "measure.h"
 #include "module.h"
+#include "url.h"
 
 #define TEXT_MAX 2048
 
@@ -157,6 +158,16 @@ static void put_host(Span *s, struct text host, long port) {
         SPAN_PUT_INT(s, "server.port", port);
 }
 
+/* A query, or a whole address: without the values that sound secret. */
+static void put_address(Span *s, const char *key, struct text t, bool whole) {
+    char storage[URL_BYTES_MAX];
+
+    t.n = text_cut(t.p, t.n, TEXT_MAX);
+    if (t.n && url_redact(t.p, t.n, whole, storage, &t.n))
+        t.p = storage;
+    put(s, key, t);
+}
+
 static Span *start(uint16_t scope, PyObject *method, const struct carried *carried,
                    PyObject *tracestate, PyObject *request) {
     struct trace_context remote;
@@ -240,7 +251,7 @@ Span *server_start_wsgi(uint16_t scope, PyObject *request) {
         path = (struct text){joined, prefix.n + path.n};
     }
     put(s, "url.path", path);
-    put(s, "url.query", view(item(request, QUERY_STRING)));
+    put_address(s, "url.query", view(item(request, QUERY_STRING)), false);
     put(s, "url.scheme", view(item(request, URL_SCHEME)));
     host = item(request, HTTP_HOST);
     put_host(s, view(host ? host : item(request, SERVER_NAME)), 0);
@@ -337,7 +348,7 @@ Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope) {
     path = item(asgi_scope, PATH);
     if (path && PyUnicode_Check(path))
         span_put(s, "url.path", 8, path);
-    put(s, "url.query", view(item(asgi_scope, QUERY)));
+    put_address(s, "url.query", view(item(asgi_scope, QUERY)), false);
     put(s, "url.scheme", view(item(asgi_scope, SCHEME)));
     port = pair_item(item(asgi_scope, SERVER), 1);
     put_host(s, h.host.n ? h.host : view(pair_item(item(asgi_scope, SERVER), 0)),
@@ -386,7 +397,7 @@ static void put_url(Span *s, struct text url) {
     bool tls;
 
     if (!scheme_end) {
-        put(s, "url.full", url);
+        put_address(s, "url.full", url, true);
         return;
     }
     authority = scheme_end + 3;
@@ -402,7 +413,7 @@ static void put_url(Span *s, struct text url) {
                               (int) (end - host.p > 1900 ? 1900 : end - host.p), host.p);
         url = (struct text){kept, n};
     }
-    put(s, "url.full", url);
+    put_address(s, "url.full", url, true);
 }
 
 /* start_client(tracer, method, url) → a started span for an outgoing call, or None. */

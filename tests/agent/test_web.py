@@ -430,6 +430,31 @@ def test_asgi_hostile(sent: Sent, scope: dict[str, Any]) -> None:
     assert len(sent.spans()) == 1
 
 
+@pytest.mark.parametrize(
+    "query, told",
+    [
+        ("a=1&token=abc&b=2", "a=1&token=REDACTED&b=2"), ("X-Amz-Signature=5&X-Amz-Date=7", "X-Amz-Signature=REDACTED&X-Amz-Date=7"),
+        ("sig=%41;password=x", "sig=REDACTED;password=REDACTED"), ("token&=x&a", "token&=x&a"), ("API-Key=", "API-Key=REDACTED"),
+        ("a=" + "ä" * 3000 + "&token=x", None), ("token=a&" * 2000, None), ("=&&==;#?", "=&&==;#?"), ("design=1", "design=1"),
+    ],
+)  # fmt: skip
+def test_secrets_in_addresses(sent: Sent, query: str, told: str | None) -> None:
+    environ = {"REQUEST_METHOD": "GET", "QUERY_STRING": query.encode().decode("latin-1")}
+    _core.run_wsgi(asgi.TRACER, lambda environ, start: [], environ, None)
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": query.encode()}
+    _core.start_asgi(asgi.TRACER, scope).end()
+    _core.start_client(asgi.TRACER, "GET", f"http://me:pw@other:1/x?{query}").end()
+    _core.start_client(asgi.TRACER, "GET", f"/relative?{query}").end()
+    client, relative = (s.attributes["url.full"] for s in sent.spans() if s.kind == 3)
+    servers = [s.attributes["url.query"] for s in sent.spans() if s.kind == 2]
+    if told is None:
+        for x in (client, relative, *servers):
+            assert len(x.encode()) <= 2048 and "token=a" not in x
+    else:
+        assert servers == [told, told]
+        assert (client, relative) == (f"http://other:1/x?{told}", f"/relative?{told}")
+
+
 def test_background_work_is_not_the_clients_wait(sent: Sent) -> None:
     app = fastapi.FastAPI()
     began: list[int] = []
