@@ -1,5 +1,6 @@
 """Propagators that an application brings along: names of OTEL_PROPAGATORS that C does not have, found by their entry
-points. They are asked for requests that come without a known header, and for each outgoing one, at their own cost."""
+points. They are asked for requests and messages that come without a known header, and for each outgoing one, at their
+own cost."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _core, _report
+from .hooks import _request
+from .hooks._request import text
 from .otel_slow import entry_point
 
 _propagators: list[Any] = []
@@ -37,10 +40,21 @@ def _headers(request: dict[str, Any]) -> dict[str, str]:
 
 def _extract(request: Any) -> tuple[str, str] | None:
     """The sender's identifiers as W3C's traceparent and tracestate, or None."""
+    return _find(_headers(request))
+
+
+def _sender(headers: Any) -> Any:
+    """The sender's span from a message's headers: a mapping, or pairs."""
+    pairs = headers.items() if hasattr(headers, "items") else headers
+    named = ((str(name).lower(), text(value)) for name, value in pairs)
+    found = _find({name: value for name, value in named if value is not None})
+    return found and _core.remote_span(*found)
+
+
+def _find(headers: dict[str, str]) -> tuple[str, str] | None:
     from opentelemetry import trace
     from opentelemetry.context import Context
 
-    headers = _headers(request)
     for propagator in _propagators:
         try:
             around = propagator.extract(headers, Context(), _Getter())
@@ -83,3 +97,4 @@ def start(names: Sequence[str]) -> None:
             _report.failure(f"the propagator {name}", error)
     if _propagators:
         _core.set_other_propagators(_extract, _inject)
+        _request.ask_others = _sender

@@ -70,12 +70,17 @@ def test_propagator_by_entry_point(program: Program, collector: Collector) -> No
         _core.run_wsgi(tracer, application, {{"REQUEST_METHOD": "GET", "HTTP_X_OWN_TRACE": "{TRACE}/{SPAN}"}}, print)
         scope = {{"type": "http", "method": "GET", "path": "/", "headers": [(b"x-own-trace", b"{TRACE}/{SPAN}")]}}
         asyncio.run(asgi.traced(api)(scope, None, None))
+        from varan.hooks import _messages
+        for headers in ({{"X-Own-Trace": "{TRACE}/{SPAN}", "n": 5}}, [("x-own-trace", b"{TRACE}/{SPAN}")], [("other", b"")]):
+            _messages.start_processing(tracer, "kafka", "orders", headers).end()
         _core.run_wsgi(tracer, application, {{"REQUEST_METHOD": "GET", "HTTP_X_OWN_TRACE": "bad"}}, print)
         """,
         OTEL_PROPAGATORS="own,missing",
     )
     servers = [s for s in collector.spans if s.kind == 2]
     assert [(s.trace_id == TRACE, s.parent_id) for s in servers] == [(True, SPAN), (True, SPAN), (False, "")]  # fmt: skip
+    processed = [s.parent_id for s in collector.spans if s.kind == 5]
+    assert processed == [SPAN, SPAN, ""]
     assert "no propagator named 'missing'" in done.stderr
     assert "the propagator Own is off: ValueError" in done.stderr
 

@@ -42,6 +42,10 @@ def text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+# Asks the application's own propagators for a message's sender; set by otel_propagators.
+ask_others: Any = None
+
+
 def sender(headers: Any) -> Any:
     """The sender's span from a message's headers: a mapping, or pairs of name and value. None when it has none."""
     if not headers:
@@ -52,4 +56,6 @@ def sender(headers: Any) -> Any:
         found = {name: value for name, value in headers if name in ("traceparent", "tracestate")}
         parent, state = found.get("traceparent"), found.get("tracestate")
     parent = text(parent)
-    return None if parent is None else remote_span(parent, text(state))  # type: ignore[misc]
+    if parent is None:
+        return None if ask_others is None else ask_others(headers)
+    return remote_span(parent, text(state))  # type: ignore[misc]
