@@ -58,6 +58,20 @@ class Beside:
         result = self.ask(base, "/query", query=query)["result"]
         return float(result[0]["value"][1]) if result else 0.0
 
+    def find_quiet(self) -> bool:
+        """Two more scrapes of each, then `quiet`; False when one of them came too late, as on a busy machine."""
+        self.quiet = time.time() + 2.5
+        everyone = (self.prometheus, self.sent, self.scraped)
+        for base in everyone:
+            newest = 'min(timestamp(up{job!="gone"}))'
+            wait_until(lambda b=base, q=newest: self.number(b, q) > self.quiet, 60, "newer samples")
+        up = 'min(min_over_time(up{job!="gone"}[5s]))'
+        for base in everyone:
+            result = self.ask(base, "/query", query=up, time=self.quiet)["result"]
+            if not result or float(result[0]["value"][1]) != 1:
+                return False
+        return True
+
     def moment(self) -> float:
         """A time before `quiet` (the samples of the last scrape may be on their way) that is far from all scrapes'
         own, which repeat each second: whether a window's first sample belongs to it differs between Prometheus 2 and 3.
@@ -101,10 +115,7 @@ def beside(tmp_path_factory):
             wait_until(lambda b=base, q=count: made.number(b, q) >= SCRAPES, 60, "enough scrapes")
         for one in (app, workers):
             one.process.send_signal(signal.SIGUSR1)
-        made.quiet = time.time() + 2.5  # two more scrapes of each
-        for base in (made.prometheus, made.sent, made.scraped):
-            newest = 'min(timestamp(up{job!="gone"}))'
-            wait_until(lambda b=base, q=newest: made.number(b, q) > made.quiet, 60, "newer samples")
+        wait_until(made.find_quiet, 180, "a moment before which all scrapes succeeded")
         yield made
         for server in (sent, scraped):
             assert server.alive(), server.log.read_text()[-4000:]
