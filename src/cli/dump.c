@@ -111,8 +111,9 @@ static int dump(const struct dump_settings *settings, pid_t pid) {
     struct cpython *c;
     struct buffer out;
 
-    if ((settings->core ? cpython_open_core(settings->core, &c, &e) : cpython_open(pid, &c, &e)) <
-        0)
+    int opened = settings->core ? cpython_open_core(settings->core, &c, &e)
+                                : cpython_open_starting(pid, &c, &e);
+    if (opened < 0)
         return process_open_failed("dump", &e);
     found_init(&found);
     cpython_want(c, CPYTHON_THREAD_NAMES | CPYTHON_GIL_WAIT);

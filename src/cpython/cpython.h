@@ -70,7 +70,9 @@ struct cpython;
 /* Finds the interpreter inside the process. -ESRCH: no such process; -EPERM with what to do about
  * it; -ENOENT: no CPython in it (yet); -ENOTSUP: a version that is not known. */
 int cpython_open(pid_t pid, struct cpython **ret, struct error *e);
-/* The same in the usual places only, and quicker: for a program that may become a Python any
+/* The same for a process that may have just begun: waits a little for its interpreter. */
+int cpython_open_starting(pid_t pid, struct cpython **ret, struct error *e);
+/* As cpython_open(), in the usual places only, and quicker: for a program that may become a Python any
  * moment. */
 int cpython_try(pid_t pid, struct cpython **ret);
 /* Opens a core file. The program's files must lie where they lay when it ran. */

@@ -56,4 +56,9 @@ struct cpython {
     struct asyncio_places asyncio;
 };
 
+/* Whether names should be looked for in this walk. */
+bool known_names_due(struct cpython *c, int64_t now_ns);
+/* Reads the names of threads that have none, and of all once in a while: threads are renamed. */
+void known_names_read(struct cpython *c, uint64_t interpreter);
+
 #endif

@@ -12,10 +12,7 @@
 
 #define SAMPLE_BYTES_MAX ((size_t) 256 << 20)
 #define SCRATCH_BYTES_MAX ((size_t) 64 << 20)
-#define GIL_BYTES 208u /* of struct _gil_runtime_state, whose futexes are waited for */
-/* Names of threads: how often they are looked for while one is missing, and otherwise. */
-#define NAMES_MISSING_NS NS_PER_S
-#define NAMES_AGAIN_NS (30 * NS_PER_S)
+#define GIL_BYTES 208u        /* of struct _gil_runtime_state, whose futexes are waited for */
 #define NAME_AGAIN_LOOKS 256u /* the kernel's name, of a thread that runs and runs */
 
 int cpython_open_reader(pid_t pid, struct memory_reader memory,
@@ -249,6 +246,13 @@ static struct known_thread *find_known(struct cpython *c, uint64_t address) {
     return new_known(c, address);
 }
 
+/* Our id of the thread that calls itself so; 0: there is none. */
+static pid_t native_of(struct cpython *c, pid_t told) {
+    if (c->core)
+        return core_file_has_thread(c->core, told) ? told : 0;
+    return thread_outer_id(&c->namespaced, c->pid, told);
+}
+
 /* Takes over who the thread is; another one at the same address begins anew. */
 static void identify(struct cpython *c, struct known_thread *k) {
     const struct cpython_offsets *o = &c->runtime.offsets;
@@ -262,8 +266,10 @@ static void identify(struct cpython *c, struct known_thread *k) {
     if (!o->thread.native_id)
         told = thread_told_id(&c->memory, id);
     k->told_id = told;
-    pid_t native = c->core ? (core_file_has_thread(c->core, told) ? told : 0)
-                           : thread_outer_id(&c->namespaced, c->pid, told);
+    pid_t native = native_of(c, told);
+    if (!native &&
+        o->thread.native_id) /* as it was before a fork that Python did not make: uWSGI */
+        native = native_of(c, thread_told_id(&c->memory, id));
     thread_files_done(&k->files);
     thread_files_init(&k->files, c->pid, c->core ? 0 : native);
     k->thread_id = id;
@@ -286,29 +292,6 @@ static void forget_ended(struct cpython *c) {
 
 /* ---- Names ---- */
 
-static bool wants_name(void *ctx, uint64_t thread_id) {
-    const struct cpython *c = ctx;
-
-    vector_each(&c->known, k) if ((*k)->thread_id == thread_id) return !(*k)->python_name[0] ||
-            c->names_ns == 0;
-    return false;
-}
-
-static void take_name(void *ctx, uint64_t thread_id, const char *name) {
-    struct cpython *c = ctx;
-
-    vector_each(&c->known, k) if ((*k)->thread_id == thread_id)
-            snprintf((*k)->python_name, sizeof((*k)->python_name), "%s", name);
-}
-
-/* Reads the names of threads that have none, and of all once in a while: threads are renamed. */
-static void read_names(struct cpython *c, uint64_t interpreter) {
-    struct inspector in = {&c->memory, &c->runtime.offsets, &c->scratch};
-
-    thread_names_each(&in, interpreter, wants_name, take_name, c);
-    arena_clear(&c->scratch);
-}
-
 /* Gives the threads of the walk their names. */
 static void put_names(struct walk *w) {
     struct cpython *c = w->c;
@@ -317,19 +300,6 @@ static void put_names(struct walk *w) {
                                   (*k)->place < w->threads.n) w->threads.items[(*k)->place]
             .python_name =
             (const char *) arena_dup(&w->sample->arena, slice_from((*k)->python_name)).data;
-}
-
-static bool names_due(struct cpython *c, int64_t now_ns) {
-    bool missing = false;
-
-    if (!(c->want & CPYTHON_THREAD_NAMES))
-        return false;
-    vector_each(&c->known, k) missing |= !(*k)->python_name[0];
-    if (c->names_ns && now_ns - c->names_ns < (missing ? NAMES_MISSING_NS : NAMES_AGAIN_NS))
-        return false;
-    if (c->names_ns && now_ns - c->names_ns >= NAMES_AGAIN_NS)
-        c->names_ns = 0; /* all of them */
-    return true;
 }
 
 /* ---- The walk ---- */
@@ -468,8 +438,8 @@ static int walk_interpreters(struct walk *w) {
         int r = walk_threads(w, interpreter, (int64_t) id);
         if (r < 0)
             return r;
-        if (named || names_due(c, w->now_ns)) {
-            read_names(c, interpreter);
+        if (named || known_names_due(c, w->now_ns)) {
+            known_names_read(c, interpreter);
             named = true;
         }
         interpreter = next;

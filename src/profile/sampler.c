@@ -84,7 +84,7 @@ uint64_t sampler_not_held(const struct sampler *s) {
 
 int sampler_add(struct sampler *s, pid_t pid, struct error *e) {
     struct process p = {.pid = pid, .root = true};
-    int r = cpython_open(pid, &p.c, e);
+    int r = cpython_open_starting(pid, &p.c, e);
 
     if (r < 0)
         return r;

@@ -229,3 +229,42 @@ def test_refused_to_another_user(tmp_path):
     assert done.returncode == 1
     for word in ("no permission", "belongs to user 0", "user 65534", "sudo"):
         assert word in done.stderr
+
+
+def test_workers_that_a_server_forked_by_itself(tmp_path):
+    """uWSGI does not tell Python that it forked: in the workers Python still calls their threads as the master's."""
+    (tmp_path / "app.py").write_text("def application(environ, start):\n    pass\n")
+    command = [str(Path(sys.executable).parent / "uwsgi"), "--master", "--processes", "2"]
+    command += [
+        "--enable-threads",
+        "--threads",
+        "2",
+        "--module",
+        "app",
+        "--socket",
+        "socket",
+        "--die-on-term",
+    ]
+    with (tmp_path / "log").open("wb") as log:
+        master = subprocess.Popen(
+            command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+
+        def workers() -> list[int]:
+            assert master.poll() is None, (tmp_path / "log").read_text()
+            text = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text()
+            return len(text.split()) == 2 and [int(word) for word in text.split()]
+
+        for worker in wait_until(workers, 60, "two workers"):
+            threads = wait_until(
+                lambda pid=worker: len(found := dump(str(pid))["threads"]) == 2 and found,
+                60,
+                "both threads",
+            )
+            tasks = {int(task.name) for task in Path(f"/proc/{worker}/task").iterdir()}
+            assert {thread["native_id"] for thread in threads} <= tasks
+            assert {thread["state"] for thread in threads} == {"idle"}
+    finally:
+        os.killpg(master.pid, signal.SIGKILL)
+        master.wait(60)

@@ -196,3 +196,15 @@ def test_tasks_and_who_awaits_them(tmp_path, python):
     for name in ("gathers", "waits", "shields", "direct"):
         assert awaiting(next(t for t in tasks if functions(t)[-1:] == [name])) == ["main"]
     assert "Task dïrect: waits for a Task" in text
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_program_that_has_only_just_begun(python):
+    for _ in range(5):
+        process = subprocess.Popen([python, "-c", "import time; time.sleep(1000)"])
+        try:
+            done = varan("dump", str(process.pid))
+            assert done.returncode == 0, done.stderr
+        finally:
+            process.kill()
+            process.wait()
