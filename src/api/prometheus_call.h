@@ -107,6 +107,18 @@ void prom_redirect(struct http_request *q, void *ctx);
 void prom_redirect_targets(struct http_request *q, void *ctx);
 void prom_redirect_metrics(struct http_request *q, void *ctx);
 
+/* ---- prometheus_federate.c ---- */
+#define PROM_PROTOBUF_TYPE "application/vnd.google.protobuf"
+/* Whether the newest sample is a native histogram. */
+bool prom_federate_is_histogram(const struct promql_samples *s);
+struct slice prom_federate_name(const struct promql_samples *s);
+/* With _ in place of what older parsers refuse. */
+void prom_federate_put_escaped_name(struct buffer *out, struct slice name);
+/* The newest samples of these series, sorted by name, as delimited MetricFamily messages in the
+ * body; `utf8`: names as they are. 0 or -ENOMEM. */
+int prom_federate_put_protobuf(struct prom_call *c, const struct promql_samples *const *items,
+                               size_t n, bool utf8);
+
 /* ---- prometheus_params.c: parameters of a request. Failures are noted in the call. ---- */
 /* data NULL when absent. */
 struct slice prom_param(struct prom_call *c, const char *name);

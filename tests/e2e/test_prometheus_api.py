@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 import requests
 from prometheus_peer import start_node_exporter, start_prometheus
-from remote_write import HEADERS, Series, encode
+from remote_write import HEADERS, Native, Series, encode
 
 from conftest import VARAN, wait_until
 
@@ -468,6 +468,37 @@ scrape_configs:
     params: {{"match[]": ['{{job="node"}}']}}
     static_configs: [{{targets: ["{address}"]}}]
 """
+
+
+def test_native_histograms_are_federated(setting, tmp_path):
+    """Debian's Prometheus asks for protobuf, in which they have a place."""
+    at = int(time.time() * 1000)
+    labels = {"__name__": "spread_seconds", "job": "node", "path": "/"}
+    native = [(at - 1000 * i, Native(6, 4.5, offset=-2, counts=(1, 2, 3))) for i in (2, 1, 0)]
+    answer = requests.post(
+        setting.base + "/api/v1/write",
+        data=encode([Series(labels, [], native)]),
+        headers=HEADERS,
+        timeout=30,
+    )
+    assert answer.status_code == 204, answer.text
+    address = setting.server.url.removeprefix("http://")
+    other = start_prometheus(tmp_path / "native", FEDERATION.format(address=address))
+
+    def histogram(base: str) -> tuple | None:
+        result = setting.data("query", base, query="spread_seconds[10m]")["result"]
+        if not result:
+            return None
+        when, found = result[0]["histograms"][-1]
+        buckets = [(f"{float(upper):.9g}", count) for _, _, upper, count in found["buckets"]]
+        return when, found["count"], found["sum"], buckets
+
+    try:
+        theirs = wait_until(lambda: histogram(other.url), 60, "the histogram")
+        assert theirs == histogram(setting.base) and theirs[0] == at / 1000
+        assert setting.value('count({job="node", __name__!~"up|scrape_.*"})', base=other.url) > 300
+    finally:
+        other.stop()
 
 
 def test_a_prometheus_federates_from_here(setting, tmp_path):
