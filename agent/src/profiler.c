@@ -19,7 +19,7 @@
 #define START_DELAY_NS (300 * 1000000ull) /* programs that end at once are not profiled */
 #define WINDOW_NS (10 * NS)
 #define COST_SHARE 125u /* a walk's time times this is the least period: 0.8 % of a processor */
-#define CREDIT_NS (40 * 1000000)
+#define CREDIT_NS (20 * 1000000)
 #define PERIOD_NS_MAX NS
 #define REFUSED_PAUSE_NS (600 * NS)
 #define OPEN_ATTEMPTS_MAX 5
