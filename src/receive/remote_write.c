@@ -18,6 +18,7 @@
 
 struct remote_write {
     struct ingest *ingest;
+    struct remote_memo *memo;
     _Atomic uint64_t requests, requests_v2, malformed, partial, samples, histograms, exemplars,
             rejected, rejected_exemplars;
 };
@@ -160,7 +161,7 @@ static int decode(struct call *c, struct slice message, struct error *e, unsigne
     int r = ingest_begin(c->owner->ingest, message.size, &txn, ret_retry_s);
     if (r < 0)
         return error_set(e, -EAGAIN, "too much is waiting to be written");
-    struct remote_decoder *d = remote_decoder_new(txn);
+    struct remote_decoder *d = remote_decoder_new(txn, c->owner->memo);
     r = d ? remote_decode(d, c->version, message) : -ENOMEM;
     if (r == -EBADMSG)
         *e = d->error;
@@ -239,11 +240,18 @@ int remote_write_new(struct ingest *g, struct remote_write **ret) {
         return -ENOMEM;
     memset(w, 0, sizeof(*w));
     w->ingest = g;
+    int r = remote_memo_new(&w->memo);
+    if (r < 0) {
+        free(w);
+        return r;
+    }
     *ret = w;
     return 0;
 }
 
 void remote_write_free(struct remote_write *w) {
+    if (w)
+        remote_memo_free(w->memo);
     free(w);
 }
 

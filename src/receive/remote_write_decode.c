@@ -5,14 +5,16 @@
 
 #define FIELD(number, wire) ((number) << 3 | (wire))
 #define FIELD_OF(f) ((f).number << 3 | (f).wire)
+#define SIZE_DIGITS_MAX 4u /* of a field that is skipped: 256 MiB */
 
-struct remote_decoder *remote_decoder_new(struct ingest_txn *txn) {
+struct remote_decoder *remote_decoder_new(struct ingest_txn *txn, struct remote_memo *memo) {
     struct remote_decoder *d = memory_alloc(sizeof(*d));
 
     if (!d)
         return NULL;
     memset(d, 0, sizeof(*d));
     d->txn = txn;
+    d->memo = memo;
     buffer_init(&d->reasons, REMOTE_REASON_BYTES_MAX);
     return d;
 }
@@ -197,23 +199,27 @@ static int decode_label(struct remote_decoder *d, struct slice message, struct l
     return more < 0 ? remote_malformed(d, "Label") : 0;
 }
 
-int remote_decode_sample(struct remote_decoder *d, struct slice message, int64_t start_ms) {
+static int read_sample(struct remote_decoder *d, struct slice message, struct sample *ret) {
     struct pb_reader r = pb_reader(message);
     struct pb_field f;
-    double value = 0;
-    int64_t time_ms = 0;
     int more;
 
     while ((more = pb_next(&r, &f)) > 0) {
         if (FIELD_OF(f) == FIELD(1, PB_FIXED64))
-            value = pb_double(&f);
+            ret->value = pb_double(&f);
         else if (FIELD_OF(f) == FIELD(2, PB_VARINT))
-            time_ms = (int64_t) f.u64;
+            ret->time_ms = (int64_t) f.u64;
         else if (FIELD_OF(f) == FIELD(3, PB_VARINT) && f.u64)
-            start_ms = (int64_t) f.u64;
+            ret->start_ms = (int64_t) f.u64;
     }
-    return more < 0 ? remote_malformed(d, "Sample")
-                    : remote_add_sample(d, time_ms, value, start_ms);
+    return more < 0 ? remote_malformed(d, "Sample") : 0;
+}
+
+int remote_decode_sample(struct remote_decoder *d, struct slice message, int64_t start_ms) {
+    struct sample s = {.start_ms = start_ms};
+    int r = read_sample(d, message, &s);
+
+    return r < 0 ? r : remote_add_sample(d, s.time_ms, s.value, s.start_ms);
 }
 
 static int decode_exemplar(struct remote_decoder *d, struct slice message) {
@@ -256,14 +262,88 @@ static int decode_labels(struct remote_decoder *d, struct slice message) {
     return error < 0 ? error : more < 0 ? remote_malformed(d, "TimeSeries") : 0;
 }
 
-static int decode_series(struct remote_decoder *d, struct slice message) {
-    struct pb_reader r = pb_reader(message);
-    struct pb_field f;
+/* Behind the fields of that number and of bytes that stand at `at`. */
+static size_t skip_fields(struct slice message, size_t at, unsigned number) {
+    while (at < message.size && message.data[at] == FIELD(number, PB_BYTES)) {
+        struct slice rest = slice_skip(message, at + 1);
+        size_t size = 0, digits = 0;
+        while (digits < rest.size && digits < SIZE_DIGITS_MAX) {
+            size |= (size_t) (rest.data[digits] & 0x7f) << 7 * digits;
+            if (rest.data[digits++] < 0x80)
+                break;
+        }
+        if (digits == 0 || rest.data[digits - 1] >= 0x80 || size > rest.size - digits)
+            return at;
+        at += 1 + digits + size;
+    }
+    return at;
+}
+
+/* The labels at hand are looked up and named from here on. */
+static int settle_series(struct remote_decoder *d, struct slice message) {
     int error = decode_labels(d, message);
 
-    if (error < 0)
-        return error;
-    remote_settle_labels(d);
+    if (error == 0)
+        remote_settle_labels(d);
+    return error;
+}
+
+/* A series whose handle is known, its samples behind `at`. When ingest does not take one, its
+ * labels are needed after all. */
+static int decode_known(struct remote_decoder *d, struct slice message, size_t at) {
+    struct pb_reader r = pb_reader(slice_skip(message, at));
+    struct pb_field f;
+    bool known = true;
+    int more, error = 0;
+
+    while (error == 0 && (more = pb_next(&r, &f)) > 0) {
+        struct sample s = {0};
+        struct error e = ERROR_NONE;
+        if (!known) {
+            error = remote_decode_sample(d, f.bytes, 0);
+            continue;
+        }
+        error = read_sample(d, f.bytes, &s);
+        int taken = error == 0 ? ingest_sample_by_id(d->txn, &d->series, &s, &e) : 0;
+        if (error == 0 && taken == 0) {
+            d->samples++;
+            continue;
+        }
+        if (error == 0)
+            error = taken == -ESTALE || taken == -EINVAL ? settle_series(d, message) : taken;
+        known = false;
+        if (error == 0)
+            error = taken == -ESTALE ? remote_add_sample(d, s.time_ms, s.value, s.start_ms)
+                                     : remote_outcome(d, taken, &e, &d->samples);
+    }
+    return error < 0 ? error : more < 0 ? remote_malformed(d, "TimeSeries") : 0;
+}
+
+struct series_message {
+    struct slice message;
+    size_t labels; /* bytes of them, when they are followed by samples alone; 0: they are not */
+    struct remote_memo_key key;
+};
+
+/* What is known of the series is on its way into the processor's cache while the one before is
+ * decoded. */
+static struct series_message look_ahead(const struct remote_decoder *d, struct slice message) {
+    struct series_message ret = {.message = message};
+    size_t labels = d->memo ? skip_fields(message, 0, 1) : 0;
+
+    if (labels == 0 || labels == message.size || skip_fields(message, labels, 2) != message.size)
+        return ret;
+    ret.labels = labels;
+    ret.key = remote_memo_key(d->memo, slice_take(message, labels));
+    remote_memo_prefetch(d->memo, ret.key);
+    return ret;
+}
+
+static int decode_all(struct remote_decoder *d, struct slice message) {
+    struct pb_reader r = pb_reader(message);
+    struct pb_field f;
+    int error = settle_series(d, message);
+
     while (error == 0 && pb_next(&r, &f) > 0) {
         switch (FIELD_OF(f)) {
         case FIELD(2, PB_BYTES): error = remote_decode_sample(d, f.bytes, 0); break;
@@ -272,6 +352,19 @@ static int decode_series(struct remote_decoder *d, struct slice message) {
         default: break;
         }
     }
+    return error;
+}
+
+static int decode_series(struct remote_decoder *d, const struct series_message *m) {
+    int error;
+
+    d->series_found = 1;
+    if (m->labels && remote_memo_get(d->memo, m->key, &d->series))
+        error = decode_known(d, m->message, m->labels);
+    else
+        error = decode_all(d, m->message);
+    if (m->labels && error == 0 && d->series_found == 0) /* it was looked up */
+        remote_memo_put(d->memo, m->key, &d->series);
     return error;
 }
 
@@ -299,15 +392,22 @@ static int decode_metadata(struct remote_decoder *d, struct slice message) {
 
 static int decode_v1(struct remote_decoder *d, struct slice message) {
     struct pb_reader r = pb_reader(message);
+    struct series_message next, now = {.message = SLICE_EMPTY};
     struct pb_field f;
     int more, error = 0;
 
     while (error == 0 && (more = pb_next(&r, &f)) > 0) {
-        if (FIELD_OF(f) == FIELD(1, PB_BYTES))
-            error = decode_series(d, f.bytes);
-        else if (FIELD_OF(f) == FIELD(3, PB_BYTES))
+        if (FIELD_OF(f) == FIELD(1, PB_BYTES)) {
+            next = look_ahead(d, f.bytes);
+            if (now.message.data)
+                error = decode_series(d, &now);
+            now = next;
+        } else if (FIELD_OF(f) == FIELD(3, PB_BYTES)) {
             error = decode_metadata(d, f.bytes);
+        }
     }
+    if (error == 0 && now.message.data)
+        error = decode_series(d, &now);
     return error < 0 ? error : more < 0 ? remote_malformed(d, "WriteRequest") : 0;
 }
 

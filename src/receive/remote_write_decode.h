@@ -8,6 +8,7 @@
 #include "base/vector.h"
 #include "derive/ingest.h"
 #include "receive/native_buckets.h"
+#include "receive/remote_write_memo.h"
 #include "wire/protobuf.h"
 
 #define REMOTE_LABELS_MAX 1024u       /* of one series as sent; ingest has a lower limit */
@@ -21,6 +22,7 @@ enum remote_version { REMOTE_V1, REMOTE_V2 };
 
 struct remote_decoder {
     struct ingest_txn *txn;
+    struct remote_memo *memo; /* NULL: none */
     VECTOR(struct slice) symbols;
     struct label labels[REMOTE_LABELS_MAX], own[REMOTE_LABELS_MAX];
     size_t n_labels, n_own;
@@ -38,8 +40,8 @@ struct remote_decoder {
     struct error error; /* why the message is malformed */
 };
 
-/* Large: not on the stack. NULL: out of memory. */
-struct remote_decoder *remote_decoder_new(struct ingest_txn *txn);
+/* Large: not on the stack. `memo` may be NULL. NULL: out of memory. */
+struct remote_decoder *remote_decoder_new(struct ingest_txn *txn, struct remote_memo *memo);
 void remote_decoder_free(struct remote_decoder *d);
 
 /* Gives all of the message to ingest; what is wrong with single samples is in `reasons`. 0;

@@ -5,6 +5,7 @@
 #include "../unit.h"
 
 #include "base/clock.h"
+#include "derive/series.h"
 #include "memory_store.h"
 #include "net/client.h"
 #include "receive/remote_write.h"
@@ -215,6 +216,51 @@ static void partial(void **state) {
     assert_int_equal(stats().partial, 1);
 }
 
+/* What was sent before is known by its bytes: nothing else is different, errors neither. */
+static void known_series(void **state) {
+    struct ingest_stats told;
+
+    for (int64_t round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 300; i++) {
+            char name[32];
+            snprintf(name, sizeof(name), "known_%u", i);
+            size_t series = begin_series(name);
+            put_sample((double) i, now_ms + round);
+            pb_end(&body, series);
+        }
+        assert_int_equal(post(V1), 204);
+        assert_int_equal(memory_store_rows(store, TABLE_SAMPLES), 300);
+        assert_int_equal(memory_store_rows(store, TABLE_SERIES), round ? 0 : 300);
+    }
+    for (int64_t round = 0; round < 2; round++) {
+        size_t series = begin_series("known_7");
+        put_sample(1, now_ms + 10);
+        put_sample(2, now_ms + INT64_C(100) * 86400000);
+        put_sample(3, now_ms + 20);
+        pb_end(&body, series);
+        assert_int_equal(post(V1), 400);
+        assert_true(answered("known_7"));
+        assert_true(answered("ahead of this server's"));
+        assert_int_equal(memory_store_rows(store, TABLE_SAMPLES), 2);
+    }
+    assert_int_equal(stats().samples, 904);
+    assert_int_equal(stats().rejected, 2);
+    ingest_read_stats(ingest, &told);
+    assert_int_equal(told.rejected_samples, 2);
+    /* Series that the index forgot are found anew. */
+    series_evict(ingest_series(ingest), (uint32_t) (now_ms / 1000) + 40 * 86400, 86400);
+    size_t series = begin_series("known_9");
+    put_sample(1, now_ms + 30);
+    pb_end(&body, series);
+    series = begin_series("known_10");
+    put_sample(1, now_ms + 30);
+    put_sample(1, now_ms + 40);
+    pb_end(&body, series);
+    assert_int_equal(post(V1), 204);
+    assert_int_equal(memory_store_rows(store, TABLE_SAMPLES), 3);
+    assert_int_equal(memory_store_rows(store, TABLE_SERIES), 2);
+}
+
 static void many_bad(void **state) {
     char name[32];
 
@@ -383,8 +429,9 @@ static void hostile(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-            TEST(version_1), TEST(partial),     TEST(many_bad), TEST(odd_values),
-            TEST(version_2), TEST(bad_symbols), TEST(statuses), TEST(hostile),
+            TEST(version_1),   TEST(partial),    TEST(known_series),
+            TEST(many_bad),    TEST(odd_values), TEST(version_2),
+            TEST(bad_symbols), TEST(statuses),   TEST(hostile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
