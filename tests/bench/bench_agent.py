@@ -4,7 +4,7 @@ Each figure is the median of several runs, each in a process of its own, the con
 the same local sink. Work is measured in chunks, by the CPU time of the working thread, and flushed in between, outside
 the clock: what the peer's export thread costs while it holds the GIL is not counted, to its advantage.
 
-    python tests/bench/bench_agent.py [--rounds N] [--quick] [--requests PART]
+    python tests/bench/bench_agent.py [--rounds N] [--quick] [--requests PART | --instructions PART]
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any, Callable
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agent_databases
+import agent_instructions
 import agent_micro
 import frameworks
 import servers_load
@@ -247,6 +248,11 @@ def main() -> None:
         metavar="PART",
         help="only frameworks, databases and servers whose name holds PART (db-redis)",
     )
+    parser.add_argument(
+        "--instructions",
+        metavar="PART",
+        help="the frameworks' requests counted by callgrind, for noisy machines (flask-call)",
+    )
     parser.add_argument("--micro", action="store_true", help="only single operations and start-up")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench" / "agent.json")
     options = parser.parse_args()
@@ -265,6 +271,8 @@ def main() -> None:
         endpoint = f"http://127.0.0.1:{port}"
         if options.micro:
             rows = agent_micro.rows(endpoint, match, row, run_child, options.rounds)
+        elif options.instructions is not None:
+            rows = agent_instructions.rows(endpoint, row, options.instructions)
         elif options.requests is None:
             rows = bench(endpoint, options.rounds)
         else:

@@ -247,6 +247,9 @@ FRAMEWORKS = {"flask": work_flask, "django": work_django, "fastapi": work_fastap
 TITLES = {"flask": "Flask", "django": "Django", "fastapi": "FastAPI"}
 WORKS = {"query": "a query", "call": "a query and an outgoing call"}
 CHUNK = 50
+COUNTING = (
+    "BENCH_COUNTING"  # set: nothing is sent between chunks, by the thread whose work is counted
+)
 
 
 # ---- the turns ----
@@ -260,11 +263,13 @@ def take_turns(run: Callable[[int], None], flush: Callable[[], None]) -> None:
     run(CHUNK)
     flush()
     gc.collect()
+    counting = os.environ.get(COUNTING) == "1"
     for _ in sys.stdin:
         started = time.thread_time()
         run(CHUNK)
         took = time.thread_time() - started
-        flush()
+        if not counting:
+            flush()
         print(took / CHUNK * 1e6, flush=True)
 
 
@@ -305,16 +310,20 @@ def match(
     return {"bare": statistics.median(bare), **added}
 
 
-def rows(endpoint: str, row: Callable[..., Any], turns: int, only: str = "") -> list[Any]:
+def peers() -> tuple[tuple[str, str, str], ...]:
+    """Contestant, name, version; once they are installed."""
     from importlib.metadata import version
 
-    install_peers()
     contrib = version("opentelemetry-instrumentation-flask")
-    peers = (
+    return (
         ("otel", "opentelemetry-sdk + contrib", f"{version('opentelemetry-sdk')} + {contrib}"),
         ("ddtrace", "ddtrace", peer_version("ddtrace")),
         ("sentry", "sentry-sdk", peer_version("sentry-sdk")),
     )
+
+
+def rows(endpoint: str, row: Callable[..., Any], turns: int, only: str = "") -> list[Any]:
+    install_peers()
     found = []
     for framework, title in TITLES.items():
         for work, text in WORKS.items():
@@ -323,5 +332,5 @@ def rows(endpoint: str, row: Callable[..., Any], turns: int, only: str = "") -> 
             m = match(endpoint, f"{framework}-{work}", turns)
             what = f"{title} request with {text}"
             found.append(row(f"{what}, bare", m["bare"], None, None, None, "µs"))
-            found += [row(f"{what}, added", m["varan"], m[w], p, v, "µs") for w, p, v in peers]
+            found += [row(f"{what}, added", m["varan"], m[w], p, v, "µs") for w, p, v in peers()]
     return found
