@@ -266,7 +266,7 @@ function Explorer() {
             )}
             {!anyShown && !queries.some((q) => q.expr) && (
               <p class="explore-hint muted">
-                Choose a metric on the left: its most useful query is asked at once. Or type PromQL above.
+                Choose a metric from the list: its most useful query is asked at once. Or type PromQL above.
               </p>
             )}
           </div>
