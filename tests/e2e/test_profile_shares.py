@@ -4,6 +4,7 @@ agent's profiler say of it is right within three points, on a machine at work wi
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import textwrap
@@ -162,7 +163,13 @@ def furthest(measured: dict[str, float], spent: dict[str, float]) -> float:
 def allowed(name: str, spent: dict[str, float], took: dict[str, float]) -> float:
     """Points. On a machine so busy that the program gets just a part of a processor, the profiler gets as little."""
     alone = 2 if name == "threads" else 1  # what each thread's time takes where nothing else runs
-    return POINTS * max(1, sum(took.values()) / sum(spent.values()) / alone)
+    points = POINTS * max(1, sum(took.values()) / sum(spent.values()) / alone)
+    if name == "paced":
+        # Each look falls into either function by chance: four standard deviations of that many looks. One that always
+        # saw the same part of each turn would be wrong by forty points.
+        looks = sum(spent.values()) * 100
+        points = max(points, 4 * 100 * math.sqrt(0.6 * 0.4 / looks))
+    return points
 
 
 def of_stacks(text: str, names: dict) -> dict[str, float]:
