@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "value.h"
+
 #define READS_MAX 4u
 #define SETS 512u /* of WAYS traces each */
 #define WAYS 8u
@@ -40,13 +42,6 @@ static uint64_t hash_name(const char *name, size_t n) {
     for (size_t i = 0; i < n; i++)
         hash = (hash ^ (uint8_t) name[i]) * 0x100000001b3u;
     return hash;
-}
-
-static size_t cut(const char *name, size_t n) {
-    if (n > PROFILER_OPERATION_BYTES)
-        for (n = PROFILER_OPERATION_BYTES; n && ((uint8_t) name[n] & 0xc0) == 0x80; n--)
-            ; /* not within a character */
-    return n;
 }
 
 /* 0 when there are too many. */
@@ -85,7 +80,7 @@ static struct trace *place_for(const uint64_t id[2]) {
 }
 
 void profiler_operation_set(const uint8_t *trace_id, const char *name, size_t n, bool final) {
-    uint16_t operation = number_of(name, cut(name, n));
+    uint16_t operation = number_of(name, text_cut(name, n, PROFILER_OPERATION_BYTES));
     uint64_t id[2];
 
     if (operation == 0)

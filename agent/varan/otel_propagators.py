@@ -10,7 +10,7 @@ from typing import Any
 from . import _core, _report
 from .hooks import _request
 from .hooks._request import text
-from .otel_slow import entry_point
+from .otel_slow import named
 
 _propagators: list[Any] = []
 
@@ -86,12 +86,8 @@ def _inject(span: Any, headers: Any) -> None:
 def start(names: Sequence[str]) -> None:
     for name in names:
         try:
-            found = entry_point("opentelemetry_propagator", name)
-            if found is None:
-                _report.once(
-                    f"propagator {name}", f"OTEL_PROPAGATORS: no propagator named {name!r}"
-                )
-            else:
+            found = named("OTEL_PROPAGATORS", "propagator", "opentelemetry_propagator", name)
+            if found is not None:
                 _propagators.append(found())
         except Exception as error:
             _report.failure(f"the propagator {name}", error)

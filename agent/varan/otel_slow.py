@@ -180,15 +180,22 @@ def entry_point(group: str, name: str) -> Any:
     return None
 
 
+def named(variable: str, kind: str, group: str, name: str) -> Any:
+    """What the variable's name stands for, or None, which is said."""
+    found = entry_point(group, name)
+    if found is None:
+        _report.once(f"{kind} {name}", f"{variable}: no {kind} named {name!r}")
+    return found
+
+
 def start(exporters: Sequence[str], sampler: str, argument: str) -> None:
     """Exporters by OTEL_TRACES_EXPORTER beside our own, and a sampler of OTEL_TRACES_SAMPLER that C does not have."""
     for name in exporters:
         try:
-            factory = entry_point("opentelemetry_traces_exporter", name)
+            factory = named(
+                "OTEL_TRACES_EXPORTER", "exporter", "opentelemetry_traces_exporter", name
+            )
             if factory is None:
-                _report.once(
-                    f"exporter {name}", f"OTEL_TRACES_EXPORTER: no exporter named {name!r}"
-                )
                 continue
             from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
@@ -198,10 +205,10 @@ def start(exporters: Sequence[str], sampler: str, argument: str) -> None:
             _report.failure(f"the exporter {name}", error)
     if sampler:
         try:
-            factory = entry_point("opentelemetry_traces_sampler", sampler)
-            if factory is None:
-                _report.once("sampler", f"OTEL_TRACES_SAMPLER: no sampler named {sampler!r}")
-            else:
+            factory = named(
+                "OTEL_TRACES_SAMPLER", "sampler", "opentelemetry_traces_sampler", sampler
+            )
+            if factory is not None:
                 set_sampler(factory(argument))
         except Exception as error:
             _report.failure(f"the sampler {sampler}", error)

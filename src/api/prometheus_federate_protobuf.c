@@ -36,10 +36,6 @@ static void put_labels(struct writer *w, const struct promql_labels *labels) {
     }
 }
 
-static uint64_t zigzag(int64_t v) {
-    return ((uint64_t) v << 1) ^ (uint64_t) (v >> 63);
-}
-
 /* Indices as spans: where a run begins after the end of the one before, and how long it is. */
 static void put_buckets(struct buffer *b, const struct promql_buckets *buckets, uint32_t spans,
                         uint32_t counts) {
@@ -49,7 +45,7 @@ static void put_buckets(struct buffer *b, const struct promql_buckets *buckets, 
         for (n = 1; i + n < buckets->n && buckets->index[i + n] == buckets->index[i] + (int64_t) n;)
             n++;
         size_t begin = pb_begin(b, spans);
-        pb_put_varint(b, 1, zigzag(buckets->index[i] - end));
+        pb_put_varint(b, 1, pb_to_zigzag(buckets->index[i] - end));
         pb_put_varint(b, 2, n);
         pb_end(b, begin);
         end = (int64_t) buckets->index[i] + (int64_t) n;
@@ -63,7 +59,7 @@ static void put_histogram(struct buffer *b, const struct promql_histogram *h) {
 
     pb_put_double(b, 2, h->sum);
     pb_put_double(b, 4, h->count);
-    pb_put_varint(b, 5, zigzag(h->schema));
+    pb_put_varint(b, 5, pb_to_zigzag(h->schema));
     pb_put_double(b, 6, h->zero_threshold);
     pb_put_double(b, 8, h->zero_count);
     put_buckets(b, &h->negative, 9, 11);

@@ -4,6 +4,7 @@
  * and the range are taken over. Any thread.
  */
 #include "api/prometheus_call.h"
+#include "net/url.h"
 
 #include <stdio.h>
 
@@ -15,19 +16,6 @@ static void redirect(struct http_request *q, const char *to) {
 
     http_respond(q, 302, "text/plain; charset=utf-8", SLICE("the page is elsewhere\n"), &location,
                  1);
-}
-
-static void put_encoded(struct buffer *b, struct slice s) {
-    static const char digits[] = "0123456789ABCDEF";
-
-    for (size_t i = 0; i < s.size; i++) {
-        uint8_t c = s.data[i];
-        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-            c == '_' || c == '-' || c == '.')
-            buffer_append_u8(b, c);
-        else
-            buffer_printf(b, "%%%c%c", digits[c >> 4], digits[c & 15]);
-    }
 }
 
 static struct slice panel(struct http_request *q, unsigned i, const char *what) {
@@ -49,7 +37,7 @@ void prom_redirect(struct http_request *q, void *ctx) {
         if (!expr.size)
             continue;
         buffer_printf(&to, "%cq.%c=", n ? '&' : '?', 'A' + (int) n);
-        put_encoded(&to, expr);
+        url_encode(&to, expr);
         n++;
     }
     if (n && slice_is(panel(q, 0, "tab"), "1"))

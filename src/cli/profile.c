@@ -101,7 +101,7 @@ static void add_param(struct buffer *url, const char *name, const char *value) {
     if (!value || !*value)
         return;
     buffer_printf(url, "&%s=", name);
-    url_append(url, slice_from(value));
+    url_encode(url, slice_from(value));
 }
 
 static void sealed(void *ctx, const struct process_info *p, const char *python_version,
@@ -116,7 +116,7 @@ static void sealed(void *ctx, const struct process_info *p, const char *python_v
     buffer_init(&url, URL_BYTES_MAX);
     buffer_append_slice(&url, server);
     buffer_append_text(&url, "/api/v1/profiles?service=");
-    url_append(&url, slice_from(p->service));
+    url_encode(&url, slice_from(p->service));
     add_param(&url, "version", p->version);
     add_param(&url, "environment", g->settings->environment);
     snprintf(text, sizeof(text), "%s-%d-%llu", g->host, (int) p->pid,

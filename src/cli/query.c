@@ -53,18 +53,6 @@ static const struct usage usage = {
         "  varan query profile --service shop          (varan query profile --help)\n",
 };
 
-void url_append(struct buffer *url, struct slice text) {
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t c = text.data[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     strchr("-_.~", c);
-        if (plain && c)
-            buffer_append_u8(url, c);
-        else
-            buffer_printf(url, "%%%02X", c);
-    }
-}
-
 /* The filter again, with a caret line under the wrong place. */
 static void print_place(FILE *to, const char *filter, size_t column, size_t length,
                         const char *hint) {
@@ -167,7 +155,7 @@ static int subject_of(const char *name) {
 
 static void add_param(struct buffer *url, char mark, const char *name, const char *value) {
     buffer_printf(url, "%c%s=", mark, name);
-    url_append(url, slice_from(value));
+    url_encode(url, slice_from(value));
 }
 
 static int build_url(const struct question *q, struct buffer *url) {
@@ -180,7 +168,7 @@ static int build_url(const struct question *q, struct buffer *url) {
     buffer_append_slice(url, server);
     buffer_printf(url, "/api/v1/%s", paths[q->subject]);
     if (q->subject == TRACE) {
-        url_append(url, slice_from(q->filter));
+        url_encode(url, slice_from(q->filter));
     } else if (q->subject == LOGS && s->follow) {
         buffer_append_text(url, "/tail");
         add_param(url, '?', "filter", q->filter);

@@ -4,6 +4,7 @@
 #define VARAN_CLI_QUERY_H
 
 #include "net/client.h"
+#include "net/url.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -16,8 +17,6 @@ int cmd_sql(int argc, char **argv);
 
 #define QUERY_DEADLINE_NS (INT64_C(30) * 1000000000)
 
-/* The text with everything but letters, digits and -_.~ percent-encoded, appended. */
-void url_append(struct buffer *url, struct slice text);
 /* Prints the error that an answer holds: its message, and for a filter the place and the hint. */
 void print_api_error(FILE *to, const char *command, int status, struct slice body,
                      const char *filter);

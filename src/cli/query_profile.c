@@ -74,7 +74,7 @@ static void add(struct buffer *url, const char *name, const char *value) {
         return;
     buffer_append_u8(url, url->data && memchr(url->data, '?', url->size) ? '&' : '?');
     buffer_printf(url, "%s=", name);
-    url_append(url, slice_from(value));
+    url_encode(url, slice_from(value));
 }
 
 static bool is_about_one(const struct profile_settings *s) {

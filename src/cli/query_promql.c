@@ -68,9 +68,9 @@ struct question {
 static void add(struct buffer *form, const char *name, struct slice value) {
     if (form->size)
         buffer_append_u8(form, '&');
-    url_append(form, slice_from(name));
+    url_encode(form, slice_from(name));
     buffer_append_u8(form, '=');
-    url_append(form, value);
+    url_encode(form, value);
 }
 
 /* now, now-2h; everything else is the server's to understand. */
@@ -138,7 +138,7 @@ static int build(const struct question *q, struct buffer *url, struct buffer *fo
     } else {
         buffer_append_text(url, *q->words ? "label/" : "labels");
         if (*q->words)
-            url_append(url, slice_from(*q->words));
+            url_encode(url, slice_from(*q->words));
         if (*q->words)
             buffer_append_text(url, "/values");
     }

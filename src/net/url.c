@@ -1,4 +1,5 @@
-/* Percent-decoding and parameter lists. Memory: the caller's arena, or views into the input. */
+/* Percent-encoding, -decoding and parameter lists. Memory: the caller's arena, or views into the
+ * input. */
 #include "net/url.h"
 
 #include <errno.h>
@@ -43,6 +44,22 @@ int url_decode(struct arena *a, struct slice s, bool plus, struct slice *ret) {
     to[n] = 0;
     *ret = slice_new(to, n);
     return 0;
+}
+
+void url_encode(struct buffer *to, struct slice s) {
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < s.size; i++) {
+        uint8_t c = s.data[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            c == '-' || c == '_' || c == '.' || c == '~') {
+            buffer_append_u8(to, c);
+        } else {
+            buffer_append_u8(to, '%');
+            buffer_append_u8(to, (uint8_t) digits[c >> 4]);
+            buffer_append_u8(to, (uint8_t) digits[c & 15]);
+        }
+    }
 }
 
 static int push(struct arena *a, struct url_params *params, struct url_param p) {

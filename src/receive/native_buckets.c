@@ -25,7 +25,7 @@ int native_buckets_add_span(struct native_buckets *b, struct slice message) {
 
     while ((more = pb_next(&r, &f)) > 0) {
         if (FIELD_OF(f) == FIELD(1, PB_VARINT))
-            offset = native_zigzag(f.u64);
+            offset = pb_from_zigzag(f.u64);
         else if (FIELD_OF(f) == FIELD(2, PB_VARINT))
             length = f.u64;
     }
@@ -41,19 +41,12 @@ int native_buckets_add_deltas(struct native_buckets *b, const struct pb_field *f
     int more = 0, error = 0;
 
     if (f->wire == PB_VARINT)
-        return vector_push(&b->deltas, native_zigzag(f->u64), NATIVE_BUCKETS_MAX);
+        return vector_push(&b->deltas, pb_from_zigzag(f->u64), NATIVE_BUCKETS_MAX);
     if (f->wire != PB_BYTES)
         return -EBADMSG;
     while (error == 0 && (more = pb_packed(&r, PB_VARINT, &v)) > 0)
-        error = vector_push(&b->deltas, native_zigzag(v), NATIVE_BUCKETS_MAX);
+        error = vector_push(&b->deltas, pb_from_zigzag(v), NATIVE_BUCKETS_MAX);
     return more < 0 ? -EBADMSG : error;
-}
-
-static double double_of(uint64_t bits) {
-    double v;
-
-    memcpy(&v, &bits, sizeof(v));
-    return v;
 }
 
 int native_buckets_add_counts(struct native_buckets *b, const struct pb_field *f) {
@@ -66,7 +59,7 @@ int native_buckets_add_counts(struct native_buckets *b, const struct pb_field *f
     if (f->wire != PB_BYTES)
         return -EBADMSG;
     while (error == 0 && (more = pb_packed(&r, PB_FIXED64, &bits)) > 0)
-        error = vector_push(&b->counts, double_of(bits), NATIVE_BUCKETS_MAX);
+        error = vector_push(&b->counts, pb_double_of(bits), NATIVE_BUCKETS_MAX);
     return more < 0 ? -EBADMSG : error;
 }
 

@@ -40,8 +40,4 @@ void native_buckets_coarsen(struct native_buckets *b, unsigned shift);
 /* Settled ones as a histogram has them; valid as long as they are. */
 struct histogram_buckets native_buckets_view(const struct native_buckets *b);
 
-static inline int64_t native_zigzag(uint64_t v) {
-    return (int64_t) (v >> 1) ^ -(int64_t) (v & 1);
-}
-
 #endif

@@ -62,7 +62,7 @@ struct parts {
 };
 
 static int32_t zigzag32(uint64_t v) {
-    return (int32_t) ((uint32_t) v >> 1) ^ -(int32_t) (v & 1);
+    return (int32_t) pb_from_zigzag((uint32_t) v);
 }
 
 /* One sign of an exponential histogram. */

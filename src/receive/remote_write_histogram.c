@@ -17,17 +17,14 @@ static int outcome(struct remote_decoder *d, int r) {
 static int add_custom(struct remote_decoder *d, const struct pb_field *f) {
     struct pb_reader r = pb_reader(f->bytes);
     uint64_t bits;
-    double v;
     int more = 0, error = 0;
 
     if (f->wire == PB_FIXED64)
         return outcome(d, vector_push(&d->custom, pb_double(f), REMOTE_CUSTOM_MAX));
     if (f->wire != PB_BYTES)
         return remote_malformed(d, "Histogram");
-    while (error == 0 && (more = pb_packed(&r, PB_FIXED64, &bits)) > 0) {
-        memcpy(&v, &bits, sizeof(v));
-        error = vector_push(&d->custom, v, REMOTE_CUSTOM_MAX);
-    }
+    while (error == 0 && (more = pb_packed(&r, PB_FIXED64, &bits)) > 0)
+        error = vector_push(&d->custom, pb_double_of(bits), REMOTE_CUSTOM_MAX);
     return outcome(d, more < 0 ? -EBADMSG : error);
 }
 
@@ -46,7 +43,7 @@ static int scalar_field(const struct pb_field *f, struct wire_histogram *w) {
         break;
     case FIELD(3, PB_FIXED64): w->h.sum = pb_double(f); break;
     case FIELD(4, PB_VARINT): {
-        int64_t schema = native_zigzag(f->u64);
+        int64_t schema = pb_from_zigzag(f->u64);
         if (schema < INT32_MIN || schema > INT32_MAX)
             return -EBADMSG;
         w->h.schema = (int32_t) schema;

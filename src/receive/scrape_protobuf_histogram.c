@@ -52,7 +52,7 @@ static int read_field(struct proto_walk *w, const struct pb_field *f, struct pro
         }
         return 0;
     case PROTO_FIELD(5, PB_VARINT): {
-        int64_t schema = native_zigzag(f->u64);
+        int64_t schema = pb_from_zigzag(f->u64);
         p->h.schema = schema < INT32_MIN || schema > INT32_MAX ? INT32_MAX : (int32_t) schema;
         return 0;
     }

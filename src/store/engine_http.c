@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "net/client.h"
+#include "net/url.h"
 #include "store/engine.h"
 
 #include <pthread.h>
@@ -49,22 +50,6 @@ static void client_return(struct http_engine *g, struct http_client *c) {
     }
     pthread_mutex_unlock(&g->lock);
     http_client_free(c);
-}
-
-static void url_encode(struct buffer *url, struct slice s) {
-    static const char hex[] = "0123456789ABCDEF";
-
-    for (size_t i = 0; i < s.size; i++) {
-        uint8_t c = s.data[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-            c == '-' || c == '_' || c == '.' || c == '~') {
-            buffer_append_u8(url, c);
-        } else {
-            buffer_append_u8(url, '%');
-            buffer_append_u8(url, (uint8_t) hex[c >> 4]);
-            buffer_append_u8(url, (uint8_t) hex[c & 15]);
-        }
-    }
 }
 
 static void url_add(struct buffer *url, const char *name, struct slice value) {

@@ -82,10 +82,23 @@ static inline int pb_next(struct pb_reader *r, struct pb_field *f) {
     }
 }
 
-static inline double pb_double(const struct pb_field *f) {
+static inline double pb_double_of(uint64_t bits) {
     double v;
-    memcpy(&v, &f->u64, 8);
+    memcpy(&v, &bits, 8);
     return v;
+}
+
+static inline double pb_double(const struct pb_field *f) {
+    return pb_double_of(f->u64);
+}
+
+/* sint32 and sint64: the sign is the lowest bit. */
+static inline int64_t pb_from_zigzag(uint64_t v) {
+    return (int64_t) (v >> 1) ^ -(int64_t) (v & 1);
+}
+
+static inline uint64_t pb_to_zigzag(int64_t v) {
+    return ((uint64_t) v << 1) ^ (uint64_t) (v >> 63);
 }
 
 /* The next number of a packed run (PB_FIXED64: 8 bytes, PB_VARINT): 1, 0 at the end, -EBADMSG. */

@@ -41,6 +41,19 @@ static void splits_parameters(void **state) {
     arena_done(&a);
 }
 
+static void encodes(void **state) {
+    struct buffer to;
+
+    buffer_init(&to, 100);
+    url_encode(&to, slice_new("aZ09-_.~ &=/%\0\xc3\xa4", 16));
+    assert_slice(buffer_slice(&to), "aZ09-_.~%20%26%3D%2F%25%00%C3%A4");
+    buffer_done(&to);
+    buffer_init(&to, 4); /* too little room */
+    url_encode(&to, SLICE("a b c"));
+    assert_true(to.failed);
+    buffer_done(&to);
+}
+
 static void limits_parameters(void **state) {
     struct url_params p = {0};
     struct arena a;
@@ -64,6 +77,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(decodes),
             cmocka_unit_test(splits_parameters),
+            cmocka_unit_test(encodes),
             cmocka_unit_test(limits_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
