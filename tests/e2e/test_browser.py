@@ -115,9 +115,11 @@ def test_keyboard(shop, open_page):
     page.keyboard.press("Control+k")
     expect(page.get_by_role("dialog").first).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog").first).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_first_load_is_small(server: Server):

@@ -3,7 +3,7 @@
  * field go to the field. The help (`?`) lists what is registered.
  */
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export interface Key {
   /** `j`, `?`, `Enter`, `Escape`, `mod+k` (Ctrl or ⌘). */
@@ -31,8 +31,9 @@ export function useKeys(list: readonly Key[]): void {
   const newest = useRef(list);
   newest.current = list;
   const names = list.map((k) => k.key).join(" ");
-  // Handlers are read through the ref, so that only other keys make new entries.
-  useEffect(
+  // Handlers are read through the ref, so that only other keys make new entries. Before the picture is
+  // painted: what can be seen can be used, and a key pressed at once is not lost.
+  useLayoutEffect(
     () =>
       addKeys(
         newest.current.map((k, i) => ({

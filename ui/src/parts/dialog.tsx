@@ -3,7 +3,7 @@
  * close it; the focus returns to where it was. Never one over another.
  */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export interface DialogProps {
   label: string;
@@ -14,7 +14,7 @@ export interface DialogProps {
 
 export function Dialog({ label, onClose, children, class: name = "" }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current;
     const before = document.activeElement as HTMLElement | null;
     dialog?.showModal();

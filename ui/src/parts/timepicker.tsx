@@ -2,7 +2,7 @@
  * The time range of the page: presets, typing ("last 20m", "14:00 to 15:30", "yesterday"), the zone; beside it
  * the steps back and forth and the live switch. Everything is in the address.
  */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { rangeText, timestamp, zoneLabel } from "../format";
 import { useKeys } from "../keys";
 import {
@@ -118,7 +118,7 @@ function LiveSwitch() {
 function Choice({ onDone }: { onDone: () => void }) {
   const [text, setText] = useState("");
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.focus(), []);
+  useLayoutEffect(() => field.current?.focus(), []);
   const parsed = text.trim() ? parseRange(text, Date.now(), zoneName.value) : null;
   const wrong = text.trim() !== "" && !parsed;
   const span = resolvedRange();
