@@ -48,7 +48,11 @@ static int read_selection(struct call *c, struct profile_selection *ret) {
     bool subtree = flag(c, "subtree");
     if (p.type.size == 0)
         p.type = SLICE("cpu");
-    if (trace.size) {
+    if (call_param(c, "process").data) {
+        r = call_number(c, "process", 0, UINT64_MAX, 0, &p.process);
+        p.has_process = true;
+    }
+    if (r == 0 && trace.size) {
         r = read_id(c, "trace_id", trace, p.trace_id, TRACE_ID_SIZE);
         p.has_trace = true;
     }
@@ -222,7 +226,7 @@ static int answer_source(struct call *c) {
     return r < 0 ? r : query_profile_source(&c->query, &p, file, call_param(c, "function"));
 }
 
-#define SELECTION "service version endpoint thread type trace_id span_id subtree"
+#define SELECTION "service version endpoint thread process type trace_id span_id subtree"
 #define BASE " base_from base_to base_version base_endpoint"
 #define RESOURCE(name, params)                                                                     \
     const struct api_resource profiles_##name##_resource = {params, FILTER_SPANS, answer_##name,   \

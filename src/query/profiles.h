@@ -54,6 +54,11 @@ void sql_profile_samples(struct sql *s, const struct profile_selection *p, const
 /* Steps for a chart, and whether their rows are to be samples. */
 struct steps profile_steps_of(const struct profile_selection *p, bool *ret_samples);
 
+/* "processes": those of the selection's service and type with what they cost, most first. */
+int write_profile_processes(struct query *q, const struct profile_selection *p);
+/* "releases": versions of the selection's service that appeared in its range, and when. */
+int write_profile_releases(struct query *q, const struct profile_selection *p);
+
 /* By the file alone: installed packages, Python's own modules, compiled code, else the
  * application's. */
 enum profile_kind profile_kind_of(struct slice file);

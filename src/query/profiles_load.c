@@ -1,6 +1,6 @@
 /*
  * Loading profiles: values by stack, then the stacks themselves. Long ranges are read from the
- * table of ten-minute steps; its edges, and whatever names a trace, from the samples.
+ * table of ten-minute steps; its edges, and whatever names a trace or a process, from the samples.
  */
 #include "query/profiles.h"
 
@@ -43,6 +43,10 @@ static void add_part(struct sql *s, const struct profile_selection *p, const cha
     add_equal(s, "version", p->version);
     add_equal(s, "endpoint", p->endpoint);
     add_equal(s, "thread", p->thread);
+    if (p->has_process) {
+        sql_add(s, " AND resource_id = ");
+        sql_u64(s, p->process);
+    }
     if (p->has_trace) {
         sql_add(s, " AND trace_id = ");
         sql_bytes(s, slice_new(p->trace_id, TRACE_ID_SIZE));
@@ -59,7 +63,7 @@ void sql_profile_rows(struct sql *s, const struct profile_selection *p, const ch
     int64_t from = (p->from_ns + STEP_NS - 1) / STEP_NS * STEP_NS,
             to = p->to_ns / STEP_NS * STEP_NS;
 
-    if (p->has_trace || p->n_spans || to - from < 3 * STEP_NS) {
+    if (p->has_process || p->has_trace || p->n_spans || to - from < 3 * STEP_NS) {
         sql_profile_samples(s, p, columns);
         return;
     }

@@ -77,7 +77,8 @@ int query_profile_series(struct query *q, const struct profile_selection *p, enu
     json_end_array(q->json);
     uint64_t lines = rows.n ? row_u64(&rows, 0, 7) : 0;
     json_field_uint(q->json, "others", lines > LINES_MAX ? lines - LINES_MAX : 0);
-    json_end_object(q->json);
     rows_done(&rows);
-    return 0;
+    r = write_profile_releases(q, p);
+    json_end_object(q->json);
+    return r;
 }

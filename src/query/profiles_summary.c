@@ -1,4 +1,5 @@
-/* What profiles there are: services, types, versions, endpoints, threads, and values over time. */
+/* What profiles there are: services, types, versions, endpoints, threads, processes, and values
+ * over time. */
 #include "query/profiles.h"
 
 #define VALUES_MAX 200u
@@ -137,6 +138,8 @@ int query_profile_summary(struct query *q, const struct profile_selection *p) {
         r = write_values(q, p, "endpoints", "endpoint");
     if (r == 0)
         r = write_values(q, p, "threads", "thread");
+    if (r == 0)
+        r = write_profile_processes(q, p);
     if (r == 0)
         r = write_series(q, p);
     json_end_object(q->json);

@@ -70,7 +70,8 @@ struct profile_selection {
     int64_t from_ns, to_ns;
     struct slice service, version, endpoint, thread;
     struct slice type; /* "cpu", "wall", "gil_wait", … */
-    bool has_trace;
+    bool has_process, has_trace;
+    uint64_t process; /* the id of its resource */
     uint8_t trace_id[TRACE_ID_SIZE];
     uint8_t *span_ids; /* n_spans × SPAN_ID_SIZE; none: all */
     size_t n_spans;

@@ -52,13 +52,17 @@ def logs(bodies: list[str], service: str = "e2e", severity: int = 9):
 class Profiles:
     """An OTLP profiles request of one process; frames are "function file:line", innermost last."""
 
-    def __init__(self, service: str, version: str = "", start_ns: int | None = None):
+    def __init__(
+        self, service: str, version: str = "", start_ns: int | None = None, **resource: str
+    ):
         self.request = ExportProfilesServiceRequest()
         self.start_ns = start_ns or time.time_ns()
         resource_profiles = self.request.resource_profiles.add()
         resource_profiles.resource.attributes.append(text("service.name", service))
         if version:
             resource_profiles.resource.attributes.append(text("service.version", version))
+        for key, value in resource.items():
+            resource_profiles.resource.attributes.append(text(key, value))
         self.scope = resource_profiles.scope_profiles.add()
         self.tables = self.request.dictionary
         for table in ("location", "function", "link", "attribute", "stack", "mapping"):

@@ -43,7 +43,17 @@ def shop(server):
     new.add([MAIN, CHECKOUT], 30 * MS, "gil_wait", span_id=REQUEST, **about)
     new.add([MAIN, RENDER], 40 * MS, endpoint="GET /", thread="worker")
     small = Profiles("cart", "1.0", now - 40 * 10**9).add([MAIN], 20 * MS, thread="main")
-    for profiles in (old, new, small):
+    workers = [
+        Profiles("workers", version, now - ago_s * 10**9, **{"process.pid": pid}).add(
+            [MAIN, f"work_{pid} /app/shop/main.py:{pid}"], cost * MS
+        )
+        for pid, version, ago_s, cost in (
+            ("11", "7.0", 300, 30),
+            ("12", "7.0", 290, 10),
+            ("13", "7.1", 60, 60),
+        )
+    ]
+    for profiles in (old, new, small, *workers):
         send(server, "/v1development/profiles", profiles.body())
     request, _ = traces(2, "shop", "POST /checkout")
     spans = request.resource_spans[0].scope_spans[0].spans
@@ -218,6 +228,26 @@ def test_types_endpoints_and_download(shop, open_page):
         assert answer.content
     page.get_by_label("Service").select_option("cart")
     expect(page.get_by_role("heading", level=1)).to_contain_text("cart:")
+
+
+def test_one_process_and_where_a_release_was(shop, open_page):
+    page = open_page(f"{shop.url}/profiles?service=workers&{RANGE}")
+    chart = page.get_by_role("figure", name="CPU over time")
+    expect(chart).to_contain_text(re.compile(r"7\.1 since \d"))
+    choice = page.get_by_label("Process")
+    expect(choice.locator("option")).to_have_text(
+        ["All processes", re.compile(r"^13 · 60"), re.compile(r"^11 · 30"), re.compile(r"^12 · 10")]
+    )
+    choice.select_option(label="11 · 30.0\u202f%")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(
+        re.compile(r"30\.0\sms of CPU .* in work_11")
+    )
+    expect(page).to_have_url(re.compile(r"process=\d+"))
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("work_11")
+    _picture(page, "profiles-process")
+    page.get_by_label("Service").select_option("cart")
+    expect(choice).to_have_count(0)
 
 
 def test_what_a_trace_and_a_span_did(shop, open_page):

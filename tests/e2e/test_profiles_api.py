@@ -346,3 +346,42 @@ def test_long_ranges_say_the_same_as_short_ones(shop):
     short = shop.api("/profiles/flame", service="shop", from_="now-15m")
     long = shop.api("/profiles/flame", service="shop", from_="now-24h")
     assert paths(long) == paths(short)
+
+
+def test_processes_and_releases(server):
+    """Two workers of one version, and another version that came later."""
+    now = time.time_ns()
+    for pid, version, ago_s, value in (
+        ("11", "1.0", 200, 5),
+        ("12", "1.0", 190, 7),
+        ("13", "1.1", 60, 3),
+    ):
+        about = {"process.pid": pid, "host.name": "box", "service.instance.id": f"worker-{pid}"}
+        profiles = Profiles("workers", version, now - ago_s * 10**9, **about)
+        send(server, profiles.add([MAIN, f"work_{pid} /app/shop.py:9"], value * MS))
+    found = server.api("/profiles/summary", service="workers")["processes"]
+    assert [(p["pid"], p["host"], p["instance"], p["version"], p["sum"]) for p in found] == [
+        ("12", "box", "worker-12", "1.0", 7 * MS),
+        ("11", "box", "worker-11", "1.0", 5 * MS),
+        ("13", "box", "worker-13", "1.1", 3 * MS),
+    ]
+    assert int(found[2]["first_ns"]) == (now - 60 * 10**9) // 10**9 * 10**9
+    for range_from in ("now-15m", "now-24h"):
+        one = server.api(
+            "/profiles/flame", service="workers", process=found[0]["value"], from_=range_from
+        )
+        assert paths(one) == {"main": (0, 7 * MS), "main;work_12": (7 * MS, 7 * MS)}
+        assert one["total"] == 7 * MS
+    assert server.api("/profiles/summary")["processes"] == []
+    # The version that was there first is no release; neither are those of others.
+    for range_from in ("now-15m", "now-24h"):
+        series = server.api("/profiles/series", service="workers", from_=range_from)
+        assert [r["version"] for r in series["releases"]] == ["1.1"]
+    exact = server.api("/profiles/series", service="workers")["releases"][0]
+    assert int(exact["time_ns"]) == (now - 60 * 10**9) // 10**9 * 10**9
+    assert server.api("/profiles/series")["releases"] == []
+    refused = requests.get(
+        f"{server.url}/api/v1/profiles/flame", params={"process": "worker-11"}, timeout=60
+    )
+    assert refused.status_code == 400
+    assert "process: a number" in refused.json()["error"]["message"]

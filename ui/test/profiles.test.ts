@@ -136,7 +136,7 @@ describe("services and spans", () => {
       { service: "idle", types: types(1, 1000) },
       { service: "busy", types: types(10, 20) },
     ];
-    const rest = { versions: [], endpoints: [], threads: [] };
+    const rest = { versions: [], endpoints: [], threads: [], processes: [] };
     expect(mostCpu({ services, ...rest })).toBe("busy");
     expect(mostCpu({ services: [], ...rest })).toBe("");
     expect(mostCpu(undefined)).toBe("");

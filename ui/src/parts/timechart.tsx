@@ -204,6 +204,11 @@ export function TimeChart(props: TimeChartProps) {
           table={legend === "table"}
         />
       )}
+      {!!props.markers?.length && (
+        <figcaption class="sr">
+          {props.markers.map((m) => `${m.label} since ${clock(m.time * 1e9, 0)}`).join(", ")}
+        </figcaption>
+      )}
       <ChartTable label={props.label} series={series} times={times} unit={props.unit} />
     </figure>
   );

@@ -1,36 +1,23 @@
 /** Profiles: what programs spend their time on, by function and line, over time, compared, from both sides. */
 import { useMemo, useState } from "preact/hooks";
-import { apiUrl, type QueryParams, useApi } from "../api";
-import { clock, rangePhrase, tidy, toSeconds } from "../format";
+import { type QueryParams, useApi } from "../api";
+import { clock, rangePhrase } from "../format";
 import { ErrorState } from "../parts/errorstate";
 import type { FlameAnswer, FlameTree } from "../parts/flame.model";
-import { Icon } from "../parts/icon";
 import { Skeleton } from "../parts/skeleton";
-import { TimeChart } from "../parts/timechart";
 import { hrefHere, param, setParams } from "../router";
 import { range, zoomTo } from "../state";
 import { hotSentence, movedSentence } from "./profiles/answer";
-import { type Choice, Choose } from "./profiles/choose";
+import { TypeCards } from "./profiles/cards";
+import { ALL, Selection } from "./profiles/choices";
 import { type ProfileSeries, type ProfileSummary, type TypeSum, usePicture } from "./profiles/data";
 import { NoProfiles, NothingChosen } from "./profiles/nothing";
 import { FunctionPanel } from "./profiles/panel";
-import {
-  type Base,
-  baseOf,
-  NONE,
-  narrowed,
-  narrowing,
-  narrowingWords,
-  sortTypes,
-  typeWords,
-} from "./profiles/selection";
+import { type Base, baseOf, narrowed, sortTypes, typeWords } from "./profiles/selection";
 import { Types } from "./profiles/types";
 import { naming, ProfileView, ViewBar, viewName } from "./profiles/view";
-import { wholeSteps } from "./service-steps";
 import "../parts/sidepanel.css";
 import "./profiles/profiles.css";
-
-const ALL = "(all)";
 
 export default function Profiles() {
   const wanted = param("service");
@@ -217,205 +204,4 @@ function sentence(
   if (!answer.total) return `${start} ${rangePhrase()}`;
   if (!base || !answer.base_total) return `${start} ${rangePhrase()}, ${hotSentence(tree)}`;
   return `${start}, ${words.value(answer.base_total)} in ${base.words}; ${movedSentence(tree)}`;
-}
-
-interface SelectionProps {
-  summary: ProfileSummary;
-  service: string;
-  base: Base | null;
-  onPick: () => void;
-  /** With the type: what a download is of. */
-  asked: QueryParams;
-}
-
-const valuesOf = { version: "versions", endpoint: "endpoints", thread: "threads" } as const;
-
-/** What is looked at, what it is compared with, and the way to take it elsewhere. */
-function Selection({ summary, service, base, onPick, asked }: SelectionProps) {
-  const services: Choice[] = [
-    ...summary.services.map((s) => ({ value: s.service, label: s.service || "No name" })),
-    ...(summary.services.length > 1 ? [{ value: ALL, label: "All services" }] : []),
-  ];
-  return (
-    <div class="profile-selection">
-      <Choose
-        label="Service"
-        value={service}
-        choices={services}
-        onChange={(v) =>
-          setParams(
-            {
-              service: v,
-              version: null,
-              endpoint: null,
-              thread: null,
-              call: null,
-              fn: null,
-              file: null,
-              panel: null,
-            },
-            { push: true },
-          )
-        }
-      />
-      {narrowing.map((key) => {
-        const words = narrowingWords[key];
-        const values = summary[valuesOf[key]];
-        const whole = values.reduce((a, b) => a + b.sum, 0);
-        if (!values.some((v) => v.value) && !param(key)) return null;
-        return (
-          <Choose
-            key={key}
-            label={words.title}
-            value={param(key)}
-            choices={[
-              { value: "", label: words.all },
-              ...values.map((v) => ({
-                value: v.value || NONE,
-                label: v.value || words.none,
-                share: whole ? v.sum / whole : 0,
-              })),
-            ]}
-            onChange={(v) => setParams({ [key]: v, call: null }, { push: true })}
-          />
-        );
-      })}
-      <Choose
-        label="Compare"
-        value={param("base")}
-        choices={[
-          { value: "", label: "with nothing" },
-          { value: "previous", label: "with the time before" },
-          { value: "day", label: "with yesterday" },
-          { value: "week", label: "with a week before" },
-          { value: "pick", label: "with a time on the chart …" },
-          ...(summary.versions.length > 1
-            ? summary.versions.map((v) => ({
-                value: `version:${v.value}`,
-                label: `with version ${v.value || "without name"}`,
-              }))
-            : []),
-          ...(base && /^\d/.test(param("base"))
-            ? [{ value: param("base"), label: `with ${base.words}` }]
-            : []),
-        ]}
-        onChange={(v) => (v === "pick" ? onPick() : setParams({ base: v, call: null }, { push: true }))}
-      />
-      <span class="spacer" />
-      <Download asked={asked} service={service} />
-    </div>
-  );
-}
-
-const formats = [
-  ["pprof", "pprof", "pb.gz", "go tool pprof and what reads its files"],
-  ["speedscope", "speedscope", "speedscope.json", "speedscope.app"],
-  ["collapsed", "Collapsed stacks", "txt", "flamegraph.pl, and grep"],
-] as const;
-
-function Download({ asked, service }: { asked: QueryParams; service: string }) {
-  return (
-    <details
-      class="menu"
-      onKeyDown={(e) => {
-        if (e.key === "Escape" && e.currentTarget.open) {
-          e.currentTarget.open = false;
-          e.stopPropagation();
-        }
-      }}
-      onFocusOut={(e) => {
-        if (!e.currentTarget.contains(e.relatedTarget as Node | null)) e.currentTarget.open = false;
-      }}
-    >
-      <summary class="button">
-        <Icon name="download" size={14} /> Download
-      </summary>
-      <div class="menu-list">
-        {formats.map(([format, title, ending, reader]) => (
-          <a
-            key={format}
-            href={apiUrl("/profiles/flame", { ...asked, format })}
-            download={`${service.replace(/[^\w.-]+/g, "_") || "profile"}-${asked.type}.${ending}`}
-          >
-            <b>{title}</b>
-            <span class="muted small">for {reader}</span>
-          </a>
-        ))}
-      </div>
-    </details>
-  );
-}
-
-/** Over the steps in which anything was sampled. */
-const mean = (points: readonly number[] | undefined): number | null => {
-  const used = points?.filter((v) => v > 0) ?? [];
-  return used.length ? used.reduce((a, b) => a + b, 0) / used.length : null;
-};
-
-interface TypeCardsProps {
-  series: ProfileSeries | undefined;
-  stale: boolean;
-  types: readonly TypeSum[];
-  chosen: string;
-  onZoom: (from: number, to: number) => void;
-  picking: boolean;
-}
-
-/** CPU, wall time and GIL wait beside each other on one time axis; a click looks at that one. */
-function TypeCards({ series, stale, types, chosen, onZoom, picking }: TypeCardsProps) {
-  if (!series) return <Skeleton height={128} shown={false} />;
-  const of = (t: TypeSum) => series.series.find((s) => s.type === t.type);
-  return (
-    <div
-      class={`type-cards ${picking ? "picking-on" : ""}`}
-      style={{ "--types": String(Math.min(4, types.length)) }}
-      role="radiogroup"
-      aria-label="Type of profile"
-    >
-      {types.map((t, i) => {
-        const words = typeWords(t.type, t.unit);
-        const line = of(t);
-        const sum = line?.sum ?? 0;
-        return (
-          <div key={t.type} class={`type-card ${t.type === chosen ? "chosen" : ""}`}>
-            <button
-              type="button"
-              role="radio"
-              aria-checked={t.type === chosen}
-              title={words.help}
-              onClick={() =>
-                setParams({ type: t.type === "cpu" ? null : t.type, call: null }, { push: true })
-              }
-            >
-              <span>{words.title}</span>
-              <b>{words.value(sum)}</b>
-              <span class="type-average">{words.rate(mean(line?.points))} on average</span>
-            </button>
-            <TimeChart
-              label={`${words.title} over time`}
-              times={series.times}
-              step={series.step_ns / 1e9}
-              from={toSeconds(series.from_ns)}
-              to={toSeconds(series.to_ns)}
-              series={[
-                {
-                  label: words.title,
-                  values: wholeSteps(line?.points ?? series.times.map(() => 0), series),
-                  color: i,
-                  kind: "area",
-                },
-              ]}
-              unit={words.rate}
-              height={92}
-              axis={(splits) => splits.map((v) => tidy(words.axis(v)))}
-              legend="none"
-              nearest
-              onZoom={onZoom}
-              dim={stale}
-            />
-          </div>
-        );
-      })}
-    </div>
-  );
 }

@@ -6,6 +6,8 @@ export interface Choice {
   label: string;
   /** Of the whole, behind the label. */
   share?: number;
+  /** More about it, when it is pointed at. */
+  title?: string;
 }
 
 export interface ChooseProps {
@@ -29,7 +31,7 @@ export function Choose({ label, value, choices, onChange }: ChooseProps) {
       >
         {missing && <option value={value}>{middle(value, 60)}</option>}
         {choices.map((c) => (
-          <option key={c.value} value={c.value} title={c.label}>
+          <option key={c.value} value={c.value} title={c.title ?? c.label}>
             {middle(c.label, 60)}
             {c.share !== undefined ? ` · ${ratio(c.share)}` : ""}
           </option>

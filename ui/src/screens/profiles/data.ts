@@ -16,10 +16,26 @@ export interface ProfileSummary {
   versions: { value: string; sum: number }[];
   endpoints: { value: string; sum: number }[];
   threads: { value: string; sum: number }[];
+  /** Of one service alone, most costly first. */
+  processes: ProcessSum[];
+}
+
+export interface ProcessSum {
+  /** What `process` of a selection takes. */
+  value: string;
+  sum: number;
+  version: string;
+  first_ns: string;
+  last_ns: string;
+  instance: string;
+  pid: string;
+  host: string;
 }
 
 export interface ProfileSeries extends Steps {
   series: { value: string; type: string; unit: string; sum: number; points: number[] }[];
+  /** Versions of the service that appeared in the range. */
+  releases: { version: string; time_ns: string }[];
 }
 
 export interface SourceLines {

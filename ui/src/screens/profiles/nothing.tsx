@@ -6,6 +6,7 @@ import { Empty } from "../../parts/empty";
 import { href, setParams } from "../../router";
 import { setRange } from "../../state";
 import { agentDefault, reachable, runCommand } from "../send-data-snippets";
+import { everything } from "./selection";
 
 /** Where profiles are sent, as others reach it. */
 function useTarget(): string {
@@ -51,9 +52,7 @@ export function NothingChosen({ what }: { what: string }) {
           <button
             type="button"
             class="button"
-            onClick={() =>
-              setParams({ version: null, endpoint: null, thread: null, base: null }, { push: true })
-            }
+            onClick={() => setParams({ ...everything, base: null }, { push: true })}
           >
             Remove the conditions
           </button>

@@ -4,6 +4,7 @@ import { blank } from "../../api";
 import { bytes, count, digits, duration, missing, rate, tidy } from "../../format";
 import { param } from "../../router";
 import { from, relative, relativeFrom, resolvedRange, to } from "../../state";
+import type { ProcessSum } from "./data";
 
 /** In the address: what has no value, such as work outside of requests. The API takes an empty parameter. */
 export const NONE = "(none)";
@@ -21,13 +22,23 @@ export const narrowingWords: Record<Narrowing, { title: string; all: string; non
 /** A value of the address as the API takes it. */
 export const sent = (value: string): string => (value === NONE ? blank : value);
 
-/** Version, endpoint and thread of the address. */
-export function narrowed(): Record<Narrowing, string> {
+/** Version, endpoint, thread and process of the address. */
+export function narrowed(): QueryParams {
   return {
     version: sent(param("version")),
     endpoint: sent(param("endpoint")),
     thread: sent(param("thread")),
+    process: param("process"),
   };
+}
+
+/** Takes back whatever narrows a selection. */
+export const everything = { version: null, endpoint: null, thread: null, process: null } as const;
+
+/** `4711`, with the host where there are several; what runs now and what has ended are told apart by the caller. */
+export function processName(p: ProcessSum, hosts: boolean): string {
+  const name = p.pid || p.instance || "No name";
+  return hosts && p.host ? `${name} on ${p.host}` : name;
 }
 
 // ---- types
