@@ -112,7 +112,7 @@ void stack_ahead_done(struct stack_reader *r, uint64_t thread, struct stack *s,
 static int begin(struct stack_reader *r, uint64_t thread, struct stack *s, uint64_t *ret) {
     const struct cpython_offsets *o = r->offsets;
     uint64_t cframe = 0, frame = 0, ahead = r->ahead;
-    struct memory_part parts[2], again[3];
+    struct memory_part parts[2], again[3] = {0};
     bool all;
 
     r->ahead = 0;
