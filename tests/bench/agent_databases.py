@@ -101,7 +101,7 @@ def _server(name: str) -> Any:
     return servers.redis() if name == "redis" else contextlib.nullcontext(0)
 
 
-def rows(endpoint: str, row: Callable[..., Any], turns: int, only: str = "") -> list[Any]:
+def rows(endpoint: str, row: Callable[..., Any], n_turns: int, only: str = "") -> list[Any]:
     from importlib.metadata import version
 
     peer = "opentelemetry-sdk + contrib"
@@ -114,7 +114,7 @@ def rows(endpoint: str, row: Callable[..., Any], turns: int, only: str = "") -> 
             continue
         with _server(name) as port:
             os.environ[PORT] = str(port)
-            m = frameworks.match(endpoint, f"db-{name}", turns, ("bare", "varan", "otel"))
+            m = frameworks.added(endpoint, f"db-{name}", n_turns, ("bare", "varan", "otel"))
         found.append(row(f"{name} query, bare", m["bare"], None, None, None, "µs"))
         found.append(row(f"{name} query, added", m["varan"], m["otel"], peer, versions, "µs"))
     return found

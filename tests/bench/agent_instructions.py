@@ -5,7 +5,6 @@ runs. They say nothing of caches, of the kernel, and of the agents' own threads.
 from __future__ import annotations
 
 import glob
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 import frameworks
+import turns
+from contestants import CONTESTANTS, clean_environment, install_peers, peers
 
 REQUESTS_MIN = 200
 
@@ -29,10 +30,10 @@ def _control(*words: str) -> None:
 
 def count(endpoint: str, work: str, way: str) -> float:
     """Instructions per request, in thousands."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_"))}
-    env[frameworks.COUNTING] = "1"
+    env = clean_environment()
+    env[turns.COUNTING] = "1"
     env["PYTHONHASHSEED"] = "1"  # dictionaries of the same shape in each run
-    script = str(Path(__file__).parent / "bench_agent.py")
+    script = turns.SCRIPT
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             ["valgrind", "--tool=callgrind", "-q", "--instr-atstart=no", "--separate-threads=yes",
@@ -62,14 +63,14 @@ def count(endpoint: str, work: str, way: str) -> float:
 def rows(endpoint: str, row: Callable[..., Any], only: str = "") -> list[Any]:
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is not installed: apt-get install valgrind")
-    frameworks.install_peers()
+    install_peers()
     found = []
     for framework, title in frameworks.TITLES.items():
         for work, text in frameworks.WORKS.items():
             name = f"{framework}-{work}"
             if only not in name:
                 continue
-            counts = {way: count(endpoint, name, way) for way in frameworks.CONTESTANTS}
+            counts = {way: count(endpoint, name, way) for way in CONTESTANTS}
             bare = counts.pop("bare")
             what = f"{title} request with {text}"
             unit = "1000 instructions"
@@ -77,6 +78,6 @@ def rows(endpoint: str, row: Callable[..., Any], only: str = "") -> list[Any]:
             ours = counts["varan"] - bare
             found += [
                 row(f"{what}, added", ours, counts[way] - bare, peer, version, unit)
-                for way, peer, version in frameworks.peers()
+                for way, peer, version in peers()
             ]
     return found

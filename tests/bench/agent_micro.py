@@ -1,8 +1,6 @@
 """The smallest pieces of work of bench_agent.py: spans, metrics, log records and exceptions, beside the same in the
-OpenTelemetry SDK, ddtrace, sentry-sdk and prometheus_client; start-up and memory.
-
-Each run is a process of its own, the contestants taking turns; see measure() in bench_agent.py. A loop's own cost is
-part of every figure."""
+OpenTelemetry SDK, ddtrace, sentry-sdk and prometheus_client. A figure is the median turn (turns.py); a loop's own cost
+is part of it."""
 
 from __future__ import annotations
 
@@ -10,6 +8,9 @@ import logging
 import statistics
 import sys
 from typing import Any, Callable
+
+import turns
+from contestants import install_peers, peer_version
 
 Run = Callable[[int], None]
 
@@ -238,16 +239,16 @@ def _exception(way: str, endpoint: str) -> Run:
     return run
 
 
-# name → (makes the work of a contestant, pieces in a chunk, chunks)
-WORKS: dict[str, tuple[Callable[[str, str], Run], int, int]] = {
-    "span0": (lambda way, _: SPANS[way](False), 1000, 60),
-    "span5": (lambda way, _: SPANS[way](True), 1000, 60),
-    "counter": (lambda way, endpoint: _counter(way, endpoint, False), 10000, 40),
-    "counter2": (lambda way, endpoint: _counter(way, endpoint, True), 10000, 40),
-    "bound": (_bound_counter, 10000, 40),
-    "histogram": (_histogram, 10000, 40),
-    "exception": (_exception, 200, 20),
-    "log": (_log, 1000, 40),
+# name → (makes the work of a contestant, pieces in a turn)
+WORKS: dict[str, tuple[Callable[[str, str], Run], int]] = {
+    "span0": (lambda way, _: SPANS[way](False), 1000),
+    "span5": (lambda way, _: SPANS[way](True), 1000),
+    "counter": (lambda way, endpoint: _counter(way, endpoint, False), 10000),
+    "counter2": (lambda way, endpoint: _counter(way, endpoint, True), 10000),
+    "bound": (_bound_counter, 10000),
+    "histogram": (_histogram, 10000),
+    "exception": (_exception, 200),
+    "log": (_log, 1000),
 }
 
 
@@ -255,12 +256,10 @@ def peers() -> dict[str, tuple[str, str]]:
     """Name and version by contestant."""
     from importlib.metadata import version
 
-    import frameworks
-
     return {
         "otel": ("opentelemetry-sdk", version("opentelemetry-sdk")),
-        "ddtrace": ("ddtrace", frameworks.peer_version("ddtrace")),
-        "sentry": ("sentry-sdk", frameworks.peer_version("sentry-sdk")),
+        "ddtrace": ("ddtrace", peer_version("ddtrace")),
+        "sentry": ("sentry-sdk", peer_version("sentry-sdk")),
         "prometheus": ("prometheus_client", version("prometheus_client")),
     }
 
@@ -280,49 +279,23 @@ TABLE = (
 )  # fmt: skip
 
 
-def start_sentry_alone(endpoint: str) -> None:
-    """Without the integrations that it finds by importing every library it knows: this environment has most of them, an
-    application has a few."""
-    import frameworks
-
-    sys.path.append(str(frameworks.PEERS))
-    import sentry_sdk
-
-    dsn = endpoint.replace("://", "://key@") + "/1"
-    sentry_sdk.init(dsn=dsn, traces_sample_rate=1.0, auto_enabling_integrations=False)
-
-
 def rows(
-    endpoint: str,
-    match: Callable[..., dict[str, float]],
-    row: Callable[..., dict[str, Any]],
-    run_child: Callable[..., list[float]],
-    rounds: int,
+    endpoint: str, row: Callable[..., dict[str, Any]], n_turns: int, only: str = ""
 ) -> list[dict[str, Any]]:
-    import frameworks
-
-    frameworks.install_peers()
+    install_peers()
     versions, made = peers(), []
     for text, name, ours, others in TABLE:
+        if only not in name:
+            continue
+        print(f"  {text}", file=sys.stderr, flush=True)
         base = ("bare",) if name == "log" else ()
-        m = match(endpoint, rounds, name, (ours, *others, *base))
-        bare = m.get("bare", 0.0)
+        found = turns.match(endpoint, name, n_turns, (ours, *others, *base))
+        bare = statistics.median(found[base[0]]) if base else 0.0
+        m = {way: statistics.median(took) - bare for way, took in found.items()}
         if not others:
-            made.append(row(text, m[ours] - bare, None, None, None, "µs"))
+            made.append(row(text, m[ours], None, None, None, "µs"))
         for other in others:
-            made.append(row(text, m[ours] - bare, m[other] - bare, *versions[other], "µs"))
-    starts: dict[str, list[list[float]]] = {
-        "bare": [], "varan": [], "otel": [], "ddtrace": [], "sentry": []
-    }  # fmt: skip
-    for _ in range(rounds):
-        for way, found in starts.items():
-            found.append(run_child(endpoint, "start", way))
-    for i, (text, unit) in enumerate((("start-up, CPU added", "ms"), ("memory added at start", "MB"))):  # fmt: skip
-        s = {way: statistics.median(run[i] for run in found) for way, found in starts.items()}
-        for other in ("otel", "ddtrace", "sentry"):
-            made.append(
-                row(text, s["varan"] - s["bare"], s[other] - s["bare"], *versions[other], unit)
-            )
+            made.append(row(text, m[ours], m[other], *versions[other], "µs"))
     return made
 
 

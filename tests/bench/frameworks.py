@@ -1,99 +1,16 @@
 """The framework part of bench_agent.py: requests on Flask, Django and FastAPI with a query and an outgoing call each,
-beside the OpenTelemetry SDK with contrib, ddtrace and sentry-sdk.
-
-All contestants live at once, each in a process of its own, and take turns of a few milliseconds: what disturbs the
-machine disturbs all of them alike. A figure is the median, over all turns, of the difference to the process without
-an agent in the same turn.
-
-The peers that are not needed by any test (requirements-peers.txt) are installed into a folder of their own:
-one of them would bring a plugin into every run of pytest."""
+beside the OpenTelemetry SDK with contrib, ddtrace and sentry-sdk. A figure is the median, over all turns, of the
+difference to the process without an agent in the same turn."""
 
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import statistics
-import subprocess
 import sys
-import time
-from pathlib import Path
 from typing import Any, Callable
 
-ROOT = Path(__file__).resolve().parents[2]
-PEERS = ROOT / ".cache" / "bench-peers"
-CONTRIB = ROOT / ".cache" / "contrib"  # what tools/setup --test puts there
-CONTESTANTS = ("bare", "varan", "otel", "ddtrace", "sentry")
-
-
-def install_peers() -> None:
-    """Once for each content of the requirements."""
-    wanted = (Path(__file__).parent / "requirements-peers.txt").read_text()
-    stamp = PEERS / "stamp"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    shutil.rmtree(PEERS, ignore_errors=True)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", str(PEERS), "-r",
-         str(Path(__file__).parent / "requirements-peers.txt")],
-        check=True, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    stamp.write_text(wanted)
-
-
-def peer_version(name: str) -> str:
-    from importlib.metadata import distributions
-
-    return next(d.version for d in distributions(path=[str(PEERS)]) if d.metadata["Name"] == name)
-
-
-# ---- the contestants: each starts before the frameworks are imported; returns its flush ----
-
-
-def start_ddtrace(endpoint: str) -> Callable[[], None]:
-    os.environ.update(
-        DD_TRACE_AGENT_URL=endpoint, DD_INSTRUMENTATION_TELEMETRY_ENABLED="false", DD_REMOTE_CONFIGURATION_ENABLED="false",
-        DD_SERVICE="bench", DD_TRACE_STARTUP_LOGS="false",
-    )  # fmt: skip
-    sys.path.append(str(PEERS))
-    import ddtrace.auto  # noqa: F401
-    from ddtrace.trace import tracer
-
-    def flush() -> None:
-        tracer.flush()
-
-    return flush
-
-
-def start_sentry(endpoint: str) -> Callable[[], None]:
-    sys.path.append(str(PEERS))
-    import sentry_sdk
-
-    sentry_sdk.init(dsn=endpoint.replace("://", "://key@") + "/1", traces_sample_rate=1.0)
-
-    def flush() -> None:
-        sentry_sdk.flush(10)
-
-    return flush
-
-
-def instrument_otel(framework: str) -> None:
-    sys.path.append(str(CONTRIB))
-    from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
-    from opentelemetry.instrumentation.requests import RequestsInstrumentor
-    from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
-
-    SQLite3Instrumentor().instrument()
-    (AioHttpClientInstrumentor if framework == "fastapi" else RequestsInstrumentor)().instrument()
-    if framework == "flask":
-        from opentelemetry.instrumentation.flask import FlaskInstrumentor
-
-        FlaskInstrumentor().instrument()
-    elif framework == "django":
-        from opentelemetry.instrumentation.django import DjangoInstrumentor
-
-        DjangoInstrumentor().instrument()
-
+import turns
+from contestants import CONTESTANTS, install_peers, instrument_otel, instrument_otel_app, peers
 
 # ---- the work: one request with a query and an outgoing call ----
 
@@ -208,9 +125,7 @@ def work_fastapi(way: str, url: str, calls: bool) -> Callable[[int], None]:
     db, client = fill_database(), loop.run_until_complete(make_client())
     app = fastapi.FastAPI()
     if way == "otel":
-        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-
-        FastAPIInstrumentor.instrument_app(app)
+        instrument_otel_app("fastapi", app)
 
     @app.get("/item/{i}")
     async def item(i: int) -> str:
@@ -247,89 +162,28 @@ FRAMEWORKS = {"flask": work_flask, "django": work_django, "fastapi": work_fastap
 TITLES = {"flask": "Flask", "django": "Django", "fastapi": "FastAPI"}
 WORKS = {"query": "a query", "call": "a query and an outgoing call"}
 CHUNK = 50
-COUNTING = (
-    "BENCH_COUNTING"  # set: nothing is sent between chunks, by the thread whose work is counted
-)
 
 
-# ---- the turns ----
-
-
-def take_turns(run: Callable[[int], None], flush: Callable[[], None]) -> None:
-    """The child's side: for each line on stdin one chunk; prints the microseconds of the working thread's CPU per
-    request. What was recorded is sent outside the clock."""
-    import gc
-
-    run(CHUNK)
-    flush()
-    gc.collect()
-    counting = os.environ.get(COUNTING) == "1"
-    for _ in sys.stdin:
-        started = time.thread_time()
-        run(CHUNK)
-        took = time.thread_time() - started
-        if not counting:
-            flush()
-        print(took / CHUNK * 1e6, flush=True)
-
-
-def match(
-    endpoint: str, work: str, turns: int, contestants: tuple[str, ...] = CONTESTANTS
+def added(
+    endpoint: str, work: str, n_turns: int, ways: tuple[str, ...] = CONTESTANTS
 ) -> dict[str, float]:
     """Microseconds: of the bare one, and what each of the others adds."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_"))}
-    script = str(Path(__file__).parent / "bench_agent.py")
-    children = {
-        way: subprocess.Popen(
-            [sys.executable, script, "--child", work, way, endpoint],
-            env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )
-        for way in contestants
-    }  # fmt: skip
-    found: dict[str, list[float]] = {way: [] for way in contestants}
-    try:
-        for turn in range(turns):
-            first = turn % len(CONTESTANTS)  # each comes first as often
-            for way in CONTESTANTS[first:] + CONTESTANTS[:first]:
-                process = children[way]
-                assert process.stdin and process.stdout
-                process.stdin.write("\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-                if not line:
-                    raise RuntimeError(f"{work}, {way}: ended with {process.wait()}")
-                found[way].append(float(line))
-    finally:
-        for process in children.values():
-            process.kill()
-            process.communicate()
+    found = turns.match(endpoint, work, n_turns, ways)
     bare = found.pop("bare")
-    added = {
+    more = {
         way: statistics.median(a - b for a, b in zip(took, bare)) for way, took in found.items()
     }
-    return {"bare": statistics.median(bare), **added}
+    return {"bare": statistics.median(bare), **more}
 
 
-def peers() -> tuple[tuple[str, str, str], ...]:
-    """Contestant, name, version; once they are installed."""
-    from importlib.metadata import version
-
-    contrib = version("opentelemetry-instrumentation-flask")
-    return (
-        ("otel", "opentelemetry-sdk + contrib", f"{version('opentelemetry-sdk')} + {contrib}"),
-        ("ddtrace", "ddtrace", peer_version("ddtrace")),
-        ("sentry", "sentry-sdk", peer_version("sentry-sdk")),
-    )
-
-
-def rows(endpoint: str, row: Callable[..., Any], turns: int, only: str = "") -> list[Any]:
+def rows(endpoint: str, row: Callable[..., Any], n_turns: int, only: str = "") -> list[Any]:
     install_peers()
     found = []
     for framework, title in TITLES.items():
         for work, text in WORKS.items():
             if only not in f"{framework}-{work}":
                 continue
-            m = match(endpoint, f"{framework}-{work}", turns)
+            m = added(endpoint, f"{framework}-{work}", n_turns)
             what = f"{title} request with {text}"
             found.append(row(f"{what}, bare", m["bare"], None, None, None, "µs"))
             found += [row(f"{what}, added", m["varan"], m[w], p, v, "µs") for w, p, v in peers()]
