@@ -7,6 +7,7 @@
 #include "keep.h"
 #include "logs.h"
 #include "module.h"
+#include "outbox.h"
 #include "profiler.h"
 #include "red.h"
 #include "resource.h"
@@ -223,10 +224,10 @@ static PyObject *stats(PyObject *module, PyObject *unused) {
     }
     if (!dict)
         return NULL;
-    exporter_last_error(error, sizeof(error));
+    outbox_last_error(error, sizeof(error));
     PyObject *rest = Py_BuildValue("{s:n,s:n,s:s,s:s}", "buffered_bytes", (Py_ssize_t) ring_bytes(),
-                                   "pending_bytes", (Py_ssize_t) exporter_pending_bytes(),
-                                   "last_error", error, "instance_id", resource_instance_id());
+                                   "pending_bytes", (Py_ssize_t) outbox_bytes(), "last_error",
+                                   error, "instance_id", resource_instance_id());
     if (!rest || PyDict_Update(dict, rest) < 0)
         Py_CLEAR(dict);
     Py_XDECREF(rest);

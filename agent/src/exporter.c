@@ -1,6 +1,6 @@
-/* See exporter.h. Two locks: `control` guards what wakes and stops the thread, and is held for
- * moments; `work` is held while the thread changes its own structures (never during a system call
- * that may block), so that fork() finds them whole. Order: work, control. */
+/* See exporter.h. `control` guards what wakes and stops the thread, and is held for moments; the
+ * outbox's lock is held while the thread changes its own structures, so that fork() finds them
+ * whole. Order: the outbox, control. */
 #include "exporter.h"
 
 #include <pthread.h>
@@ -11,7 +11,7 @@
 #include "compress.h"
 #include "loss.h"
 #include "metrics.h"
-#include "profiler.h"
+#include "outbox.h"
 #include "red.h"
 #include "runtime.h"
 
@@ -22,23 +22,15 @@
 _Atomic bool exporter_is_awake;
 
 static pthread_mutex_t control = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake_up, flushed;
 static bool conditions_ready, running, urgent;
 static uint64_t flush_wanted, flush_done, flush_until_ns;
 static bool flush_good;
 static struct exporter_config config = {.interval_ms = 500, .timeout_ms = 10000};
-static char last_error[160];
 
 static _Atomic(struct request *) handed; /* waits for the thread to take it */
 
 /* The thread's own. */
-static struct http_client clients[SIGNAL_N];
-static struct request *pending, **pending_end = &pending;
-static _Atomic size_t pending_bytes;
-static uint64_t retry_at_ns;
-static uint64_t retry_after_ns; /* what the server asked for last */
-static unsigned backoff_ms;
 static uint64_t metrics_due_ns; /* when to collect next; 0: not set yet */
 static uint64_t observation;    /* ticket of the callbacks' run that is waited for; 0: none */
 static bool red_wanted;
@@ -60,39 +52,6 @@ static struct timespec to_timespec(uint64_t ns) {
                              .tv_nsec = (long) (ns % 1000000000u)};
 }
 
-static void set_error(const char *what, int status) {
-    pthread_mutex_lock(&control);
-    if (status > 0)
-        snprintf(last_error, sizeof(last_error), "%s %d", what, status);
-    else
-        snprintf(last_error, sizeof(last_error), "%s", what);
-    pthread_mutex_unlock(&control);
-}
-
-static void append(struct request *r) {
-    if (!r)
-        return;
-    *pending_end = r;
-    pending_end = &r->next;
-    atomic_fetch_add_explicit(&pending_bytes, r->length, memory_order_relaxed);
-}
-
-static void drop(struct request *r, enum counter why) {
-    struct request **at = &pending;
-
-    pthread_mutex_lock(&work);
-    while (*at != r)
-        at = &(*at)->next;
-    *at = r->next;
-    if (!r->next)
-        pending_end = at;
-    atomic_fetch_sub_explicit(&pending_bytes, r->length, memory_order_relaxed);
-    if (why < COUNTER_N)
-        count(COUNTER_OF(why, r->signal), r->records);
-    request_free(r);
-    pthread_mutex_unlock(&work);
-}
-
 static bool take(void *userdata, const struct record *record, const char *bytes) {
     struct batch *b = userdata;
 
@@ -102,9 +61,8 @@ static bool take(void *userdata, const struct record *record, const char *bytes)
     }
     if (batch_add(b, record, bytes) == 0)
         return true;
-    append(batch_seal(b, record->signal, config.gzip));
-    return atomic_load_explicit(&pending_bytes, memory_order_relaxed) < EXPORT_PENDING_BYTES_MAX &&
-           batch_add(b, record, bytes) == 0;
+    outbox_add(batch_seal(b, record->signal, config.gzip));
+    return outbox_bytes() < EXPORT_PENDING_BYTES_MAX && batch_add(b, record, bytes) == 0;
 }
 
 static void take_metric(void *unused, uint16_t scope, uint32_t points, const char *bytes,
@@ -124,8 +82,7 @@ static void collect_metrics(void) {
         red_wanted = false;
         red_collect(take_metric, NULL);
     }
-    if (!metrics_wanted ||
-        atomic_load_explicit(&pending_bytes, memory_order_relaxed) > EXPORT_PENDING_BYTES_MAX / 2)
+    if (!metrics_wanted || outbox_bytes() > EXPORT_PENDING_BYTES_MAX / 2)
         return;
     metrics_wanted = false;
     process_metrics_update();
@@ -136,135 +93,16 @@ static void collect_metrics(void) {
 static bool collect(void) {
     bool empty = false;
 
-    pthread_mutex_lock(&work);
-    if (atomic_load_explicit(&pending_bytes, memory_order_relaxed) < EXPORT_PENDING_BYTES_MAX) {
+    outbox_lock();
+    if (outbox_bytes() < EXPORT_PENDING_BYTES_MAX) {
         empty = ring_drain(take, batch_get());
         collect_metrics();
-        append(atomic_exchange(&handed, NULL));
+        outbox_add(atomic_exchange(&handed, NULL));
         for (int s = 0; s < SIGNAL_N; s++)
-            append(batch_seal(batch_get(), s, config.gzip));
+            outbox_add(batch_seal(batch_get(), s, config.gzip));
     }
-    pthread_mutex_unlock(&work);
+    outbox_unlock();
     return empty;
-}
-
-static bool is_retryable(int status) {
-    return status == 429 || status == 502 || status == 503 || status == 504;
-}
-
-static void back_off(int retry_after_s) {
-    uint64_t wait_ms;
-
-    backoff_ms = backoff_ms ? backoff_ms * 2 : EXPORT_BACKOFF_MIN_MS;
-    if (backoff_ms > EXPORT_BACKOFF_MAX_MS)
-        backoff_ms = EXPORT_BACKOFF_MAX_MS;
-    /* Spread, so that many processes do not return at the same moment. */
-    wait_ms = backoff_ms / 2 + clock_monotonic_ns() / 1000 % (backoff_ms / 2 + 1);
-    retry_after_ns = retry_after_s > 0 ? (uint64_t) retry_after_s * 1000000000u : 0;
-    if (retry_after_s >= 0)
-        wait_ms = (uint64_t) (retry_after_s > 300 ? 300 : retry_after_s) * 1000;
-    retry_at_ns = clock_monotonic_ns() + wait_ms * 1000000u;
-}
-
-/* Was it accepted, or is it given up? Then it is done with: 0. Else a negative error: try again
- * later, *ret_retry_after_s (-1: unknown) from now. `e` is what sending, or waiting for the answer,
- * returned. */
-static int settle(struct request *r, int e, bool secure, const struct http_response *response,
-                  int *ret_retry_after_s) {
-    uint64_t rejected;
-
-    count(EXPORTS, 1);
-    if (e == 0 && response->status >= 200 && response->status < 300) {
-        rejected = loss_rejected(response->body, response->body_length);
-        if (rejected > r->records)
-            rejected = r->records;
-        count(COUNTER_OF(SPANS_EXPORTED, r->signal), r->records - rejected);
-        count(COUNTER_OF(SPANS_DROPPED_REFUSED, r->signal), rejected);
-        drop(r, COUNTER_N);
-        return 0;
-    }
-    count(EXPORT_FAILURES, 1);
-    if (e < 0 && secure && *tls_error())
-        set_error(tls_error(), 0);
-    else if (e < 0)
-        set_error(strerror(-e), 0); /* one thread, and errno texts are static in glibc */
-    else
-        set_error("HTTP status", response->status);
-    if (e == 0 && !is_retryable(response->status)) {
-        if (r->signal == SIGNAL_PROFILE)
-            profiler_refused();
-        drop(r, SPANS_DROPPED_REFUSED);
-        return 0;
-    }
-    if (e == 0)
-        *ret_retry_after_s = response->retry_after_s;
-    if (clock_monotonic_ns() - r->made_ns > EXPORT_AGE_MAX_NS)
-        drop(r, SPANS_DROPPED_EXPIRED);
-    return e < 0 ? e : -EAGAIN;
-}
-
-/* Sends the first pending request of each signal, then waits for all answers: a server that commits
- * what came together answers them at once. Returns 0 when all are done with. */
-static int send_round(void) {
-    static struct http_target
-            targets[SIGNAL_N]; /* copies: the configuration may change meanwhile */
-    struct request *first[SIGNAL_N] = {NULL};
-    struct http_response response;
-    int r = 0, retry_after_s = -1;
-    uint64_t deadline;
-
-    for (struct request *p = pending; p; p = p->next)
-        if (!first[p->signal])
-            first[p->signal] = p;
-    pthread_mutex_lock(&work);
-    for (int s = 0; s < SIGNAL_N; s++)
-        if (first[s])
-            targets[s] = config.targets[s];
-    deadline = clock_monotonic_ns() + config.timeout_ms * 1000000ull;
-    pthread_mutex_unlock(&work);
-    for (int s = 0; s < SIGNAL_N; s++) {
-        int e;
-
-        if (!first[s])
-            continue;
-        e = http_post(&clients[s], &targets[s], first[s]->body, first[s]->length, first[s]->gzip,
-                      deadline);
-        if (e < 0) {
-            r = settle(first[s], e, targets[s].secure, NULL, &retry_after_s);
-            first[s] = NULL;
-        }
-    }
-    for (int s = 0; s < SIGNAL_N; s++) {
-        int e, after_s = -1;
-
-        if (!first[s])
-            continue;
-        e = http_answer(&clients[s], deadline, &response);
-        e = settle(first[s], e, targets[s].secure, &response, &after_s);
-        if (e < 0)
-            r = e;
-        if (after_s > retry_after_s)
-            retry_after_s = after_s;
-    }
-    if (r < 0)
-        back_off(retry_after_s);
-    else
-        backoff_ms = 0;
-    return r;
-}
-
-/* Sends until nothing is left or the server does not take it. `force`: do not wait for the time of
- * the next try. */
-static int send_pending(bool force) {
-    while (pending) {
-        int r;
-        if (!force && backoff_ms && clock_monotonic_ns() < retry_at_ns)
-            return -EAGAIN;
-        r = send_round();
-        if (r < 0)
-            return r;
-    }
-    return 0;
 }
 
 /* Collects and sends all there is. */
@@ -273,7 +111,7 @@ static int work_once(bool force, bool *ret_empty) {
 
     do {
         *ret_empty = collect();
-        r = send_pending(force);
+        r = outbox_send(force);
     } while (!*ret_empty && r == 0);
     return r;
 }
@@ -287,8 +125,8 @@ static int work_for_flush(uint64_t until_ns, bool *ret_empty) {
 
         if (r == 0 || r == -ECONNREFUSED || r == -ENOENT || r == -EHOSTUNREACH || r == -ENETUNREACH)
             return r;
-        if (retry_after_ns > pause_ns)
-            pause_ns = retry_after_ns;
+        if (outbox_asked_ns() > pause_ns)
+            pause_ns = outbox_asked_ns();
         if (clock_monotonic_ns() + pause_ns >= until_ns)
             return r;
         nanosleep(&(struct timespec){.tv_sec = (time_t) (pause_ns / 1000000000u),
@@ -338,7 +176,7 @@ static uint64_t wait_for_work(void) {
     uint64_t until;
     struct timespec t;
 
-    while (!exporter_awake() && !urgent && flush_wanted == flush_done && !pending) {
+    while (!exporter_awake() && !urgent && flush_wanted == flush_done && outbox_is_empty()) {
         until = next_metrics_ns(clock_monotonic_ns());
         if (red_due_ns() < until)
             until = red_due_ns();
@@ -349,8 +187,8 @@ static uint64_t wait_for_work(void) {
             return flush_wanted;
     }
     until = clock_monotonic_ns() + config.interval_ms * 1000000ull;
-    if (pending && backoff_ms && retry_at_ns > until)
-        until = retry_at_ns;
+    if (outbox_retry_at_ns() > until)
+        until = outbox_retry_at_ns();
     t = to_timespec(until);
     while (!urgent && flush_wanted == flush_done &&
            pthread_cond_timedwait(&wake_up, &control, &t) == 0)
@@ -375,7 +213,7 @@ static void *run(void *unused) {
         else
             check_metrics(clock_monotonic_ns());
         r = flushing ? work_for_flush(until_ns, &empty) : work_once(false, &empty);
-        if (r == 0 && !backoff_ms)
+        if (r == 0 && !outbox_retry_at_ns())
             loss_report();
         pthread_mutex_lock(&control);
         if (!empty)
@@ -398,8 +236,7 @@ static int start(void) {
 
     if (!conditions_ready)
         make_conditions();
-    for (int s = 0; s < SIGNAL_N; s++)
-        http_client_init(&clients[s]);
+    outbox_start();
     sigfillset(&all);
     pthread_attr_init(&a);
     pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
@@ -487,25 +324,16 @@ int exporter_flush(uint32_t timeout_ms) {
 }
 
 void exporter_configure(const struct exporter_config *c) {
-    pthread_mutex_lock(&work);
+    outbox_lock();
     pthread_mutex_lock(&control);
     config = *c;
+    outbox_configure(c);
     pthread_mutex_unlock(&control);
-    pthread_mutex_unlock(&work);
-}
-
-void exporter_last_error(char *ret, size_t n) {
-    pthread_mutex_lock(&control);
-    snprintf(ret, n, "%s", last_error);
-    pthread_mutex_unlock(&control);
-}
-
-size_t exporter_pending_bytes(void) {
-    return atomic_load_explicit(&pending_bytes, memory_order_relaxed);
+    outbox_unlock();
 }
 
 void exporter_fork_prepare(void) {
-    pthread_mutex_lock(&work);
+    outbox_fork_prepare();
     pthread_mutex_lock(&control);
     ring_fork_prepare();
     observe_fork_prepare();
@@ -519,11 +347,10 @@ void exporter_fork_parent(void) {
     observe_fork_parent();
     ring_fork_parent();
     pthread_mutex_unlock(&control);
-    pthread_mutex_unlock(&work);
+    outbox_fork_parent();
 }
 
-/* In the child: no thread, nothing pending, nothing of the parent's is sent again. The connections'
- * descriptors are closed here, so that the parent's server sees the end when the parent ends. */
+/* In the child: no thread, nothing pending, nothing of the parent's is sent again. */
 void exporter_fork_child(void) {
     ring_fork_child();
     observe_fork_child();
@@ -532,16 +359,9 @@ void exporter_fork_child(void) {
     metrics_due_ns = observation = 0;
     metrics_wanted = false;
     pthread_mutex_init(&control, NULL);
-    pthread_mutex_init(&work, NULL);
+    outbox_fork_child();
     conditions_ready = running = urgent = false;
     flush_wanted = flush_done = 0;
     atomic_store(&exporter_is_awake, false);
     atomic_store(&handed, NULL);
-    pending = NULL; /* left to the parent's pages: freeing them would only copy them */
-    pending_end = &pending;
-    atomic_store(&pending_bytes, 0);
-    backoff_ms = 0;
-    for (int s = 0; s < SIGNAL_N; s++)
-        if (clients[s].fd > 2)
-            http_client_forget(&clients[s]);
 }

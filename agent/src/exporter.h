@@ -7,11 +7,6 @@
 #include "http.h"
 #include "ring.h"
 
-#define EXPORT_PENDING_BYTES_MAX (4u << 20)      /* requests waiting for the server */
-#define EXPORT_AGE_MAX_NS (300u * 1000000000ull) /* a request is given up after this time */
-#define EXPORT_BACKOFF_MIN_MS 500
-#define EXPORT_BACKOFF_MAX_MS 30000
-
 struct exporter_config {
     struct http_target targets[SIGNAL_N];
     bool enabled[SIGNAL_N];
@@ -36,11 +31,6 @@ static inline bool exporter_awake(void) {
 void exporter_wake(bool urgent);
 /* Has the thread run, without anything to send yet. */
 void exporter_ensure(void);
-
-/* A description of the last failure; empty when there was none. Copies at most n bytes with the
- * NUL. */
-void exporter_last_error(char *ret, size_t n);
-size_t exporter_pending_bytes(void);
 
 /* Takes over a whole request's body (malloc'd) of `records` records. -ENOSPC when the one before
  * still waits: then it is freed and counted. Any thread, without the GIL. */

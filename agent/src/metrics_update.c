@@ -48,7 +48,7 @@ static bool find_span(const struct trace_context *given, struct trace_context *r
 
 static void put_exemplar(struct cell *c, unsigned slot, double v, uint32_t epoch,
                          const struct trace_context *given) {
-    struct trace_context at;
+    struct trace_context at = {0};
     struct exemplar *e;
     bool found;
 
