@@ -7,10 +7,20 @@
 
 #define FILES_KNOWN_MAX 4096
 #define GREENLETS_MAX 4 /* that are looked through, from the current one upwards */
+#define PLACES 512      /* power of two */
 
 static PyObject *files;   /* file name → True when it is the application's */
 static PyObject *folders; /* tuple of str */
 static PyObject *str_greenlet;
+
+/* Places of the application that were put lately, encoded. A place keeps its code alive, so that no
+ * other is taken for it. */
+static struct place {
+    PyCodeObject *code;
+    int instruction;
+    PyObject *attributes; /* bytes */
+    uint16_t attributes_n;
+} places[PLACES];
 
 int caller_init(void) {
     files = PyDict_New();
@@ -66,7 +76,15 @@ bool caller_is_application(PyObject *file) {
     return ours;
 }
 
-static void put_frame(Span *s, PyFrameObject *frame, PyCodeObject *code) {
+static int instruction_of(PyFrameObject *frame) {
+#if PY_VERSION_HEX >= 0x030b0000
+    return PyFrame_GetLasti(frame);
+#else
+    return frame->f_lasti;
+#endif
+}
+
+static void put_frame_anew(Span *s, PyFrameObject *frame, PyCodeObject *code) {
 #if PY_VERSION_HEX >= 0x030b0000
     PyObject *name = code->co_qualname;
 #else
@@ -76,6 +94,35 @@ static void put_frame(Span *s, PyFrameObject *frame, PyCodeObject *code) {
     span_put(s, "code.file.path", 14, code->co_filename);
     SPAN_PUT_INT(s, "code.line.number", PyFrame_GetLineNumber(frame));
     span_put(s, "code.function.name", 18, name);
+}
+
+static void put_frame(Span *s, PyFrameObject *frame, PyCodeObject *code) {
+    int instruction = instruction_of(frame);
+    struct place *p =
+            &places[((uintptr_t) code / sizeof(void *) + (unsigned) instruction) % PLACES];
+    size_t before = s->data.used;
+    unsigned n = s->attributes_n;
+    PyObject *bytes, *old_bytes, *old_code;
+
+    if (p->code == code && p->instruction == instruction) {
+        if (buf_append(&s->data, PyBytes_AS_STRING(p->attributes),
+                       (size_t) PyBytes_GET_SIZE(p->attributes)) == 0)
+            s->attributes_n = (uint16_t) (s->attributes_n + p->attributes_n);
+        return;
+    }
+    put_frame_anew(s, frame, code);
+    n = s->attributes_n - n;
+    bytes = n == 3 ? PyBytes_FromStringAndSize(s->data.data + before,
+                                               (Py_ssize_t) (s->data.used - before))
+                   : NULL;
+    if (!bytes)
+        return PyErr_Clear();
+    old_bytes = p->attributes;
+    old_code = (PyObject *) p->code;
+    Py_INCREF(code);
+    *p = (struct place){code, instruction, bytes, (uint16_t) n};
+    Py_XDECREF(old_bytes);
+    Py_XDECREF(old_code);
 }
 
 /* Puts the innermost frame of the application among this one and those that called it; takes the

@@ -22,7 +22,9 @@ uint16_t tracer_scope(PyObject *tracer);
 PyObject *wsgi_run(uint16_t scope, PyObject *application, PyObject *receiver, PyObject *request,
                    PyObject *start);
 
-/* statements.c: sanitize_sql(text, system='') */
+/* statements.c: a Statements object's start(sql): a started span, or None. */
+PyObject *statements_start(PyObject *statements, PyObject *text);
+/* sanitize_sql(text, system='') */
 PyObject *statements_sanitize(PyObject *module, PyObject *args);
 
 /* metrics_observe.c: set_observer(function) */
@@ -35,8 +37,8 @@ extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], log
         config_functions[], metrics_functions[], metrics_gc_functions[], logs_otel_functions[],
         carry_functions[], headers_functions[], inject_functions[];
 extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type, Quiet_Type,
-        WsgiMethod_Type, Counter_Type, UpDownCounter_Type, Histogram_Type, Gauge_Type,
-        Observable_Type;
+        WsgiMethod_Type, StatementMethod_Type, Counter_Type, UpDownCounter_Type, Histogram_Type,
+        Gauge_Type, Observable_Type;
 
 /* logs.c, server.c, …: interned names and the like. Return 0 or a negative error with an exception
  * set. */
@@ -44,6 +46,7 @@ int logs_init(void);
 int server_init(void);
 int caller_init(void);
 int wsgi_init(void);
+int statement_method_init(void);
 int steps_init(void);
 
 #endif

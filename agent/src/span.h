@@ -142,6 +142,8 @@ void span_add_link(Span *s, PyObject *context, PyObject *attributes);
 void span_record_exception(Span *s, PyObject *exception, PyObject *attributes, uint64_t wall_ns);
 /* Exception event and status "error" with error.type, as for an exception that leaves the span. */
 void span_fail(Span *s, PyObject *exception);
+/* The same with the pending exception, which stays pending; not with those that end the thread. */
+void span_fail_pending(Span *s);
 
 /* exception.c: type, message and stack trace as attributes of the given tag. */
 int exception_put(struct buf *b, unsigned tag, PyObject *exception, PyObject *ready_trace,

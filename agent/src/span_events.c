@@ -208,3 +208,15 @@ void span_fail(Span *s, PyObject *exception) {
     Py_XDECREF(key);
     PyErr_Clear();
 }
+
+void span_fail_pending(Span *s) {
+    PyObject *type, *value, *trace;
+
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (value && trace)
+        PyException_SetTraceback(value, trace);
+    if (value && PyObject_TypeCheck(value, (PyTypeObject *) PyExc_Exception))
+        span_fail(s, value);
+    PyErr_Restore(type, value, trace);
+}

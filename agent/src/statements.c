@@ -157,7 +157,7 @@ static PyObject *start_span(Statements *t, PyObject *entry) {
     return (PyObject *) s;
 }
 
-static PyObject *statements_start(PyObject *self, PyObject *text) {
+PyObject *statements_start(PyObject *self, PyObject *text) {
     Statements *t = (Statements *) self;
     PyObject *entry;
 

@@ -19,6 +19,7 @@ typedef struct {
     PyObject_HEAD PyObject *inner; /* what the application returned */
     PyObject *iterator;            /* of it */
     Span *span;
+    bool ready; /* the iterator runs no code of the application */
 } Body;
 
 static PyObject *str_close, *str_file_wrapper, *str_span;
@@ -71,19 +72,6 @@ PyTypeObject Response_Type = {
         .tp_dealloc = response_dealloc,
 };
 
-/* With the pending exception, which stays pending. */
-static void fail_with_pending(Span *s) {
-    PyObject *type, *value, *trace;
-
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (value && trace)
-        PyException_SetTraceback(value, trace);
-    if (value && PyObject_TypeCheck(value, (PyTypeObject *) PyExc_Exception))
-        span_fail(s, value);
-    PyErr_Restore(type, value, trace);
-}
-
 /* The pending exception stays pending. */
 static void put_headers_aside(Span *s, PyObject *request) {
     PyObject *type, *value, *trace;
@@ -97,11 +85,15 @@ static PyObject *body_next(PyObject *self) {
     Body *b = (Body *) self;
     PyObject *chunk;
 
-    context_activate(b->span);
-    chunk = PyIter_Next(b->iterator);
-    if (!chunk && PyErr_Occurred())
-        fail_with_pending(b->span);
-    context_restore(b->span);
+    if (b->ready) {
+        chunk = PyIter_Next(b->iterator);
+    } else {
+        context_activate(b->span);
+        chunk = PyIter_Next(b->iterator);
+        if (!chunk && PyErr_Occurred())
+            span_fail_pending(b->span);
+        context_restore(b->span);
+    }
     if (!chunk)
         span_end(b->span, 0);
     return chunk;
@@ -116,7 +108,7 @@ static PyObject *body_close(PyObject *self, PyObject *unused) {
         result = PyObject_CallNoArgs(close);
         Py_DECREF(close);
         if (!result)
-            fail_with_pending(b->span);
+            span_fail_pending(b->span);
         context_restore(b->span);
     } else {
         PyErr_Clear();
@@ -191,6 +183,7 @@ static PyObject *body_new(PyObject *result, Span *s) {
     b->inner = result;
     b->iterator = iterator;
     b->span = s;
+    b->ready = Py_TYPE(iterator) == &PyListIter_Type || Py_TYPE(iterator) == &PyTupleIter_Type;
     PyObject_GC_Track(b);
     return (PyObject *) b;
 }
@@ -230,7 +223,7 @@ PyObject *wsgi_run(uint16_t scope, PyObject *application, PyObject *receiver, Py
     call[3] = response;
     result = PyObject_Vectorcall(application, args, nf, NULL);
     if (!result) {
-        fail_with_pending(s);
+        span_fail_pending(s);
         put_headers_aside(s, request);
     }
     context_restore(s);

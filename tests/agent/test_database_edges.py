@@ -25,6 +25,45 @@ def lines_are_ours(spans: list[Any]) -> None:
     assert {s.attributes.get("code.file.path") for s in spans} == {__file__}
 
 
+# ---- sqlite3 ----
+
+
+def test_each_line_of_a_function(sent: Sent) -> None:
+    """What is kept of a place in the code is that place's: of one function, of two, of one that is gone."""
+    cursor = sqlite3.connect(":memory:").cursor()
+    source = "def ask(cursor):\n{}    cursor.execute('select 1')\n    cursor.execute('select 2')\n"
+    with varan.span("root"):
+        for gap in (0, 1, 5, 0, 1, 5):
+            names: dict[str, Any] = {}
+            exec(compile(source.format("\n" * gap), __file__, "exec"), names)
+            for _ in range(3):
+                names["ask"](cursor)
+            del names
+    queries = sent.spans()[:-1]
+    lines = [s.attributes["code.line.number"] for s in queries]
+    assert lines == [gap + n for gap in (0, 1, 5, 0, 1, 5) for _ in range(3) for n in (2, 3)]
+    lines_are_ours(queries)
+    assert {s.attributes["code.function.name"] for s in queries} == {"ask"}
+
+
+def test_sqlite3_cursors_keep_their_signature(sent: Sent) -> None:
+    class Cursor(sqlite3.Cursor):
+        def execute(self, query: Any, params: Any = ()) -> Any:
+            "What it does."
+            return super().execute(query, params)
+
+    cursor = sqlite3.connect(":memory:").cursor(factory=Cursor)
+    with varan.span("root"):
+        assert cursor.execute("select ?", params=(5,)).fetchone() == (5,)
+        assert cursor.execute(query="select ?", params=(6,)).fetchone() == (6,)
+        with pytest.raises(TypeError):
+            cursor.execute()
+        with pytest.raises(sqlite3.OperationalError):
+            cursor.execute("nonsense")
+    assert cursor.execute.__doc__ == "What it does." and type(cursor).execute.__name__ == "execute"
+    assert [s.status for s in sent.spans()] == [0, 0, 2, 0]
+
+
 # ---- psycopg 3 ----
 
 

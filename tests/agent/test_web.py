@@ -44,6 +44,28 @@ def server_span(sent: Sent) -> Any:
     return span
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_wsgi_bodies_that_are_ready(sent: Sent, kind: Any) -> None:
+    """An iterator over a list is the application's body, its close() the application's code."""
+
+    class Body:
+        def __iter__(self) -> Any:
+            return iter(kind([b"a", b"b"]))
+
+        def close(self) -> None:
+            with varan.span("closing"):
+                pass
+
+    def application(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return Body()
+
+    assert call(wsgi.traced(application)) == ("200 OK", b"ab")
+    # close() comes after the end of the body, which ends the request.
+    request, closing = sent.spans()
+    assert request.kind == 2 and closing.parent_id == request.span_id
+
+
 def test_wsgi_attributes(sent: Sent) -> None:
     def application(environ: Any, start_response: Any) -> Any:
         start_response("200 OK", [])

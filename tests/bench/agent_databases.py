@@ -14,6 +14,7 @@ import frameworks
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "agent"))
 
+TURNS = 40
 PORT = "BENCH_DATABASE_PORT"  # tells the child where its server listens
 
 
@@ -101,7 +102,7 @@ def _server(name: str) -> Any:
     return servers.redis() if name == "redis" else contextlib.nullcontext(0)
 
 
-def rows(endpoint: str, row: Callable[..., Any], n_turns: int, only: str = "") -> list[Any]:
+def rows(endpoint: str, row: Callable[..., Any], starts: int, only: str = "") -> list[Any]:
     from importlib.metadata import version
 
     peer = "opentelemetry-sdk + contrib"
@@ -112,9 +113,10 @@ def rows(endpoint: str, row: Callable[..., Any], n_turns: int, only: str = "") -
     for name in WORKS:
         if only not in f"db-{name}":
             continue
+        print(f"  {name}", file=sys.stderr, flush=True)
         with _server(name) as port:
             os.environ[PORT] = str(port)
-            m = frameworks.added(endpoint, f"db-{name}", n_turns, ("bare", "varan", "otel"))
+            m = frameworks.added(endpoint, f"db-{name}", starts, TURNS, ("bare", "varan", "otel"))
         found.append(row(f"{name} query, bare", m["bare"], None, None, None, "µs"))
         found.append(row(f"{name} query, added", m["varan"], m["otel"], peer, versions, "µs"))
     return found

@@ -71,10 +71,8 @@ PARTS = {
     "micro": lambda endpoint, rounds, only: agent_micro.rows(endpoint, row, 8 * rounds, only),
     "startup": lambda endpoint, rounds, only: agent_start.rows_startup(endpoint, row, rounds),
     "memory": lambda endpoint, rounds, only: agent_start.rows_memory(endpoint, row, min(rounds, 3)),
-    "requests": lambda endpoint, rounds, only: frameworks.rows(endpoint, row, 16 * rounds, only),
-    "databases": lambda endpoint, rounds, only: agent_databases.rows(
-        endpoint, row, 40 * rounds, only
-    ),
+    "requests": lambda endpoint, rounds, only: frameworks.rows(endpoint, row, rounds, only),
+    "databases": lambda endpoint, rounds, only: agent_databases.rows(endpoint, row, rounds, only),
     "load": lambda endpoint, rounds, only: servers_load.rows(endpoint, row, rounds, only),
     "rate": lambda endpoint, rounds, only: servers_rate.rows(endpoint, row, rounds, only),
     "instructions": lambda endpoint, rounds, only: agent_instructions.rows(endpoint, row, only),

@@ -162,28 +162,36 @@ FRAMEWORKS = {"flask": work_flask, "django": work_django, "fastapi": work_fastap
 TITLES = {"flask": "Flask", "django": "Django", "fastapi": "FastAPI"}
 WORKS = {"query": "a query", "call": "a query and an outgoing call"}
 CHUNK = 50
+TURNS = 12  # of each start
 
 
 def added(
-    endpoint: str, work: str, n_turns: int, ways: tuple[str, ...] = CONTESTANTS
+    endpoint: str, work: str, starts: int, n_turns: int = TURNS, ways: tuple[str, ...] = CONTESTANTS
 ) -> dict[str, float]:
-    """Microseconds: of the bare one, and what each of the others adds."""
-    found = turns.match(endpoint, work, n_turns, ways)
-    bare = found.pop("bare")
-    more = {
-        way: statistics.median(a - b for a, b in zip(took, bare)) for way, took in found.items()
+    """Microseconds: of the bare one, and what each of the others adds. Started several times: how objects happen to lie
+    in a process's memory decides on collisions in the interpreter's caches, and with them on a tenth of a figure."""
+    bare: list[float] = []
+    more: dict[str, list[float]] = {way: [] for way in ways if way != "bare"}
+    for _ in range(starts):
+        found = turns.match(endpoint, work, n_turns, ways)
+        bare += found["bare"]
+        for way, differences in more.items():
+            differences += [a - b for a, b in zip(found[way], found["bare"])]
+    return {
+        "bare": statistics.median(bare),
+        **{way: statistics.median(d) for way, d in more.items()},
     }
-    return {"bare": statistics.median(bare), **more}
 
 
-def rows(endpoint: str, row: Callable[..., Any], n_turns: int, only: str = "") -> list[Any]:
+def rows(endpoint: str, row: Callable[..., Any], starts: int, only: str = "") -> list[Any]:
     install_peers()
     found = []
     for framework, title in TITLES.items():
         for work, text in WORKS.items():
             if only not in f"{framework}-{work}":
                 continue
-            m = added(endpoint, f"{framework}-{work}", n_turns)
+            print(f"  {title}, {text}", file=sys.stderr, flush=True)
+            m = added(endpoint, f"{framework}-{work}", starts)
             what = f"{title} request with {text}"
             found.append(row(f"{what}, bare", m["bare"], None, None, None, "µs"))
             found += [row(f"{what}, added", m["varan"], m[w], p, v, "µs") for w, p, v in peers()]

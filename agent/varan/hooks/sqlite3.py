@@ -13,6 +13,7 @@ from .. import _core
 
 TRACER = _core.Tracer("varan.sqlite3", _core.version)
 Statements = _core.Statements
+StatementMethod = _core.StatementMethod
 
 _connections: dict[type, type] = {}
 _cursors: dict[type, type] = {}
@@ -58,14 +59,9 @@ def _run(connection: Any, text: Any, call: Any, *args: Any) -> Any:
 
 def _make_cursor(base: type) -> type:
     class Cursor(base):  # type: ignore[misc, valid-type]
-        def execute(self, sql: Any, *args: Any) -> Any:
-            return _run(self.connection, sql, super().execute, sql, *args)
-
-        def executemany(self, sql: Any, *args: Any) -> Any:
-            return _run(self.connection, sql, super().executemany, sql, *args)
-
-        def executescript(self, sql: Any) -> Any:
-            return _run(self.connection, sql, super().executescript, sql)
+        execute = StatementMethod(base, "execute")
+        executemany = StatementMethod(base, "executemany")
+        executescript = StatementMethod(base, "executescript")
 
     Cursor.__name__, Cursor.__qualname__, Cursor.__module__ = (
         base.__name__,
