@@ -252,6 +252,7 @@ static int record(struct recording *r, char **command) {
     const struct sampler_options options = {.rate = (unsigned) r->settings->rate,
                                             .gil_only = r->settings->gil,
                                             .include_idle = r->settings->idle,
+                                            .no_states = true,
                                             .subprocesses = r->settings->subprocesses,
                                             .awaiters = r->settings->async,
                                             .native = r->settings->native,

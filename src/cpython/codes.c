@@ -65,6 +65,7 @@ static void take(struct codes *c, uint64_t address, const uint8_t *raw, int64_t 
     if (!e || !same(c, &e->code, raw)) {
         if (e)
             e->verified_ns = INT64_MIN / 2; /* whoever still points to it must look again */
+        c->replaced += e != NULL;
         e = load(c, address, raw);
         if (slot)
             slot->pointer = e; /* NULL when it is none: not the old one any more */
@@ -78,8 +79,10 @@ static void take(struct codes *c, uint64_t address, const uint8_t *raw, int64_t 
 static void forget(struct codes *c, uint64_t address) {
     struct map_entry *slot = map_get(&c->by_address, slice_new(&address, 8));
 
-    if (slot && slot->pointer)
+    if (slot && slot->pointer) {
         ((struct entry *) slot->pointer)->verified_ns = INT64_MIN / 2;
+        c->replaced++;
+    }
     if (slot)
         slot->pointer = NULL;
 }
@@ -121,10 +124,12 @@ void codes_refresh(struct codes *c, const uint64_t *addresses, size_t n, int64_t
     }
 }
 
-bool codes_fresh(const struct cpython_code *code, int64_t now_ns) {
-    const struct entry *e = (const struct entry *) code; /* its first member */
+int64_t codes_verified_ns(const struct cpython_code *code) {
+    return ((const struct entry *) code)->verified_ns; /* its first member */
+}
 
-    return now_ns - e->verified_ns < CODE_TRUST_NS;
+bool codes_fresh(const struct cpython_code *code, int64_t now_ns) {
+    return now_ns - codes_verified_ns(code) < CODE_TRUST_NS;
 }
 
 const struct cpython_code *codes_find(const struct codes *c, uint64_t address) {

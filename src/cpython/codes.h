@@ -16,6 +16,7 @@ struct codes {
     const struct cpython_offsets *offsets;
     struct map by_address;
     struct arena texts;
+    uint64_t replaced; /* how often one was found to be another one, or gone */
     uint8_t raw[CODES_AT_ONCE][CODE_BYTES_MAX];
 };
 
@@ -27,6 +28,8 @@ void codes_done(struct codes *c);
 void codes_refresh(struct codes *c, const uint64_t *addresses, size_t n, int64_t now_ns);
 /* Whether what codes_find() once gave is still believed without looking. */
 bool codes_fresh(const struct cpython_code *code, int64_t now_ns);
+/* When it was found to be still the same. */
+int64_t codes_verified_ns(const struct cpython_code *code);
 /* The code object as last refreshed; NULL: it could not be read, or is none. */
 const struct cpython_code *codes_find(const struct codes *c, uint64_t address);
 

@@ -50,7 +50,7 @@ struct cpython_thread {
     enum cpython_state state;           /* the kernel's view, when the native id is known */
     char name[16];                      /* the kernel's name of the thread */
     const char *python_name;            /* threading.Thread.name; NULL: none, or not asked for */
-    const struct cpython_frame *frames; /* innermost first */
+    const struct cpython_frame *frames; /* innermost first; valid until the next cpython_sample() */
     size_t n_frames;
     uint64_t version; /* of the stack: while it is the same, so are functions and lines */
 };
@@ -72,8 +72,8 @@ struct cpython;
 int cpython_open(pid_t pid, struct cpython **ret, struct error *e);
 /* The same for a process that may have just begun: waits a little for its interpreter. */
 int cpython_open_starting(pid_t pid, struct cpython **ret, struct error *e);
-/* As cpython_open(), in the usual places only, and quicker: for a program that may become a Python any
- * moment. */
+/* As cpython_open(), in the usual places only, and quicker: for a program that may become a Python
+ * any moment. */
 int cpython_try(pid_t pid, struct cpython **ret);
 /* Opens a core file. The program's files must lie where they lay when it ran. */
 int cpython_open_core(const char *path, struct cpython **ret, struct error *e);
@@ -88,8 +88,9 @@ const char *cpython_version(const struct cpython *c);
 enum {
     CPYTHON_THREAD_NAMES = 1, /* names are looked for when a thread is new, and now and then */
     CPYTHON_GIL_WAIT = 2,     /* one more read of /proc for each thread that sleeps */
-    CPYTHON_HELD = 8,     /* the caller holds the threads that run: a held one counts as running */
-    CPYTHON_AWAITERS = 4, /* below the frames of a running asyncio task: those of its awaiters */
+    CPYTHON_HELD = 8, /* the caller holds the threads that run: a held one counts as running */
+    CPYTHON_NO_STATES = 16, /* threads' states may stay unknown: much less is asked of the kernel */
+    CPYTHON_AWAITERS = 4,   /* below the frames of a running asyncio task: those of its awaiters */
 };
 void cpython_want(struct cpython *c, unsigned what);
 /* The file that the interpreter lives in, as the target sees it. */

@@ -9,7 +9,8 @@
 #include "cpython/reader.h"
 
 #define PAGE_BYTES 4096u
-#define PAGES_KEPT 64u     /* a power of two */
+#define PAGES_KEPT 64u     /* of one stack */
+#define PAGES_SHARED 1024u /* of many stacks; both are powers of two */
 #define PAGES_FIRST_MAX 8u /* parts of a read before the pages, and after them */
 #define PAGES_HINTED 16u   /* pages that one stack wanted, to be read ahead the next time */
 
@@ -18,21 +19,31 @@ struct page_hints {
     unsigned n;
 };
 
+struct page_place {
+    uint64_t address; /* 0: free */
+    uint32_t at;      /* in `data` */
+};
+
 struct pages {
     struct memory_reader *memory;
-    uint64_t addresses[PAGES_KEPT]; /* 0: free */
-    uint8_t (*data)[PAGE_BYTES];
+    unsigned kept, n; /* most of them; how many are held */
+    bool shared;      /* what does not fit is read and not held; else all are forgotten for it */
+    struct page_place *places;   /* 2 * kept, by the address' hash */
+    uint32_t *used;              /* those of `places` that are not free, in the order of `data` */
+    uint8_t (*data)[PAGE_BYTES]; /* filled from the beginning on: the rest costs no memory */
+    uint64_t last;               /* the page that was looked for last, 0: none */
+    const uint8_t *last_data;
     uint64_t later; /* reads that were made one by one, after the pages that were read together */
 };
 
-/* 0 or -ENOMEM. */
-int pages_init(struct pages *p, struct memory_reader *memory);
+/* `kept`: PAGES_KEPT or PAGES_SHARED. 0 or -ENOMEM. */
+int pages_init(struct pages *p, struct memory_reader *memory, unsigned kept);
 void pages_done(struct pages *p);
 /* Forgets everything that was read. */
 void pages_clear(struct pages *p);
-/* The same in two steps, for a call that reads other things too: clears and fills in the parts to
- * be read for the hinted pages (at most PAGES_HINTED), their number; then tells of the last `n` of
- * them that they could not be read. */
+/* For a call that reads other things too: fills in the parts to be read for the hinted pages that
+ * are not held (at most PAGES_HINTED; neighbours are one part), their number; then tells of the
+ * last `n` of them that they could not be read. */
 size_t pages_plan(struct pages *p, struct page_hints *hints, struct memory_part *parts);
 void pages_unread(struct pages *p, const struct memory_part *parts, size_t n);
 /* Clears, then reads `first` parts, the hinted pages and `last` parts in one call and that order;

@@ -13,7 +13,7 @@ struct memory_part {
     size_t size;
 };
 
-#define MEMORY_PARTS_MAX 256u /* of one call */
+#define MEMORY_PARTS_MAX 1024u /* of one call: UIO_MAXIOV */
 
 struct memory_reader {
     /* Reads `size` bytes at `address`: 0, or a negative errno (-EFAULT: not mapped). */

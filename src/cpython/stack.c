@@ -66,66 +66,85 @@ static size_t plan_pointers(const struct cpython_offsets *o, uint64_t thread, co
 }
 
 /* The pointers once more, to be read at last, with the page in which the innermost frame was. */
-static size_t plan_again(struct stack_reader *r, uint64_t thread, const struct stack *s,
-                         struct memory_part parts[3]) {
-    size_t n =
-            s->top ? plan_pointers(r->offsets, thread, s, &r->again.frame, &r->again.cframe, parts)
-                   : 0;
+static size_t plan_again(const struct cpython_offsets *o, struct stack_again *a, uint64_t thread,
+                         const struct stack *s, struct memory_part parts[3]) {
+    size_t n = s->top ? plan_pointers(o, thread, s, &a->frame, &a->cframe, parts) : 0;
 
     if (n) {
-        r->again.page = s->top & ~(uint64_t) (PAGE_BYTES - 1);
-        parts[n++] = (struct memory_part){r->again.page, r->again.data, PAGE_BYTES};
+        a->page = s->top & ~(uint64_t) (PAGE_BYTES - 1);
+        parts[n++] = (struct memory_part){a->page, a->data, PAGE_BYTES};
     }
     return n;
 }
 
-static void again_was_read(struct stack_reader *r, bool read) {
-    r->again.read = read;
-    r->again.later = r->pages.later;
+static void again_was_read(struct stack_again *a, const struct pages *p, const struct stack *s,
+                           bool read) {
+    a->of = read ? s : NULL;
+    a->later = p->later;
 }
 
-size_t stack_ahead_plan(struct stack_reader *r, uint64_t thread, struct stack *s,
+void stack_ahead_clear(struct stack_reader *r) {
+    r->again[0].of = r->again[1].of = NULL;
+    pages_clear(&r->shared);
+}
+
+size_t stack_ahead_plan(struct stack_reader *r, struct stack *s,
                         struct memory_part parts[STACK_PARTS_MAX]) {
-    size_t n = plan_pointers(r->offsets, thread, s, &r->ahead_frame, &r->ahead_cframe, parts);
+    const struct cpython_offsets *o = r->offsets;
+    size_t n = 0;
 
-    r->ahead = 0;
-    if (!n)
+    s->ahead.read = s->ahead.sure = false;
+    if (s->hints.n == 0 || (o->thread.cframe && !s->cframe))
         return 0;
-    r->ahead_pages = pages_plan(&r->pages, &s->hints, parts + n);
-    n += r->ahead_pages;
-    return n + plan_again(r, thread, s, parts + n);
+    s->ahead.cframe = s->cframe;
+    if (o->thread.cframe)
+        parts[n++] = (struct memory_part){s->cframe + o->thread.cframe_frame, &s->ahead.frame, 8};
+    s->ahead.pages = pages_plan(&r->shared, &s->hints, parts + n);
+    return n + s->ahead.pages;
 }
 
-void stack_ahead_done(struct stack_reader *r, uint64_t thread, struct stack *s,
+void stack_ahead_done(struct stack_reader *r, const uint8_t *thread, struct stack *s,
                       const struct memory_part *parts, size_t n, size_t done) {
-    size_t pointers = r->offsets->thread.cframe ? 2 : 1, end = pointers + r->ahead_pages;
+    const struct cpython_offsets *o = r->offsets;
 
-    bool good = done >= pointers && (!r->offsets->thread.cframe || r->ahead_cframe == s->cframe);
-    size_t read = !good ? pointers : done < end ? done : end;
+    if (done < n)
+        pages_unread(&r->shared, parts + (done < n - s->ahead.pages ? n - s->ahead.pages : done),
+                     done < n - s->ahead.pages ? s->ahead.pages : n - done);
+    if (!o->thread.cframe)
+        s->ahead.frame = field_u64(thread, o->thread.size, o->thread.frame);
+    else if (done == 0 || field_u64(thread, o->thread.size, o->thread.cframe) != s->ahead.cframe)
+        return;
+    s->ahead.read = true;
+}
 
-    pages_unread(&r->pages, parts + read, end - read);
-    again_was_read(r, good && n > end && done >= n);
-    r->ahead = good ? thread : 0;
+size_t stack_ahead_plan_twice(struct stack_reader *r, uint64_t address, struct stack *s,
+                              struct memory_part parts[STACK_PARTS_MAX]) {
+    size_t n = stack_ahead_plan(r, s, parts);
+
+    return n ? n + plan_again(r->offsets, &r->again[0], address, s, parts + n) : 0;
+}
+
+void stack_ahead_done_twice(struct stack_reader *r, const uint8_t *thread, struct stack *s,
+                            const struct memory_part *parts, size_t n, size_t done) {
+    size_t end = s->ahead.pages + (r->offsets->thread.cframe != 0);
+
+    stack_ahead_done(r, thread, s, parts, end, done < end ? done : end);
+    again_was_read(&r->again[0], &r->shared, s, s->ahead.read && n > end && done == n);
 }
 
 /* Reads the thread's innermost frame pointer, together with the pages of the last walk. */
 static int begin(struct stack_reader *r, uint64_t thread, struct stack *s, uint64_t *ret) {
     const struct cpython_offsets *o = r->offsets;
-    uint64_t cframe = 0, frame = 0, ahead = r->ahead;
+    uint64_t cframe = 0, frame = 0;
     struct memory_part parts[2], again[3] = {0};
     bool all;
 
-    r->ahead = 0;
-    if (ahead == thread) {
-        *ret = r->ahead_frame;
-        return 0;
-    }
-    r->again.read = false;
+    r->again[1].of = NULL;
     size_t n = plan_pointers(o, thread, s, &frame, &cframe, parts),
-           n_again = n ? plan_again(r, thread, s, again) : 0;
+           n_again = n ? plan_again(o, &r->again[1], thread, s, again) : 0;
     if (n && pages_begin(&r->pages, parts, n, &s->hints, again, n_again, &all) &&
         cframe == (n == 2 ? s->cframe : 0)) {
-        again_was_read(r, all && n_again);
+        again_was_read(&r->again[1], &r->pages, s, all && n_again);
         *ret = frame;
         return 0;
     }
@@ -140,7 +159,7 @@ static int begin(struct stack_reader *r, uint64_t thread, struct stack *s, uint6
     return 0;
 }
 
-static int walk_frames(struct stack_reader *r, struct stack *s, struct top *top) {
+static int walk_frames(struct stack_reader *r, struct pages *p, struct stack *s, struct top *top) {
     const struct cpython_offsets *o = r->offsets;
     uint8_t raw[FRAME_BYTES_MAX];
     uint64_t frame = top->frame;
@@ -152,7 +171,7 @@ static int walk_frames(struct stack_reader *r, struct stack *s, struct top *top)
             s->cut = true;
             break;
         }
-        if (pages_read(&r->pages, frame, raw, o->frame.size, &s->hints) < 0)
+        if (pages_read(p, frame, raw, o->frame.size, &s->hints) < 0)
             return -EIO;
         uint64_t previous = field_u64(raw, o->frame.size, o->frame.previous);
         struct raw_frame f = stack_frame(o, frame, raw);
@@ -177,16 +196,17 @@ static int walk_frames(struct stack_reader *r, struct stack *s, struct top *top)
 }
 
 /* Whether what the pages hold was so until after they were read, as far as that is known. */
-static bool was_unchanged(const struct stack_reader *r, const struct stack *s,
-                          const struct top *top) {
+static bool was_unchanged(const struct stack_reader *r, const struct pages *p,
+                          const struct stack *s, const struct top *top) {
     const struct cpython_offsets *o = r->offsets;
-    uint64_t at = top->frame - r->again.page; /* huge when it lies before */
+    const struct stack_again *a = &r->again[r->again[1].of == s];
+    uint64_t at = top->frame - a->page; /* huge when it lies before */
 
-    if (!r->again.read || r->again.later != r->pages.later || r->again.frame != top->frame ||
-        (o->thread.cframe && r->again.cframe != s->cframe) || at >= PAGE_BYTES ||
+    if (a->of != s || a->later != p->later || a->frame != top->frame ||
+        (o->thread.cframe && a->cframe != s->cframe) || at >= PAGE_BYTES ||
         at + o->frame.size > PAGE_BYTES)
         return false;
-    const uint8_t *raw = r->again.data + at;
+    const uint8_t *raw = a->data + at;
     return field_u64(raw, o->frame.size, o->frame.previous) == top->previous &&
            code_of(o, raw) == top->code;
 }
@@ -258,6 +278,23 @@ static size_t known_at(const struct resolved *old, size_t below, uint64_t code) 
     return old->frames.n - below;
 }
 
+/* Whether frame by frame the walk found what the last one did, and the code objects are still
+ * believed. */
+static bool stands_still(const struct stack_reader *r, const struct stack *s, int64_t now_ns) {
+    const struct raw_frame *was = s->now.lined.items;
+
+    if (s->raw.n != s->now.lined.n || now_ns - s->verified_ns >= CODE_TRUST_NS ||
+        r->codes.replaced != s->replaced)
+        return false;
+    for (size_t i = 0; i < s->raw.n; i++) {
+        const struct raw_frame *is = &s->raw.items[i];
+        if (is->instruction != was[i].instruction || is->code != was[i].code ||
+            is->address != was[i].address || is->copy != was[i].copy || is->entry != was[i].entry)
+            return false;
+    }
+    return true;
+}
+
 /* Code objects and lines of the raw frames. Lines that were found by the last walk at the same
  * depth from the bottom are taken from it: most of a stack stands still. */
 static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
@@ -266,6 +303,9 @@ static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
     size_t n = 0;
     int e = 0;
 
+    if (stands_still(r, s, now_ns))
+        return 0;
+    s->verified_ns = now_ns;
     for (size_t i = 0; i < s->raw.n; i++) {
         size_t at = known_at(&old, s->raw.n - i, s->raw.items[i].code);
         if (at == SIZE_MAX || !codes_fresh(old.frames.items[at].code, now_ns))
@@ -286,6 +326,8 @@ static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
                 fresh ? old.frames.items[at].code : codes_find(&r->codes, f->code);
         if (!code)
             continue; /* None, or gone meanwhile */
+        if (codes_verified_ns(code) < s->verified_ns)
+            s->verified_ns = codes_verified_ns(code);
         bool same = at != SIZE_MAX && old.lined.items[at].instruction == f->instruction &&
                     old.frames.items[at].code == code;
         struct cpython_frame frame = {code,
@@ -295,37 +337,38 @@ static int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) {
         if (e == 0)
             e = vector_push(&s->now.frames, frame, CPYTHON_FRAMES_MAX);
     }
+    s->replaced = r->codes.replaced;
     if (!same_stack(&s->now, &old))
         s->version = ++versions;
     return e;
 }
 
-int stack_walk_still(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s) {
-    struct top top = {0};
-    int e = begin(r, thread, s, &top.frame);
+/* Walks the frames once. *ret_same: nothing changed under the walk. */
+static int walk_once(struct stack_reader *r, uint64_t thread, struct stack *s, bool *ret_same) {
+    struct pages *p = s->ahead.read ? &r->shared : &r->pages;
+    struct top top = {.frame = s->ahead.frame};
+    uint64_t later = p->later;
+    bool sure = s->ahead.read && s->ahead.sure;
+    int e = s->ahead.read ? 0 : begin(r, thread, s, &top.frame);
 
     if (e < 0)
         return e;
-    e = walk_frames(r, s, &top);
-    if (e < 0)
-        return e == -EIO ? -EAGAIN : e;
-    return resolve(r, s, now_ns);
+    s->ahead.read = false;
+    e = walk_frames(r, p, s, &top);
+    s->top = top.frame;
+    *ret_same = e == 0 && ((sure && later == p->later) || was_unchanged(r, p, s, &top) ||
+                           unchanged(r, thread, s, &top));
+    return e == -ENOMEM ? e : 0;
 }
 
 int stack_walk(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s) {
-    bool consistent = false;
+    bool same = false;
 
-    for (unsigned attempt = 0; attempt < 2 && !consistent; attempt++) {
-        struct top top = {0};
-        int e = begin(r, thread, s, &top.frame);
+    for (unsigned attempt = 0; attempt < 2 && !same; attempt++) {
+        int e = walk_once(r, thread, s, &same);
         if (e < 0)
             return e;
-        e = walk_frames(r, s, &top);
-        if (e == -ENOMEM)
-            return e;
-        consistent = e == 0 && (was_unchanged(r, s, &top) || unchanged(r, thread, s, &top));
-        s->top = top.frame;
     }
     int e = resolve(r, s, now_ns);
-    return e < 0 ? e : consistent ? 0 : -EAGAIN;
+    return e < 0 ? e : same ? 0 : -EAGAIN;
 }

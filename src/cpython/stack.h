@@ -27,33 +27,39 @@ struct resolved {
 struct stack {
     VECTOR(struct raw_frame) raw; /* innermost first */
     struct resolved now, before;
-    uint64_t cframe;  /* 3.11, 3.12: where the C stack's frame record lies */
-    uint64_t top;     /* where the innermost frame lay */
-    uint64_t version; /* another one whenever `now` is another stack */
+    uint64_t cframe;     /* 3.11, 3.12: where the C stack's frame record lies */
+    uint64_t top;        /* where the innermost frame lay */
+    uint64_t version;    /* another one whenever `now` is another stack */
+    int64_t verified_ns; /* when the first of its code objects was found to be still itself */
+    uint64_t replaced;   /* of the code objects, at that time */
     struct page_hints hints;
     bool cut;
+    /* What was read ahead for the next walk, into the reader's shared pages. */
+    struct {
+        bool read, sure; /* sure: nothing of it has changed while it was read */
+        uint64_t frame, cframe;
+        size_t pages; /* parts that were planned for them */
+    } ahead;
 };
 
 struct stack_reader {
     struct memory_reader *memory;
     const struct cpython_offsets *offsets;
-    struct pages pages;
+    struct pages pages;  /* of one stack */
+    struct pages shared; /* of stacks that were read ahead */
     struct codes codes;
-    uint64_t ahead; /* the thread state whose stack `pages` holds already; 0: none */
-    uint64_t ahead_frame, ahead_cframe;
-    size_t ahead_pages; /* planned */
     /* The pointers, and the page where the innermost frame lay, once more: read at last by the same
-     * call. */
-    struct {
-        bool read;
+     * call. First of the stack that was read ahead twice, then of the one read last by itself. */
+    struct stack_again {
+        const struct stack *of; /* NULL: none */
         uint64_t frame, cframe;
         uint64_t later; /* of the pages, at that time */
         uint64_t page;
         uint8_t data[PAGE_BYTES];
-    } again;
+    } again[2];
 };
 
-#define STACK_PARTS_MAX (2 + PAGES_HINTED + 3)
+#define STACK_PARTS_MAX (1 + PAGES_HINTED + 3)
 
 void stack_done(struct stack *s);
 /* What a frame that was read into `raw` executes. */
@@ -63,17 +69,23 @@ struct raw_frame stack_frame(const struct cpython_offsets *o, uint64_t address, 
 bool stack_is_python(const struct cpython_offsets *o, const uint8_t *raw);
 /* The line a frame stands at; 0: none. */
 int stack_line(struct stack_reader *r, const struct cpython_code *code, const struct raw_frame *f);
-/* What a walk of that thread will read first: its parts, to be read together with other things, and
- * then whether that succeeded (`done` of them). The walk must come next. */
-size_t stack_ahead_plan(struct stack_reader *r, uint64_t thread, struct stack *s,
+/* What a walk of that thread (whose state is read by the same call, before) will read first, to be
+ * read together with other things: its parts, 0: that is not known. Then whether they were read
+ * (`done` of them), with the state of the thread. */
+size_t stack_ahead_plan(struct stack_reader *r, struct stack *s,
                         struct memory_part parts[STACK_PARTS_MAX]);
-void stack_ahead_done(struct stack_reader *r, uint64_t thread, struct stack *s,
+void stack_ahead_done(struct stack_reader *r, const uint8_t *thread, struct stack *s,
                       const struct memory_part *parts, size_t n, size_t done);
+/* The same with what tells that the stack did not change meanwhile; of one stack at a time. */
+size_t stack_ahead_plan_twice(struct stack_reader *r, uint64_t address, struct stack *s,
+                              struct memory_part parts[STACK_PARTS_MAX]);
+void stack_ahead_done_twice(struct stack_reader *r, const uint8_t *thread, struct stack *s,
+                            const struct memory_part *parts, size_t n, size_t done);
+/* Forgets what was read ahead. */
+void stack_ahead_clear(struct stack_reader *r);
 /* Walks the stack of the thread state at `thread`, twice when it changed under the first walk. 0;
  * -EAGAIN: it changed again, what was found is torn; -EIO: the thread state cannot be read;
  * -ENOMEM. */
 int stack_walk(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s);
-/* The same once and without asking whether it changed: the caller knows. */
-int stack_walk_still(struct stack_reader *r, uint64_t thread, int64_t now_ns, struct stack *s);
 
 #endif

@@ -19,6 +19,17 @@ struct asyncio_places {
     uint32_t node;          /* in a task: its place in the list */
 };
 
+/* The GIL of an interpreter. */
+struct gil {
+    uint64_t address; /* 0: it has none */
+    uint64_t holder;  /* the thread state that has it; 0: none, or not known */
+    bool known;       /* what follows can be believed */
+    uint64_t words;   /* address of: */
+    uint64_t last;    /* the thread state that had it last, or has it */
+    uint32_t locked;
+    uint64_t switches; /* how often it came to another thread */
+};
+
 struct known_thread {
     uint64_t address, thread_id;
     pid_t native_id;
@@ -26,10 +37,13 @@ struct known_thread {
     struct thread_files files;
     struct stack stack;
     enum cpython_state state;
-    unsigned looks; /* while it ran */
+    unsigned looks; /* at its state, that asked for more than whether it still runs */
     char name[16];
-    uint64_t runs;      /* 0: not known, the stack must be walked */
-    bool slept;         /* `stack` was read while the thread slept, whole and consistent */
+    uint64_t asked;     /* the walk that asked the kernel about it */
+    uint64_t runs;      /* how often it was put on a processor; 0: not asked */
+    bool asleep;        /* in this walk as in the last one, and has not run meanwhile */
+    bool good;          /* `stack` was whole and consistent when it was read */
+    bool still;         /* it is what it was in the last walk */
     bool read_ahead;    /* `raw` is of this walk */
     uint64_t last_walk; /* that met the thread */
     uint8_t *raw;       /* its thread state */
@@ -47,6 +61,14 @@ struct cpython {
     struct stack_reader reader;
     VECTOR(struct known_thread *) known;
     size_t expected; /* index in `known` of the thread that is probably next in the list */
+    VECTOR(struct known_thread *) by_address; /* the same, sorted */
+    bool known_changed;                       /* since it was */
+    VECTOR(struct cpython_thread) threads;    /* of the sample that is being made */
+    uint64_t interpreter;                     /* the first one, in the last walk */
+    unsigned interpreters;                    /* met by it */
+    struct gil gil;                           /* of the first one, as of the walk's begin */
+    struct group *group;                      /* see ahead.c */
+    uint8_t *merged;
     struct cpython_stats stats;
     unsigned want;
     struct pages fixed; /* of the runtime's and interpreters' states; as of the walk's begin */

@@ -1,9 +1,9 @@
 /*
- * The walk: interpreters → threads → stacks. What is known of a thread is kept between walks. A
- * thread that slept when its stack was read, and that the kernel has not run since, still has that
- * stack: it costs one read of its run count. The thread states are read together, in one call.
+ * The walk: interpreters → threads → stacks. What is known of a thread is kept between walks; what
+ * the walk will want is mostly read before it begins (ahead.c).
  */
 #include "base/clock.h"
+#include "cpython/ahead.h"
 #include "cpython/open.h"
 #include "cpython/state.h"
 #include "cpython/tasks.h"
@@ -12,8 +12,7 @@
 
 #define SAMPLE_BYTES_MAX ((size_t) 256 << 20)
 #define SCRATCH_BYTES_MAX ((size_t) 64 << 20)
-#define GIL_BYTES 208u        /* of struct _gil_runtime_state, whose futexes are waited for */
-#define NAME_AGAIN_LOOKS 256u /* the kernel's name, of a thread that runs and runs */
+#define GIL_BYTES 208u /* of struct _gil_runtime_state, whose futexes are waited for */
 
 int cpython_open_reader(pid_t pid, struct memory_reader memory,
                         const struct cpython_runtime *runtime, struct cpython **ret) {
@@ -28,7 +27,9 @@ int cpython_open_reader(pid_t pid, struct memory_reader memory,
     c->reader.memory = &c->memory;
     c->reader.offsets = &c->runtime.offsets;
     codes_init(&c->reader.codes, &c->memory, &c->runtime.offsets);
-    if (pages_init(&c->reader.pages, &c->memory) < 0 || pages_init(&c->fixed, &c->memory) < 0) {
+    if (pages_init(&c->reader.pages, &c->memory, PAGES_KEPT) < 0 ||
+        pages_init(&c->reader.shared, &c->memory, PAGES_SHARED) < 0 ||
+        pages_init(&c->fixed, &c->memory, PAGES_KEPT) < 0) {
         cpython_close(c);
         return -ENOMEM;
     }
@@ -91,7 +92,12 @@ void cpython_close(struct cpython *c) {
     vector_done(&c->known);
     codes_done(&c->reader.codes);
     pages_done(&c->reader.pages);
+    pages_done(&c->reader.shared);
     pages_done(&c->fixed);
+    vector_done(&c->by_address);
+    vector_done(&c->threads);
+    free(c->group);
+    free(c->merged);
     arena_done(&c->scratch);
     vector_done(&c->namespaced.items);
     core_file_close(c->core);
@@ -139,85 +145,13 @@ void cpython_sample_done(struct cpython_sample *s) {
     s->n_threads = 0;
 }
 
-/* The GIL of that interpreter: where its state lies (0: it has none), and the thread state that
- * holds it (0: none or not known). */
-struct gil {
-    uint64_t address, holder;
-};
-
-/* Reads of what lies at the same place in every walk. */
-static int read_fixed(struct cpython *c, uint64_t address, void *to, size_t size) {
-    return pages_read(&c->fixed, address, to, size, &c->fixed_hints);
-}
-
-static struct gil read_gil(struct cpython *c, uint64_t interpreter) {
-    const struct cpython_offsets *o = &c->runtime.offsets;
-    struct gil gil = {0};
-    uint32_t locked = 0;
-
-    if (o->minor <= 11) {
-        gil.address = c->runtime.address + o->runtime.gil;
-        read_fixed(c, c->runtime.address + o->runtime.tstate_current, &gil.holder, 8);
-        return gil;
-    }
-    if (read_fixed(c, interpreter + o->interpreter.gil, &gil.address, 8) < 0)
-        return (struct gil){0};
-    if (read_fixed(c, gil.address + o->interpreter.gil_locked, &locked, 4) < 0 || locked != 1 ||
-        read_fixed(c, gil.address + o->interpreter.gil_holder, &gil.holder, 8) < 0)
-        gil.holder = 0;
-    return gil;
-}
-
 struct walk {
     struct cpython *c;
     struct cpython_sample *sample;
-    VECTOR(struct cpython_thread) threads;
     int64_t now_ns;
 };
 
 /* ---- What is known of threads ---- */
-
-/* The thread whose stack is probably to be walked: the first that ran when it was last looked at.
- */
-static struct known_thread *probably_running(struct cpython *c) {
-    for (size_t i = 0; i < c->known.n; i++)
-        if (c->known.items[i]->state != CPYTHON_SLEEPING)
-            return c->known.items[i];
-    return NULL;
-}
-
-/* Reads what this walk will want, as far as the last one tells, in as few calls as can be: the
- * runtime's and interpreters' states, all threads' states, one running thread's stack. */
-static void read_ahead(struct cpython *c) {
-    struct memory_part parts[MEMORY_PARTS_MAX];
-    struct known_thread *running = probably_running(c);
-    size_t at = 0, n_fixed = pages_plan(&c->fixed, &c->fixed_hints, parts), n_stack = 0;
-
-    c->reader.ahead = 0;
-    if (running)
-        n_stack = stack_ahead_plan(&c->reader, running->address, &running->stack, parts + n_fixed);
-    do {
-        size_t before = n_fixed + n_stack, n = before;
-        for (; n < MEMORY_PARTS_MAX && at + n - before < c->known.n; n++) {
-            struct known_thread *k = c->known.items[at + n - before];
-            parts[n] = (struct memory_part){k->address, k->raw, c->runtime.offsets.thread.size};
-            k->read_ahead = false;
-        }
-        size_t done = memory_read_many(&c->memory, parts, n);
-        if (n_fixed && done < n_fixed)
-            pages_unread(&c->fixed, parts + done, n_fixed - done);
-        if (n_stack)
-            stack_ahead_done(&c->reader, running->address, &running->stack, parts + n_fixed,
-                             n_stack, done < n_fixed ? 0 : done - n_fixed);
-        for (size_t i = before; i < done; i++)
-            c->known.items[at + i - before]->read_ahead = true;
-        if (done < before) /* something there is gone: the threads once more, without it */
-            done = n = before;
-        else
-            at += done < n ? done - before + 1 : n - before; /* a thread that is gone */
-        n_fixed = n_stack = 0;
-    } while (at < c->known.n);
-}
 
 static struct known_thread *new_known(struct cpython *c, uint64_t address) {
     struct known_thread *k = calloc(1, sizeof(*k));
@@ -225,12 +159,14 @@ static struct known_thread *new_known(struct cpython *c, uint64_t address) {
     if (!k)
         return NULL;
     k->address = address;
-    k->raw = malloc(c->runtime.offsets.thread.size);
+    k->state = CPYTHON_UNKNOWN;
+    k->raw = calloc(1, c->runtime.offsets.thread.size);
     thread_files_init(&k->files, c->pid, 0);
     if (!k->raw || vector_push(&c->known, k, CPYTHON_THREADS_MAX) < 0) {
         free_known(k);
         return NULL;
     }
+    c->known_changed = true;
     return k;
 }
 
@@ -274,8 +210,9 @@ static void identify(struct cpython *c, struct known_thread *k) {
     thread_files_init(&k->files, c->pid, c->core ? 0 : native);
     k->thread_id = id;
     k->native_id = native;
-    k->runs = 0;
-    k->slept = false;
+    k->asked = k->runs = k->looks = 0;
+    k->state = CPYTHON_UNKNOWN;
+    k->good = k->still = k->asleep = k->waits_gil = false;
     k->name[0] = k->python_name[0] = 0;
 }
 
@@ -287,6 +224,7 @@ static void forget_ended(struct cpython *c) {
             c->known.items[kept++] = c->known.items[i];
         else
             free_known(c->known.items[i]);
+    c->known_changed |= kept < c->known.n;
     c->known.n = kept;
 }
 
@@ -297,73 +235,29 @@ static void put_names(struct walk *w) {
     struct cpython *c = w->c;
 
     vector_each(&c->known, k) if ((*k)->last_walk == c->stats.walks && (*k)->python_name[0] &&
-                                  (*k)->place < w->threads.n) w->threads.items[(*k)->place]
+                                  (*k)->place < c->threads.n) c->threads.items[(*k)->place]
             .python_name =
             (const char *) arena_dup(&w->sample->arena, slice_from((*k)->python_name)).data;
 }
 
 /* ---- The walk ---- */
 
-/* Reads the stack. One that sleeps, and that the kernel has not run meanwhile, cannot have changed:
- * that is asked for by one small read. */
-static int walk_stack(struct walk *w, struct known_thread *k, uint64_t runs) {
-    struct stack_reader *reader = &w->c->reader;
-    bool ahead = reader->ahead == k->address; /* the stack was read before the run count */
-
-    k->slept = false;
-    if (runs && k->state == CPYTHON_SLEEPING && !ahead) {
-        int r = stack_walk_still(reader, k->address, w->now_ns, &k->stack);
-        k->slept = r == 0 && thread_read_runs(&k->files) == runs;
-        if (k->slept || r == -ENOMEM)
-            return r;
-    }
-    return stack_walk(reader, k->address, w->now_ns, &k->stack);
-}
-
-/* What the kernel says of the thread: one that ran the last time is asked only whether it still
- * does, except for now and then, since its name may change. */
-static void look_at_state(struct walk *w, struct known_thread *k) {
-    bool held = w->c->want & CPYTHON_HELD;
-
-    if (k->files.tid && k->state == CPYTHON_RUNNING && !held && ++k->looks % NAME_AGAIN_LOOKS &&
-        thread_runs(&k->files))
-        return;
-    if (!k->files.tid || thread_read_stat(&k->files, held, &k->state, k->name) < 0)
-        k->state = CPYTHON_UNKNOWN;
-}
-
-/* The stack as it is now: read, or known to be the last one. The run count is read first, then the
- * state, then the stack: whatever wakes the thread after the first changes the count. */
+/* The stack as it is now: read, or known to be the last one. */
 static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *ret_torn) {
-    /* one that ran the last time will hardly be the same stack: it is asked for its count once it
-     * has been seen asleep */
-    uint64_t runs = k->files.tid && k->state == CPYTHON_SLEEPING ? thread_read_runs(&k->files) : 0;
+    bool asleep = ahead_ask(w->c, k);
 
     *ret_torn = false;
-    if (runs && runs == k->runs && k->slept)
+    if (w->c->want & CPYTHON_GIL_WAIT && !asleep)
+        k->waits_gil = k->state == CPYTHON_SLEEPING && gil.address &&
+                       thread_waits_at(&k->files, gil.address, gil.address + GIL_BYTES);
+    if (k->still)
         return 0;
-    look_at_state(w, k);
-    int r = walk_stack(w, k, runs);
+    int r = stack_walk(&w->c->reader, k->address, w->now_ns, &k->stack);
     if (r == -EIO)
         k->stack.now.frames.n = k->stack.now.lined.n = 0; /* the thread has ended */
     *ret_torn = r == -EAGAIN;
-    k->waits_gil = w->c->want & CPYTHON_GIL_WAIT && k->state == CPYTHON_SLEEPING && gil.address &&
-                   thread_waits_at(&k->files, gil.address, gil.address + GIL_BYTES);
-    k->runs = runs;
+    k->good = r == 0;
     return r == -ENOMEM ? r : 0;
-}
-
-static int copy_frames(struct walk *w, const struct known_thread *k, struct cpython_thread *t) {
-    size_t n = k->stack.now.frames.n;
-    struct cpython_frame *frames = arena_alloc(&w->sample->arena, n * sizeof(*frames));
-
-    if (!frames)
-        return -ENOMEM;
-    if (n)
-        memcpy(frames, k->stack.now.frames.items, n * sizeof(*frames));
-    t->frames = frames;
-    t->n_frames = n;
-    return 0;
 }
 
 static int add_thread(struct walk *w, struct known_thread *k, uint64_t interpreter, int64_t id,
@@ -381,26 +275,28 @@ static int add_thread(struct walk *w, struct known_thread *k, uint64_t interpret
         if (r < 0)
             return r;
     }
-    if (!t.n_frames && copy_frames(w, k, &t) < 0)
-        return -ENOMEM;
+    if (!t.n_frames) {
+        t.frames = k->stack.now.frames.items;
+        t.n_frames = n;
+    }
     t.thread_id = k->thread_id;
     t.native_id = k->native_id;
     t.state = k->state;
     t.cut = k->stack.cut;
     t.version = w->c->want & CPYTHON_AWAITERS ? 0 : k->stack.version;
     t.waits_gil = k->waits_gil && !t.holds_gil;
-    k->place = w->threads.n;
+    k->place = w->c->threads.n;
     memcpy(t.name, k->name, sizeof(t.name));
-    return vector_push(&w->threads, t, CPYTHON_THREADS_MAX);
+    return vector_push(&w->c->threads, t, CPYTHON_THREADS_MAX);
 }
 
 static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
     struct cpython *c = w->c;
     const struct cpython_offsets *o = &c->runtime.offsets;
-    struct gil gil = read_gil(c, interpreter);
+    struct gil gil = ahead_read_gil(c, interpreter);
     uint64_t thread;
 
-    if (read_fixed(c, interpreter + o->interpreter.threads_head, &thread, 8) < 0)
+    if (ahead_read_fixed(c, interpreter + o->interpreter.threads_head, &thread, 8) < 0)
         return -EIO;
     for (unsigned n = 0; thread && n < CPYTHON_THREADS_MAX; n++) {
         struct known_thread *k = find_known(c, thread);
@@ -427,13 +323,15 @@ static int walk_interpreters(struct walk *w) {
     const struct cpython_offsets *o = &c->runtime.offsets;
     uint64_t interpreter, next;
     bool named = false;
+    unsigned met = 0;
 
-    if (read_fixed(c, c->runtime.address + o->runtime.interpreters_head, &interpreter, 8) < 0)
+    if (ahead_read_fixed(c, c->runtime.address + o->runtime.interpreters_head, &interpreter, 8) < 0)
         return c->core || process_alive(c->pid) ? -EIO : -ESRCH;
-    for (unsigned n = 0; interpreter && n < CPYTHON_INTERPRETERS_MAX; n++) {
+    c->interpreter = interpreter;
+    for (; interpreter && met < CPYTHON_INTERPRETERS_MAX; met++) {
         uint64_t id = 0;
-        if (read_fixed(c, interpreter + o->interpreter.id, &id, 8) < 0 ||
-            read_fixed(c, interpreter + o->interpreter.next, &next, 8) < 0)
+        if (ahead_read_fixed(c, interpreter + o->interpreter.id, &id, 8) < 0 ||
+            ahead_read_fixed(c, interpreter + o->interpreter.next, &next, 8) < 0)
             return -EIO;
         int r = walk_threads(w, interpreter, (int64_t) id);
         if (r < 0)
@@ -444,6 +342,7 @@ static int walk_interpreters(struct walk *w) {
         }
         interpreter = next;
     }
+    c->interpreters = met;
     if (named)
         c->names_ns = w->now_ns;
     if (c->want & CPYTHON_THREAD_NAMES)
@@ -458,18 +357,20 @@ int cpython_sample(struct cpython *c, struct cpython_sample *s) {
     s->threads = NULL;
     s->n_threads = 0;
     c->stats.walks++;
-    c->expected = 0;
-    read_ahead(c);
+    c->expected = c->threads.n = 0;
+    ahead_read(c);
+    c->interpreters = 0; /* unless the walk meets all of them */
     int r = walk_interpreters(&w);
+    if (c->interpreters != 1)
+        c->gil.known = false;
     forget_ended(c);
-    if (r == 0) {
-        s->threads = arena_array(&s->arena, struct cpython_thread, w.threads.n);
-        if (!s->threads)
-            r = -ENOMEM;
-        else if (w.threads.n)
-            memcpy(s->threads, w.threads.items, w.threads.n * sizeof(*s->threads));
-        s->n_threads = s->threads ? w.threads.n : 0;
-    }
-    vector_done(&w.threads);
-    return r;
+    if (r < 0)
+        return r;
+    s->threads = arena_array(&s->arena, struct cpython_thread, c->threads.n);
+    if (!s->threads)
+        return -ENOMEM;
+    if (c->threads.n)
+        memcpy(s->threads, c->threads.items, c->threads.n * sizeof(*s->threads));
+    s->n_threads = c->threads.n;
+    return 0;
 }

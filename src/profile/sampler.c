@@ -69,9 +69,11 @@ void sampler_free(struct sampler *s) {
 
 /* Says what is wanted of a process that was opened. */
 static void want(const struct sampler *s, struct process *p) {
-    bool held = s->options.blocking || s->options.native;
+    bool held = s->options.blocking || s->options.native,
+         unasked = s->options.no_states && s->options.include_idle && !s->options.gil_only && !held;
 
-    cpython_want(p->c, CPYTHON_THREAD_NAMES | (s->options.awaiters ? CPYTHON_AWAITERS : 0u) |
+    cpython_want(p->c, (unasked ? CPYTHON_NO_STATES : 0u) | CPYTHON_THREAD_NAMES |
+                               (s->options.awaiters ? CPYTHON_AWAITERS : 0u) |
                                (s->options.gil_wait ? CPYTHON_GIL_WAIT : 0u) |
                                (held ? CPYTHON_HELD : 0u));
     if (s->options.native && native_stacks_open(p->pid, cpython_path(p->c), &p->native) < 0)

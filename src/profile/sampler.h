@@ -14,6 +14,7 @@ struct sampler_options {
     unsigned rate;     /* walks a second, 1 … SAMPLER_RATE_MAX */
     bool gil_only;     /* only threads that hold the GIL */
     bool include_idle; /* threads that wait, too */
+    bool no_states;    /* then nobody asks whether they wait: their state may be unknown */
     bool subprocesses; /* children, and theirs, as they come */
     bool awaiters;     /* below a running asyncio task those that await it, not the event loop */
     bool blocking;     /* hold the threads that run while they are read */

@@ -33,7 +33,7 @@ static void snapshot(void **state) {
 
     for (size_t i = 0; i < m.size; i++)
         m.bytes[i] = (uint8_t) (i * 7);
-    assert_int_equal(pages_init(&p, &reader), 0);
+    assert_int_equal(pages_init(&p, &reader, PAGES_KEPT), 0);
     assert_int_equal(pages_read(&p, BASE + 100, got, 8, &hints), 0);
     assert_int_equal(pages_read(&p, BASE + 3000, got, 8, &hints), 0);
     assert_int_equal(m.reads, 1);
@@ -62,7 +62,7 @@ static void edges(void **state) {
     struct pages p;
     uint8_t got[16];
 
-    assert_int_equal(pages_init(&p, &reader), 0);
+    assert_int_equal(pages_init(&p, &reader, PAGES_KEPT), 0);
     assert_int_equal(pages_read(&p, BASE + 50, got, 16, NULL), 0); /* less than a page there */
     assert_int_equal(pages_read(&p, BASE + 90, got, 16, NULL), -EFAULT);
     assert_int_equal(pages_read(&p, 8, got, 8, NULL), -EFAULT);
