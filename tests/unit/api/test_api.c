@@ -1,85 +1,9 @@
-/* Protects the shapes and meanings of docs/internals/api.md, on the real engine, over HTTP. */
-#include "shop.h"
+/* Protects the shapes and meanings of docs/internals/api.md, on the real engine, over HTTP; logs:
+ * test_logs.c. */
+#include "served.h"
 
-#include "api/api.h"
 #include "base/clock.h"
-#include "net/client.h"
 #include "store/fixture.h"
-
-#include <jansson.h>
-#include <pthread.h>
-
-static struct store *store;
-static struct ingest *ingest;
-static struct api *api;
-static struct http_server *server;
-static struct http_client *client;
-static int64_t end_ns;
-static char range[100]; /* "from=…&to=…" around the shop's data */
-
-static int start(void **state) {
-    struct store_options o = fixture_options();
-    struct error e = ERROR_NONE;
-
-    store = fixture_open(&o);
-    struct ingest_options g = {.store = store, .scrub = true};
-    assert_int_equal(ingest_new(&g, &ingest, &e), 0);
-    struct api_options a = {.store = store,
-                            .ingest = ingest,
-                            .version = "1.2.3",
-                            .page_url = "http://page",
-                            .retention_days = 30};
-    assert_int_equal(api_new(&a, &api), 0);
-    struct http_routes routes = api_routes(api);
-    struct http_server_options h = {.listen = "127.0.0.1:0", .routes = &routes, .n_routes = 1};
-    if (http_server_start(&h, &server, &e) < 0)
-        fail_msg("%s", e.text);
-    assert_int_equal(http_client_new(&client), 0);
-    end_ns = clock_now_ns() / NS_PER_S * NS_PER_S;
-    snprintf(range, sizeof(range), "from=%lld&to=%lld", (long long) (end_ns / NS_PER_S - 300),
-             (long long) (end_ns / NS_PER_S + 1));
-    return 0;
-}
-
-static int stop(void **state) {
-    http_client_free(client);
-    http_server_stop(server, 5 * NS_PER_S);
-    api_free(api);
-    ingest_free(ingest);
-    store_close(store);
-    return 0;
-}
-
-static json_t *send(const char *method, const char *path, struct slice body, int status) {
-    char url[4096];
-    struct http_client_answer a;
-    struct error e = ERROR_NONE;
-    json_error_t why;
-
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d/api/v1%s", http_server_port(server), path);
-    struct http_client_request q = {.method = method, .url = url, .body = body};
-    if (http_client_send(client, &q, &a, &e) < 0)
-        fail_msg("%s", e.text);
-    json_t *json = json_loadb((char *) a.body.data, a.body.size, JSON_DECODE_ANY, &why);
-    if (a.status != status || !json)
-        fail_msg("%s: %d %.*s (%s)", path, a.status, (int) a.body.size, (char *) a.body.data,
-                 why.text);
-    buffer_done(&a.body);
-    return json;
-}
-
-/* GET path?range&rest. */
-static json_t *get(const char *path, const char *rest, int status) {
-    char text[3000];
-
-    snprintf(text, sizeof(text), "%s?%s%s%s", path, range, *rest ? "&" : "", rest);
-    return send("GET", text, SLICE_EMPTY, status);
-}
-
-#define list_of(object, key) json_object_get(object, key)
-#define text_at(object, key) json_string_value(json_object_get(object, key))
-#define int_at(object, key) json_integer_value(json_object_get(object, key))
-#define number_at(object, key) json_number_value(json_object_get(object, key))
 
 /* ---- Before there is data ---- */
 
@@ -90,7 +14,7 @@ static void answers_empty(void **state) {
                                         "/status"};
 
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-        json_decref(i == 9 ? send("GET", paths[i], SLICE_EMPTY, 200) : get(paths[i], "", 200));
+        json_decref(i == 9 ? ask("GET", paths[i], SLICE_EMPTY, 200) : get(paths[i], "", 200));
     json_t *j = get("/services", "", 200);
     assert_int_equal(json_array_size(list_of(j, "services")), 0);
     json_decref(j);
@@ -101,10 +25,10 @@ static void answers_empty(void **state) {
     j = get("/services/nobody", "", 404);
     assert_string_equal(text_at(list_of(j, "error"), "code"), "not_found");
     json_decref(j);
-    j = send("GET", "/status", SLICE_EMPTY, 200);
+    j = ask("GET", "/status", SLICE_EMPTY, 200);
     assert_false(json_is_true(list_of(list_of(j, "has_data"), "spans")));
     json_decref(j);
-    shop_fill(ingest, end_ns);
+    shop_fill(served.ingest, served.end_ns);
 }
 
 /* ---- Services ---- */
@@ -352,136 +276,6 @@ static void counts_facets(void **state) {
     json_decref(j);
 }
 
-/* ---- Logs ---- */
-
-static void finds_logs(void **state) {
-    static const struct {
-        const char *filter;
-        size_t n;
-    } cases[] = {
-            {"", 24},
-            {"level%3E%3Dwarn", 4},
-            {"severity%3Dinfo", 20},
-            {"%22TIMED%20out%22", 4},
-            {"body~%22customer%20%5C%5Cd%2B%22", 20},
-            {"code.line.number%3E41%20level%3Dinfo", 20},
-            {"trace_id%3D" SHOP_TRACE_FIRST, 2},
-            {"scope%3Dshop%20service%3Dorders%20-order", 4},
-            {"EXISTS%20trace_id", 24},
-            {"service%3Dnobody", 0},
-    };
-    char rest[500];
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        snprintf(rest, sizeof(rest), "filter=%s", cases[i].filter);
-        json_t *j = get("/logs", rest, 200);
-        if (json_array_size(list_of(j, "logs")) != cases[i].n)
-            fail_msg("%s: %zu lines", cases[i].filter, json_array_size(list_of(j, "logs")));
-        json_decref(j);
-        j = get("/logs/histogram", rest, 200);
-        assert_int_equal(int_at(j, "total"), cases[i].n);
-        json_decref(j);
-    }
-}
-
-static void pages_through_logs(void **state) {
-    for (int ascending = 0; ascending < 2; ascending++) {
-        char rest[500], cursor[200] = "";
-        int64_t last = ascending ? 0 : INT64_MAX;
-        size_t n = 0;
-        for (unsigned page = 0; page < 30; page++) {
-            snprintf(rest, sizeof(rest), "limit=5&order=%s%s%s", ascending ? "asc" : "desc",
-                     *cursor ? "&cursor=" : "", cursor);
-            json_t *j = get("/logs", rest, 200), *l;
-            size_t i;
-            json_array_foreach(list_of(j, "logs"), i, l) {
-                int64_t at = strtoll(text_at(l, "time_ns"), NULL, 10);
-                assert_true(ascending ? at > last : at < last);
-                last = at;
-                n++;
-            }
-            bool more = json_is_string(list_of(j, "next_cursor"));
-            snprintf(cursor, sizeof(cursor), "%s", more ? text_at(j, "next_cursor") : "");
-            json_decref(j);
-            if (!more)
-                break;
-        }
-        assert_int_equal(n, 24);
-    }
-}
-
-static void shows_context(void **state) {
-    json_t *j = get("/logs", "limit=10", 200), *l = json_array_get(list_of(j, "logs"), 5);
-    char rest[200], path[100];
-
-    snprintf(rest, sizeof(rest), "id=%s&before=3&after=2", text_at(l, "id"));
-    json_t *c = get("/logs/context", rest, 200);
-    assert_int_equal(json_array_size(list_of(c, "logs")), 6);
-    assert_int_equal(int_at(c, "index"), 3);
-    assert_string_equal(text_at(json_array_get(list_of(c, "logs"), 3), "id"), text_at(l, "id"));
-    json_decref(c);
-    snprintf(path, sizeof(path), "/logs/%s", text_at(l, "id"));
-    snprintf(rest, sizeof(rest), "time_ns=%s", text_at(l, "time_ns"));
-    c = get(path, rest, 200);
-    assert_string_equal(text_at(c, "body"), text_at(l, "body"));
-    assert_string_equal(text_at(c, "service"), "orders");
-    json_decref(c);
-    json_decref(j);
-    json_decref(get("/logs/99999999999", "", 404));
-    json_decref(get("/logs/context", "", 400));
-}
-
-struct tail_reader {
-    struct buffer seen;
-    bool filled;
-    int64_t deadline_ns;
-};
-
-/* When the stream stands (its first comment or line), a line is written; it must come back. */
-static int read_tail(void *ctx, struct slice piece) {
-    struct tail_reader *t = ctx;
-
-    buffer_append_slice(&t->seen, piece);
-    return slice_find(buffer_slice(&t->seen), SLICE("pigeon")) >= 0 ? -ECANCELED : 0;
-}
-
-static void *write_lines(void *arg) {
-    struct tail_reader *t = arg;
-
-    for (unsigned i = 0; clock_monotonic_ns() < t->deadline_ns && !__atomic_load_n(&t->filled, 0);
-         i++)
-        shop_log(ingest, clock_now_ns(), i % 2 ? "a carrier pigeon came" : "a crow came");
-    return NULL;
-}
-
-static void tails_logs(void **state) {
-    struct tail_reader t = {.deadline_ns = clock_monotonic_ns() + 20 * NS_PER_S};
-    struct http_client_answer a = {0};
-    struct error e = ERROR_NONE;
-    pthread_t writer;
-    char url[200];
-
-    buffer_init(&t.seen, 1 << 20);
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d/api/v1/logs/tail?filter=pigeon",
-             http_server_port(server));
-    struct http_client_request q = {.method = "GET",
-                                    .url = url,
-                                    .on_body = read_tail,
-                                    .ctx = &t,
-                                    .timeout_ns = 20 * NS_PER_S};
-    assert_int_equal(pthread_create(&writer, NULL, write_lines, &t), 0);
-    http_client_send(client, &q, &a, &e);
-    __atomic_store_n(&t.filled, true, 0);
-    pthread_join(writer, NULL);
-    buffer_done(&a.body);
-    struct slice seen = buffer_slice(&t.seen);
-    assert_true(slice_find(seen, SLICE("event: log\ndata: {")) >= 0);
-    assert_true(slice_find(seen, SLICE("pigeon")) >= 0);
-    assert_true(slice_find(seen, SLICE("crow")) < 0);
-    buffer_done(&t.seen);
-    json_decref(get("/logs/tail", "", 400)); /* from, to: not for a tail */
-}
-
 /* ---- Editors, SQL, hostile requests ---- */
 
 static void completes(void **state) {
@@ -525,12 +319,12 @@ static void completes(void **state) {
 }
 
 static void checks_filters(void **state) {
-    json_t *j = send("GET", "/filter/check?signal=span&filter=servce%3Dx", SLICE_EMPTY, 200);
+    json_t *j = ask("GET", "/filter/check?signal=span&filter=servce%3Dx", SLICE_EMPTY, 200);
 
     assert_string_equal(text_at(list_of(j, "error"), "code"), "filter_key");
     assert_int_equal(int_at(list_of(j, "error"), "column"), 1);
     json_decref(j);
-    j = send("GET", "/filter/check?signal=log&filter=severity%3Dwarn%20x", SLICE_EMPTY, 200);
+    j = ask("GET", "/filter/check?signal=log&filter=severity%3Dwarn%20x", SLICE_EMPTY, 200);
     assert_true(json_is_true(list_of(j, "ok")));
     assert_string_equal(text_at(j, "canonical"), "level=warn AND \"x\"");
     json_decref(j);
@@ -541,10 +335,10 @@ static void checks_filters(void **state) {
 }
 
 static void runs_sql(void **state) {
-    json_t *j = send(
-            "POST", "/sql",
-            SLICE("{\"query\":\"SELECT count() AS n FROM spans;\",\"format\":\"JSONCompact\"}"),
-            200);
+    json_t *j =
+            ask("POST", "/sql",
+                SLICE("{\"query\":\"SELECT count() AS n FROM spans;\",\"format\":\"JSONCompact\"}"),
+                200);
 
     assert_int_equal(json_integer_value(json_array_get(json_array_get(list_of(j, "data"), 0), 0)),
                      SHOP_CHECKOUTS * SHOP_SPANS_PER_CHECKOUT);
@@ -565,7 +359,7 @@ static void runs_sql(void **state) {
             "nonsense",
     };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        j = send("POST", "/sql", slice_from(refused[i]), 400);
+        j = ask("POST", "/sql", slice_from(refused[i]), 400);
         assert_non_null(text_at(list_of(j, "error"), "message"));
         json_decref(j);
     }
@@ -599,7 +393,7 @@ static void refuses_hostile_parameters(void **state) {
                                       "/traces/00%27%20OR%201%3D1"};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        json_decref(send("GET", bad[i], SLICE_EMPTY, 400));
+        json_decref(ask("GET", bad[i], SLICE_EMPTY, 400));
     static const char *const odd[] = {"/traces?filter=service%3D%27x%5C%27%20OR%201%3D1%20--%27",
                                       "/traces?filter=%40%22a%27%5D%20OR%201%20--%22%3D1",
                                       "/traces?filter=resource.%22x%27)%20OR%20(1%22%3D1",
@@ -610,9 +404,9 @@ static void refuses_hostile_parameters(void **state) {
                                       "/attributes?signal=log&prefix=%27%20OR%201%3D1",
                                       "/traces?from=0&to=4500000000&limit=1000"};
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
-        json_decref(send("GET", odd[i], SLICE_EMPTY, i == 5 ? 404 : 200));
+        json_decref(ask("GET", odd[i], SLICE_EMPTY, i == 5 ? 404 : 200));
     /* Nothing of it did harm. */
-    assert_int_equal(fixture_number(store, "SELECT count() FROM spans"),
+    assert_int_equal(fixture_number(served.store, "SELECT count() FROM spans"),
                      SHOP_CHECKOUTS * SHOP_SPANS_PER_CHECKOUT);
 }
 
@@ -627,14 +421,10 @@ int main(void) {
             cmocka_unit_test(shows_one_trace),
             cmocka_unit_test(draws_durations),
             cmocka_unit_test(counts_facets),
-            cmocka_unit_test(finds_logs),
-            cmocka_unit_test(pages_through_logs),
-            cmocka_unit_test(shows_context),
-            cmocka_unit_test(tails_logs),
             cmocka_unit_test(completes),
             cmocka_unit_test(checks_filters),
             cmocka_unit_test(runs_sql),
             cmocka_unit_test(refuses_hostile_parameters),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, served_start, served_stop);
 }
