@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "exporter.h"
+#include "profiler_budget.h"
 #include "profiler_threads.h"
 #include "profiler_window.h"
 #include "resource.h"
@@ -18,9 +19,6 @@
 #define NS 1000000000ull
 #define START_DELAY_NS (300 * 1000000ull) /* programs that end at once are not profiled */
 #define WINDOW_NS (10 * NS)
-#define COST_SHARE 125u /* a walk's time times this is the least period: 0.8 % of a processor */
-#define CREDIT_NS (20 * 1000000)
-#define PERIOD_NS_MAX NS
 #define REFUSED_PAUSE_NS (600 * NS)
 #define OPEN_ATTEMPTS_MAX 5
 #define THREAD_STACK_BYTES (1024u << 10)
@@ -65,29 +63,12 @@ struct work {
     struct cpython_sample sample;
     struct profiler_window *window;
     uint64_t window_start_ns, window_end_ns, last_walk_ns;
-    uint64_t period_ns, period_begin_ns, due_ns, cost_ns;
+    uint64_t period_ns, period_begin_ns, due_ns;
     uint64_t chance;
-    int64_t credit_ns; /* what may be spent beyond the share */
+    struct profiler_budget budget;
     int64_t window_start_wall_ns;
     unsigned failures;
 };
-
-/* How long to wait after a walk. A process that begins pays for first sights of its code, and is
- * just then worth a closer look: so a little may be spent beforehand. */
-static uint64_t period_after(struct work *w, uint64_t passed_ns, uint64_t cost_ns, unsigned rate) {
-    uint64_t least = NS / rate, period;
-
-    w->cost_ns = w->cost_ns ? (w->cost_ns * 3 + cost_ns) / 4 : cost_ns;
-    w->credit_ns += (int64_t) (passed_ns / COST_SHARE) - (int64_t) cost_ns;
-    if (w->credit_ns > CREDIT_NS)
-        w->credit_ns = CREDIT_NS;
-    period = w->cost_ns * COST_SHARE;
-    if (w->credit_ns > CREDIT_NS / 2 || period < least)
-        return least;
-    if (w->credit_ns < 0)
-        period += (uint64_t) -w->credit_ns * COST_SHARE / 4;
-    return period > PERIOD_NS_MAX ? PERIOD_NS_MAX : period;
-}
 
 /* At a chance moment of each period: a program that does things at a steady pace would else be seen
  * at the same one of them always. */
@@ -103,7 +84,7 @@ static uint64_t next_due(struct work *w) {
 
 /* 0; negative when the process cannot be read any more. */
 static int walk(struct work *w, const struct profiler_options *o) {
-    uint64_t before = own_cpu_ns(), now, passed, seen = 0, not = 0;
+    uint64_t now, passed, used, seen = 0, not = 0;
 
     atomic_fetch_add_explicit(&walks, 1, memory_order_relaxed);
     threads_look(w->window);
@@ -115,12 +96,13 @@ static int walk(struct work *w, const struct profiler_options *o) {
     atomic_fetch_add_explicit(&samples, seen, memory_order_relaxed);
     atomic_fetch_add_explicit(&torn, not, memory_order_relaxed);
     w->last_walk_ns = now;
-    w->period_ns = period_after(w, passed, own_cpu_ns() - before, o->rate_max);
+    used = own_cpu_ns();
+    w->period_ns = budget_period(&w->budget, passed, used, o->rate_max);
     if (w->period_begin_ns < now) /* late, or the first one */
         w->period_begin_ns = now;
     w->due_ns = next_due(w);
     atomic_store_explicit(&period_ns, w->period_ns, memory_order_relaxed);
-    atomic_store_explicit(&cpu_ns, own_cpu_ns(), memory_order_relaxed);
+    atomic_store_explicit(&cpu_ns, used, memory_order_relaxed);
     w->failures = r < 0 ? w->failures + 1 : 0;
     return w->failures > 10 ? r : 0;
 }
@@ -167,6 +149,7 @@ static void seal_window(struct work *w) {
     atomic_fetch_add_explicit(&dropped, window_dropped(w->window), memory_order_relaxed);
     profiler_slots_sweep();
     begin_window(w);
+    budget_aside(&w->budget, own_cpu_ns());
 }
 
 /* ---- The thread ---- */
@@ -208,6 +191,8 @@ static int open_work(struct work *w) {
     }
     threads_forget();
     begin_window(w);
+    budget_init(&w->budget);
+    budget_aside(&w->budget, own_cpu_ns());
     w->due_ns = w->window_start_ns;
     w->chance = w->window_start_ns | 1;
     return 0;
@@ -247,7 +232,7 @@ static void profile(struct work *w) {
 }
 
 static void *run(void *unused) {
-    struct work w = {.period_ns = NS / 100, .credit_ns = CREDIT_NS};
+    struct work w = {.period_ns = NS / 100};
     struct profiler_options o;
     bool stop = false;
     int r = -EAGAIN;

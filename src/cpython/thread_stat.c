@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PID_MOST (1 << 22)             /* the kernel's own limit */
@@ -34,7 +35,12 @@ static unsigned files_allowed(void) {
 }
 
 void thread_files_init(struct thread_files *f, pid_t pid, pid_t tid) {
-    *f = (struct thread_files){.pid = pid, .tid = tid, .stat = -1, .schedstat = -1, .syscall = -1};
+    *f = (struct thread_files){.pid = pid,
+                               .tid = tid,
+                               .own = pid == getpid(),
+                               .stat = -1,
+                               .schedstat = -1,
+                               .syscall = -1};
 }
 
 static void close_file(int *fd) {
@@ -107,7 +113,18 @@ int thread_read_stat(struct thread_files *f, bool held, enum cpython_state *ret_
     return 0;
 }
 
+/* The CPU clock of a thread of this process, by its id, as clock_getcpuclockid(3) makes it for a
+ * process: a tenth of the price of reading a file. Never 0. */
+static uint64_t own_clock(pid_t tid) {
+    clockid_t clock = (clockid_t) (~(unsigned) tid << 3 | 6);
+    struct timespec t;
+
+    return clock_gettime(clock, &t) < 0 ? 0 : (uint64_t) (t.tv_sec * NS_PER_S + t.tv_nsec) + 1;
+}
+
 uint64_t thread_read_runs(struct thread_files *f) {
+    if (f->own)
+        return own_clock(f->tid);
     char text[128];
     ssize_t n = read_kept(f, &f->schedstat, "schedstat", text, sizeof(text));
     struct slice rest = slice_new(text, n > 0 ? (size_t) n : 0);

@@ -9,6 +9,7 @@
 /* Files of /proc/PID/task/TID that are kept open: reading one anew costs a third of opening it. */
 struct thread_files {
     pid_t pid, tid;
+    bool own;                     /* a thread of this process */
     int stat, schedstat, syscall; /* -1: not open */
 };
 
@@ -25,8 +26,8 @@ int thread_read_stat(struct thread_files *f, bool held, enum cpython_state *ret_
 /* Whether it runs or could: a quarter of the price of thread_read_stat(), for one that probably
  * does. False also when the kernel does not tell. */
 bool thread_runs(struct thread_files *f);
-/* How often the thread was put on a processor: 0 when the kernel does not tell. While it stays the
- * same, a thread that slept has not run. */
+/* How often the thread was put on a processor, or for how long it was there: 0 when the kernel does
+ * not tell. While it stays the same, a thread that slept has not run. */
 uint64_t thread_read_runs(struct thread_files *f);
 /* Whether the thread sleeps in a system call whose first argument lies in [from, to): a futex
  * there. False when the kernel does not tell. */
