@@ -1,44 +1,35 @@
 """Metrics beside Debian's Prometheus and VictoriaMetrics: the same bytes into each, the same questions.
 
 make bench-metrics           (bench_metrics.py --quick: small figures that prove the program, not the server)
+bench_metrics.py PART...     alone: write scrape disk memory idle hour week (query: hour and week)
 
-Each figure is the median of rounds in which the servers take turns.
+Each figure is the median of rounds in which the servers take turns. A part takes one to four minutes on two cores;
+--rounds 1 gives a rougher figure sooner.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from common import BUILD, Results, machine, median
-from metrics_peers import EVERYONE, Peer, Prometheus, Varan, VictoriaMetrics
-from metrics_series import (
-    SERIES_OF_AN_INSTANCE,
-    node_exporter_series,
-    node_exporter_text,
-    service_series,
-)
+from common import Results, machine
+from metrics_load import STEP_MS, add_all, hours_ago, load
+from metrics_peers import EVERYONE
+from metrics_queries import queries
+from metrics_series import node_exporter_series, node_exporter_text, service_series
 
-ROWS = 2000  # of a request, as Prometheus sends them since 3.0
-CONNECTIONS = 8
-STEP_MS = 15_000
-DAY = 86400
-FOREVER = 1_000_000_000
-DAY_BATCH = 6  # the same for the day whose bytes are counted: a request each minute and a half
-HISTORY_BATCH = 60  # samples of a series in a request, where only what is stored matters
+DAY_BATCH = 6  # samples of a series in a request of the day whose bytes are counted
 
 
 class Sizes:
     """How much is done; `quick` shows only that everything works."""
 
-    def __init__(self, quick: bool):
-        self.rounds = 1 if quick else 3
+    def __init__(self, quick: bool, rounds: int | None):
+        self.rounds = rounds or (1 if quick else 3)
         self.load_seconds = 1 if quick else 8
         self.day_steps = 960 if quick else 5760  # Prometheus' first block is of three hours
         self.active = (1_000, 5_000) if quick else (10_000, 110_000)
@@ -49,38 +40,10 @@ class Sizes:
             "step_ms": 15_000,
         }
         self.asks = 3 if quick else 9
+        self.first_asks = min(self.rounds, 2 if quick else 3)
+        self.idle_series = 2_000 if quick else 20_000
         self.targets, self.copies = (2, 5) if quick else (8, 20)
-        self.scrape_seconds = 5 if quick else 20
-
-
-def load(peer: Peer, series: Path, copies: int, start_ms: int, step_ms: int, **limits) -> dict:
-    """Sends and adds the server's CPU time to what the load program prints."""
-    before = peer.cpu_seconds()
-    command = [BUILD / "tests/bench/remote_write_load", peer.address, peer.write_path, series]
-    command += [copies, ROWS, limits.get("connections", CONNECTIONS), start_ms, step_ms]
-    command += [limits.get("steps", FOREVER), limits.get("seconds", 3600), limits.get("batch", 1)]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"the load of {peer.name} failed: {done.stdout} {done.stderr}")
-    return json.loads(done.stdout) | {"cpu_seconds": peer.cpu_seconds() - before}
-
-
-def hours_ago(hours: float) -> int:
-    return int(time.time() - hours * 3600) // 60 * 60_000
-
-
-def add_all(results: Results, work: str, unit: str, figures: dict, more: bool = False) -> None:
-    """A row per peer; `figures` holds the rounds of each server by its class."""
-    for peer in (Prometheus, VictoriaMetrics):
-        results.add(
-            work,
-            round(median(figures[Varan]), 4),
-            unit,
-            peer.name,
-            peer.version,
-            round(median(figures[peer]), 4),
-            more_is_better=more,
-        )
+        self.scrape_seconds = 5 if quick else 12
 
 
 def remote_write(results: Results, sizes: Sizes, node: Path) -> None:
@@ -205,60 +168,49 @@ def memory(results: Results, sizes: Sizes, node: Path) -> None:
     add_all(results, text, "kB", growth)
 
 
-MIX = {
-    "raw select": "pool_bytes",
-    "rate": 'rate(http_requests_total{status="500"}[5m])',
-    "sum by": "sum by (status) (rate(http_requests_total[5m]))",
-    "histogram_quantile": (
-        "histogram_quantile(0.95, sum by (le, route) (rate(http_duration_seconds_bucket[5m])))"
-    ),
-    "topk": "topk(5, sum by (instance) (rate(http_requests_total[5m])))",
-    "subquery": "max_over_time(sum by (status) (rate(http_requests_total[5m]))[30m:1m])",
-}
-
-
-def queries(results: Results, sizes: Sizes, service: Path) -> None:
-    for title, shape, step in (("1 h", sizes.hour, 15), ("7 d", sizes.week, 1800)):
-        seconds = shape["steps"] * shape["step_ms"] // 1000
-        start = hours_ago(seconds / 3600 + 0.2)
-        peers = [kind() for kind in EVERYONE]
-        for peer in peers:
-            load(
-                peer,
-                service,
-                shape["instances"],
-                start,
-                shape["step_ms"],
-                steps=shape["steps"],
-                batch=HISTORY_BATCH,
-            )
-            peer.flush()
-            peer.settle()
-        series = shape["instances"] * SERIES_OF_AN_INSTANCE
-        for what, query in MIX.items():
-            times = {kind: [] for kind in EVERYONE}
-            for turn in range(sizes.asks):
-                # Never the same question twice: no cache of whole answers helps.
-                begin = start / 1000 + 300 + 7 * turn
-                end = start / 1000 + seconds - 60 + turn
-                for peer in peers:
-                    asked = {"query": query, "start": begin, "end": end, "step": step}
-                    times[type(peer)].append(peer.timed(**asked) * 1e3)
-            add_all(results, f"{what}, {series:,} series, {title}", "ms", times)
-        for peer in peers:
-            peer.close()
+def idle(results: Results, sizes: Sizes, node: Path) -> None:
+    """What an idle server costs, and how soon it is there again with series on disk."""
+    series = len(node.read_text().splitlines())
+    copies = max(1, sizes.idle_series // series)
+    empty, kept, ready, answers = ({p: [] for p in EVERYONE} for _ in range(4))
+    for kind in EVERYONE:
+        peer = kind()
+        peer.settle()
+        empty[kind].append(peer.anonymous_bytes() / 1e6)
+        load(peer, node, copies, hours_ago(2), STEP_MS, steps=240)
+        peer.flush()
+        peer.settle()
+        for _ in range(sizes.rounds):
+            ready[kind].append(peer.restart())
+            begin = time.monotonic()
+            at = hours_ago(1.2) / 1000
+            while not peer.query("/query", query="count(node_cpu_seconds_total)", time=at)[
+                "result"
+            ]:
+                if time.monotonic() > begin + 120:
+                    raise SystemExit(f"{peer.name} does not find its series again")
+            answers[kind].append(ready[kind][-1] + time.monotonic() - begin)
+        peer.settle()
+        kept[kind].append(peer.anonymous_bytes() / 1e6)
+        peer.close()
+    text = f"{series * copies:,} series on disk"
+    add_all(results, "idle, empty: anonymous memory", "MB", empty)
+    add_all(results, f"idle after a start with {text}: anonymous memory", "MB", kept)
+    add_all(results, f"start with {text}, until ready", "s", ready)
+    add_all(results, f"start with {text}, until a query finds them", "s", answers)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the program")
+    parser.add_argument("--rounds", type=int, help="of write, scrape, idle and first asks; 3")
     parser.add_argument(
         "parts",
         nargs="*",
-        help="of write scrape disk memory query; default all",
+        help="of write scrape disk memory idle hour week, or query: hour and week; default all",
     )
     chosen = parser.parse_args()
-    sizes = Sizes(chosen.quick)
+    sizes = Sizes(chosen.quick, chosen.rounds)
     print(f"Metrics. {machine()}{' QUICK: not figures to keep' if chosen.quick else ''}")
     results = Results("metrics-quick" if chosen.quick else "metrics")
     with tempfile.TemporaryDirectory(prefix="varan-bench-") as name:
@@ -269,9 +221,15 @@ def main() -> None:
             "scrape": lambda: scraping(results, sizes, folder),
             "disk": lambda: bytes_per_sample(results, sizes, node),
             "memory": lambda: memory(results, sizes, node),
-            "query": lambda: queries(results, sizes, service),
+            "idle": lambda: idle(results, sizes, node),
+            "hour": lambda: queries(results, sizes, service, "1 h", sizes.hour, 15),
+            "week": lambda: queries(results, sizes, service, "7 d", sizes.week, 1800),
         }
-        for part in chosen.parts or parts:
+        wanted = " ".join(chosen.parts or parts).replace("query", "hour week").split()
+        unknown = [part for part in wanted if part not in parts]
+        if unknown:
+            parser.error(f"no part {unknown[0]}: there are {' '.join(parts)}")
+        for part in wanted:
             parts[part]()
     results.write()
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from common import TICKS, Server
 
+READY_SECONDS_MAX = 120
+
 
 def free_port() -> int:
     with socket.socket() as s:
@@ -41,6 +43,7 @@ class Peer:
     """One server: where it takes remote write and answers queries, what it costs."""
 
     name = version = write_path = api = ""
+    restarts_for_first_asks = True
 
     def query_url(self, path: str, **params) -> str:
         return f"{self.url}{self.api}{path}?{urllib.parse.urlencode(params)}"
@@ -81,6 +84,10 @@ class Peer:
     def flush(self) -> None:
         """Makes everything visible that was acknowledged."""
 
+    def restart(self) -> float:
+        """Stops it and starts it on the same data: seconds until it says that it is ready."""
+        raise NotImplementedError
+
 
 class Varan(Peer):
     name, api = "varan", "/prometheus/api/v1"
@@ -103,6 +110,12 @@ class Varan(Peer):
         )
         return int(rows[0]), int(size[0])
 
+    def restart(self) -> float:
+        self.server.stop()
+        self.server.start()
+        self.url, self.pid = self.server.url, self.server.process.pid
+        return self.server.ready_seconds
+
     def close(self) -> None:
         self.server.close()
 
@@ -112,26 +125,37 @@ class External(Peer):
 
     def __init__(self, scrape: Path | None = None):
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-bench-"))
+        self.scrape = scrape
+        self.start()
+
+    def start(self) -> float:
         self.url = f"http://127.0.0.1:{free_port()}"
-        command = self.command(scrape)
+        command = self.command(self.scrape)
         if not shutil.which(command[0]):
             sys.exit(f"{command[0]} is not installed: tools/setup --test installs it")
-        with (self.folder / "log").open("wb") as log:
+        begin = time.monotonic()
+        with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
         self.pid = self.process.pid
-        end = time.monotonic() + 60
         while True:
             try:
                 get(self.url + self.ready, 5)
-                return
+                return time.monotonic() - begin
             except OSError:
-                if self.process.poll() is not None or time.monotonic() > end:
+                if self.process.poll() is not None or time.monotonic() > begin + READY_SECONDS_MAX:
                     sys.exit((self.folder / "log").read_text()[-2000:])
-                time.sleep(0.05)
+                time.sleep(0.01)
 
-    def close(self) -> None:
+    def stop(self) -> None:
         self.process.terminate()
         self.process.wait(60)
+
+    def restart(self) -> float:
+        self.stop()
+        return self.start()
+
+    def close(self) -> None:
+        self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -139,6 +163,8 @@ class Prometheus(External):
     name, api, ready = "prometheus", "/api/v1", "/-/ready"
     write_path = "/api/v1/write"
     version = debian_version("prometheus")
+    # Its start replays the log, for long; it keeps no samples or answers that a start would take.
+    restarts_for_first_asks = False
 
     def command(self, scrape: Path | None) -> list[str]:
         config = scrape or self.folder / "empty.yml"
