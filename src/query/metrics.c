@@ -135,7 +135,7 @@ void metrics_answer_done(struct metrics_answer *a) {
 }
 
 void metrics_add_ids(struct buffer *sql, const struct finding *f, size_t from, size_t to) {
-    if (f->whole_metric) {
+    if (f->dense) {
         buffer_printf(sql, " AND id BETWEEN %" PRIu64 " AND %" PRIu64, f->series.items[from].id,
                       f->series.items[to - 1].id);
         return;
@@ -175,7 +175,7 @@ static int find_all(struct metrics *m, const struct metrics_selector *selectors,
     for (size_t i = 0; i < n && r == 0; i++) {
         struct finding f = {0};
         r = metrics_find(&t, selectors[i].matchers, selectors[i].n, range->from_ms, range->to_ms,
-                         arena, &f);
+                         false, arena, &f);
         for (size_t j = 0; j < f.series.n && r == 0; j++)
             if (labels_table_put(table, f.series.items[j].labels) < 0)
                 r = error_set(e, -ENOBUFS, "the series take more memory than a query may have");

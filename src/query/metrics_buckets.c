@@ -216,7 +216,7 @@ int metrics_read_buckets(const struct metrics_turn *t, const struct finding *f,
     uint32_t parts = parts_of(hints, tier_ms(p->tier));
     int r = 0;
 
-    if (!f->whole_metric && step > METRICS_IDS_MAX)
+    if (!f->dense && step > METRICS_IDS_MAX)
         step = METRICS_IDS_MAX;
     for (size_t i = 0; i < n && r == 0; i += step) {
         struct metrics_answer a;

@@ -11,10 +11,9 @@
 #define DAY_MS (24 * HOUR_MS)
 #define SPAN_MAX_MS (15 * DAY_MS)
 #define NEAR_NOW_MS (10 * 60 * INT64_C(1000))
-#define FUTURE_MS (2 * DAY_MS)  /* samples may be a day ahead */
-#define INTERVAL_GUESS_MS 15000 /* between two samples */
-#define SAMPLE_BYTES_GUESS 6    /* in the cache */
-#define ROWS_AT_ONCE 4000000    /* of a fill */
+#define FUTURE_MS (2 * DAY_MS) /* samples may be a day ahead */
+#define SAMPLE_BYTES_GUESS 6   /* in the cache */
+#define ROWS_AT_ONCE 4000000   /* of a fill */
 
 static int no_room(struct error *e) {
     return error_set(e, -ENOBUFS,
@@ -58,7 +57,7 @@ static bool was_asked(struct metrics *m, const struct finding *f) {
 static bool is_worth_it(struct metrics *m, const struct finding *missing,
                         const struct samples_range *r, int64_t now_ms) {
     struct metrics_cache_stats stats;
-    double bytes = (double) missing->series.n * (double) (now_ms - r->from_ms) / INTERVAL_GUESS_MS *
+    double bytes = (double) missing->n_all * (double) (now_ms - r->from_ms) / METRICS_INTERVAL_MS *
                    SAMPLE_BYTES_GUESS;
 
     metrics_cache_read_stats(m->cache, &stats);
@@ -97,8 +96,7 @@ static int fill_part(const struct metrics_turn *t, const struct finding *missing
     struct metrics_cache *cache = t->metrics->cache;
     struct samples_range all = {.from_ms = r->from_ms,
                                 .to_ms = clock_now_ns() / NS_PER_MS + FUTURE_MS};
-    struct finding part = {.whole_metric = missing->whole_metric,
-                           .n_slots = (uint32_t) (to - from)};
+    struct finding part = {.dense = missing->dense, .n_slots = (uint32_t) (to - from)};
     struct arena scratch;
     int result = 0;
 
@@ -135,7 +133,7 @@ static int fill_part(const struct metrics_turn *t, const struct finding *missing
 static int fill(const struct metrics_turn *t, const struct finding *missing,
                 const struct samples_range *r, int64_t now_ms, struct arena *arena,
                 struct floats *ret, struct metrics_source *stats) {
-    size_t each = (size_t) ((now_ms - r->from_ms) / INTERVAL_GUESS_MS) + 2, n = missing->series.n;
+    size_t each = (size_t) ((now_ms - r->from_ms) / METRICS_INTERVAL_MS) + 2, n = missing->series.n;
     size_t step = ROWS_AT_ONCE / each + 1;
     int result = 0;
 
@@ -150,6 +148,7 @@ static int read_cached(const struct metrics_turn *t, const struct finding *f,
                        const struct samples_range *r, struct arena *arena, struct floats *ret,
                        struct finding *missing) {
     missing->n_slots = f->n_slots;
+    missing->n_all = f->n_all;
     vector_each(&f->series, s) {
         int result = metrics_cache_read(t->metrics->cache, s->id, r, arena, &ret[s->slot]);
         if (result == 0 && vector_push(&missing->series, *s, UINT32_MAX) < 0)
@@ -157,7 +156,7 @@ static int read_cached(const struct metrics_turn *t, const struct finding *f,
         if (result < 0)
             return no_room(t->error);
     }
-    missing->whole_metric = f->whole_metric && missing->series.n * 2 >= f->series.n;
+    missing->dense = f->dense && missing->series.n * 2 >= f->series.n;
     return 0;
 }
 

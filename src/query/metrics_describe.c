@@ -189,7 +189,7 @@ int metrics_exemplars(struct metrics *m, const struct metrics_selector *selector
     for (size_t i = 0; i < n_selectors && r == 0; i++) {
         struct finding f = {0};
         r = metrics_find(&t, selectors[i].matchers, selectors[i].n, range->from_ms, range->to_ms,
-                         arena, &f);
+                         false, arena, &f);
         for (size_t at = 0; r == 0 && at < f.series.n; at += METRICS_IDS_MAX)
             r = read_exemplars(&t, &f, at,
                                at + METRICS_IDS_MAX < f.series.n ? at + METRICS_IDS_MAX

@@ -16,6 +16,9 @@ struct collect {
     struct finding *ret;
     struct metrics *metrics;
     struct error *error;
+    bool lazy;
+    const struct promql_labels *made; /* the last one */
+    size_t n_seen;                    /* series that there are, as far as is known */
     /* Names mostly repeat: their copies, by the index's own pointers. */
     struct {
         const uint8_t *from;
@@ -45,13 +48,13 @@ static struct slice copy_of(struct collect *c, struct slice s, bool value) {
     return *kept;
 }
 
-static int push(struct collect *c, uint64_t id, const struct promql_labels *labels) {
-    struct found f = {.id = id, .labels = labels};
+static int push(struct collect *c, uint64_t id, uint32_t at, const struct promql_labels *labels) {
+    struct found f = {.id = id, .labels = labels, .at = at};
 
     return vector_push(&c->ret->series, f, UINT32_MAX) < 0 ? no_room(c->error) : 0;
 }
 
-static int collect_view(void *ctx, const struct series_view *v) {
+static int make_labels(void *ctx, const struct series_view *v) {
     struct collect *c = ctx;
     struct promql_labels *l = arena_new(c->arena, struct promql_labels);
     struct promql_label *items = arena_array(c->arena, struct promql_label, v->n);
@@ -66,7 +69,15 @@ static int collect_view(void *ctx, const struct series_view *v) {
             return no_room(c->error);
     }
     *l = (struct promql_labels){v->n, promql_labels_hash(items, v->n), items};
-    return push(c, v->ref.id, l);
+    c->made = l;
+    return 0;
+}
+
+static int collect_view(void *ctx, const struct series_view *v) {
+    struct collect *c = ctx;
+    int r = c->lazy ? 0 : make_labels(c, v);
+
+    return r < 0 ? r : push(c, v->ref.id, v->ref.at, c->lazy ? NULL : c->made);
 }
 
 static int test_matcher(const void *ctx, struct slice value) {
@@ -116,7 +127,7 @@ static int add_other_ids(struct collect *c) {
         struct found f = c->ret->series.items[i];
         size_t others = series_other_ids(c->metrics->series, f.id, ids, 8);
         for (size_t j = 0; j < others && j < 8; j++) {
-            int r = push(c, ids[j], f.labels);
+            int r = push(c, ids[j], f.at, f.labels);
             if (r < 0)
                 return r;
         }
@@ -159,7 +170,22 @@ static int collect_row(struct collect *c, const struct native_reader *rows, size
             return no_room(c->error);
     }
     l->hash = promql_labels_hash(items, (uint32_t) n);
-    return push(c, native_reader_cell(rows, row, 0).u64, l);
+    return push(c, native_reader_cell(rows, row, 0).u64, 0, l);
+}
+
+static int collect_rows(struct collect *c, struct metrics_answer *a,
+                        const struct promql_matcher *matchers, size_t n, bool all) {
+    size_t rows = native_reader_rows(a->rows);
+    int r = 0;
+
+    memset(c->names, 0, sizeof(c->names)); /* keyed by addresses of the answer from now on */
+    memset(c->values, 0, sizeof(c->values));
+    if (all && rows > c->n_seen)
+        c->n_seen = rows;
+    for (size_t i = 0; i < rows && r == 0; i++)
+        r = collect_row(c, a->rows, i, matchers, n);
+    metrics_answer_done(a);
+    return r;
 }
 
 static int find_in_table(const struct metrics_turn *t, struct collect *c,
@@ -198,13 +224,45 @@ static int find_in_table(const struct metrics_turn *t, struct collect *c,
     if (r == 0)
         r = metrics_ask(t, (const char *) sql.data, params, n_params, METRICS_TABLE_SERIES_MAX, &a);
     buffer_done(&sql);
+    return r < 0 ? r : collect_rows(c, &a, matchers, n, n_params == 0);
+}
+
+/* A series that has left the index since it was found in it: its row is in the table. */
+static int labels_from_table(const struct metrics_turn *t, struct collect *c, uint64_t id) {
+    struct finding one = {0}, *kept = c->ret;
+    struct metrics_answer a;
+    char sql[160];
+
+    snprintf(sql, sizeof(sql),
+             "SELECT id, any(metric) AS m, any(labels) AS l FROM series WHERE id = %" PRIu64
+             " GROUP BY id",
+             id);
+    int r = metrics_ask(t, sql, NULL, 0, METRICS_TABLE_SERIES_MAX, &a);
     if (r < 0)
         return r;
-    memset(c->names, 0, sizeof(c->names)); /* keyed by addresses of the answer from now on */
-    memset(c->values, 0, sizeof(c->values));
-    for (size_t i = 0; i < native_reader_rows(a.rows) && r == 0; i++)
-        r = collect_row(c, a.rows, i, matchers, n);
-    metrics_answer_done(&a);
+    c->ret = &one;
+    r = collect_rows(c, &a, NULL, 0, false);
+    c->ret = kept;
+    c->made = one.series.n ? one.series.items[0].labels : &promql_no_labels;
+    finding_done(&one);
+    return r;
+}
+
+int metrics_make_labels(const struct metrics_turn *t, struct finding *f, struct arena *arena) {
+    struct collect *c = memory_alloc(sizeof(*c));
+    int r = 0;
+
+    if (!c)
+        return no_room(t->error);
+    *c = (struct collect){.arena = arena, .ret = f, .metrics = t->metrics, .error = t->error};
+    for (size_t i = 0; i < f->series.n && r == 0; i++) {
+        struct found *s = &f->series.items[i];
+        r = series_view(t->metrics->series, (struct series_ref){s->id, s->at}, make_labels, c);
+        if (r == -ESTALE)
+            r = labels_from_table(t, c, s->id);
+        s->labels = c->made;
+    }
+    free(c);
     return r;
 }
 
@@ -240,12 +298,15 @@ static int number_slots(struct collect *c, bool may_repeat) {
     return 0;
 }
 
-/* Whether the ids between the first and the last are mostly wanted. */
-static bool is_whole_metric(struct collect *c, const struct promql_matcher *matchers, size_t n) {
+/* Whether the ids between the first and the last are mostly wanted: of one metric, or of all. */
+static bool is_dense(struct collect *c, const struct promql_matcher *matchers, size_t n) {
     const struct finding *f = c->ret;
 
-    if (f->series.n < 16 ||
-        f->series.items[0].id >> 48 != f->series.items[f->series.n - 1].id >> 48)
+    if (f->series.n < 16)
+        return false;
+    if (c->n_seen && f->series.n * 2 >= c->n_seen)
+        return true;
+    if (f->series.items[0].id >> 48 != f->series.items[f->series.n - 1].id >> 48)
         return false;
     for (size_t i = 0; i < n; i++)
         if (matchers[i].type == PROMQL_EQUAL && slice_is(matchers[i].name, "__name__"))
@@ -255,14 +316,24 @@ static bool is_whole_metric(struct collect *c, const struct promql_matcher *matc
 }
 
 int metrics_find(const struct metrics_turn *t, const struct promql_matcher *matchers, size_t n,
-                 int64_t from_ms, int64_t to_ms, struct arena *arena, struct finding *ret) {
+                 int64_t from_ms, int64_t to_ms, bool lazy, struct arena *arena,
+                 struct finding *ret) {
     struct collect *c = memory_alloc(sizeof(*c));
     uint32_t gap = series_gap(t->metrics->series);
     bool ask_table = seconds(from_ms) < gap;
+    struct series_stats stats;
 
     if (!c)
         return no_room(t->error);
-    *c = (struct collect){.arena = arena, .ret = ret, .metrics = t->metrics, .error = t->error};
+    ret->lazy = lazy && !ask_table && !series_has_other_ids(t->metrics->series);
+    *c = (struct collect){.arena = arena,
+                          .ret = ret,
+                          .metrics = t->metrics,
+                          .error = t->error,
+                          .lazy = ret->lazy};
+    series_read_stats(t->metrics->series, &stats);
+    if (!ask_table)
+        c->n_seen = stats.series;
     int r = find_in_index(c, matchers, n, from_ms, to_ms);
     size_t before = ret->series.n;
     if (r == 0)
@@ -272,8 +343,9 @@ int metrics_find(const struct metrics_turn *t, const struct promql_matcher *matc
         r = find_in_table(t, c, matchers, n, from_ms, to_ms);
     if (r == 0)
         r = number_slots(c, ask_table || others);
+    ret->n_all = ret->n_slots;
     if (r == 0)
-        ret->whole_metric = is_whole_metric(c, matchers, n);
+        ret->dense = is_dense(c, matchers, n);
     free(c);
     return r;
 }

@@ -165,7 +165,7 @@ int metrics_read_histograms(const struct metrics_turn *t, const struct finding *
     struct arena scratch;
     int r = 0;
 
-    if (!f->whole_metric && step > METRICS_IDS_MAX)
+    if (!f->dense && step > METRICS_IDS_MAX)
         step = METRICS_IDS_MAX;
     for (size_t i = 0; i < n && r == 0; i += step)
         r = read_part(t, f, i, i + step < n ? i + step : n, from_ms, to_ms, arena, ret, stats);

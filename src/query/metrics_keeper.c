@@ -177,7 +177,7 @@ int metrics_rules_apply(struct metrics *m, int64_t now_ms, struct error *e) {
             break;
         arena_init(&arena, RULE_BYTES_MAX);
         /* All series, for the sake of rules that stand before others. */
-        r = metrics_find(&t, rule->matchers, rule->n, 0, now_ms, &arena, &f);
+        r = metrics_find(&t, rule->matchers, rule->n, 0, now_ms, false, &arena, &f);
         if (r == 0)
             r = apply_to_found(&t, &f, before_ms, &taken);
         finding_done(&f);

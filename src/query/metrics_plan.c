@@ -5,8 +5,7 @@
  */
 #include "query/metrics_private.h"
 
-#define RAW_INTERVAL_MS 15000 /* a guess, for the cost */
-#define COARSE_BUCKETS_MIN 6  /* in a window that an hour's rows may stand for */
+#define COARSE_BUCKETS_MIN 6 /* in a window that an hour's rows may stand for */
 
 static const struct {
     const char *function;
@@ -54,7 +53,7 @@ static double rows_of(const struct ask *a, int64_t each_ms) {
 
 /* The coarsest table that has all of it and gives the same answer. RAW: none, or not worth it. */
 static enum tier exact_tier(struct metrics *m, const struct ask *a) {
-    if (rows_of(a, RAW_INTERVAL_MS) <= m->raw_samples_max || late_hours_count(m->late) > 0)
+    if (rows_of(a, METRICS_INTERVAL_MS) <= m->raw_samples_max || late_hours_count(m->late) > 0)
         return TIER_RAW;
     int64_t begins = INT64_MAX; /* what there is */
     for (enum tier t = 0; t < TIERS; t++)

@@ -21,6 +21,7 @@
 #define METRICS_TIMEOUT_NS (10 * NS_PER_S)
 #define METRICS_TABLE_SERIES_MAX 1000000u /* read out of the series table for one selector */
 
+#define METRICS_INTERVAL_MS 15000 /* between two samples: a guess, for sizes and costs */
 #define METRICS_ASKED 256u
 #define METRICS_RULES_MAX 1000u
 #define METRICS_RAW_SAMPLES_MAX 3e6 /* more than this is better read downsampled */
@@ -79,14 +80,16 @@ int metrics_look_at_tiers(struct metrics *m, struct error *e);
 /* A series that was found. Several ids may belong to one label set (`slot`). */
 struct found {
     uint64_t id;
-    const struct promql_labels *labels;
-    uint32_t slot;
+    const struct promql_labels *labels; /* NULL: not made yet, see metrics_make_labels() */
+    uint32_t slot, at;                  /* `at`: place in the index */
 };
 
 struct finding {
     VECTOR(struct found) series; /* ascending by id */
     uint32_t n_slots;
-    bool whole_metric; /* about all series of one metric: a range of ids names them */
+    size_t n_all; /* of a part: the series of the whole selection */
+    bool dense;   /* most series between the first id and the last: a range of ids names them */
+    bool lazy;    /* without labels */
 };
 
 /* How long, and for whom. */
@@ -99,9 +102,13 @@ struct metrics_turn {
 
 /* ---- metrics_find.c ---- */
 
-/* The series of one selector that were seen in the range; label sets live in the arena. */
+/* The series of one selector that were seen in the range; label sets live in the arena. `lazy`:
+ * without them, if that can be. */
 int metrics_find(const struct metrics_turn *t, const struct promql_matcher *matchers, size_t n,
-                 int64_t from_ms, int64_t to_ms, struct arena *arena, struct finding *ret);
+                 int64_t from_ms, int64_t to_ms, bool lazy, struct arena *arena,
+                 struct finding *ret);
+/* The label sets of a lazy finding. */
+int metrics_make_labels(const struct metrics_turn *t, struct finding *f, struct arena *arena);
 void finding_done(struct finding *f);
 
 /* ---- metrics.c ---- */

@@ -221,7 +221,7 @@ static int read_again(const struct metrics_turn *t, const struct finding *f, uin
     for (size_t i = 0; i < f->series.n && r == 0; i++)
         if (f->series.items[i].slot == slot) {
             struct finding one = *f;
-            one.whole_metric = false;
+            one.dense = false;
             r = read_part(t, &one, i, i + 1, true, range, arena, ret, stats);
         }
     if (r == 0 && ret[slot].unsorted && floats_put_in_order(&ret[slot]) < 0)
@@ -241,7 +241,7 @@ int metrics_read_stored(const struct metrics_turn *t, const struct finding *f,
     if (samples_have_gaps(range))
         span = span / (double) range->step_ms * (double) range->window_ms;
     size_t step = (size_t) (ROWS_PER_SELECT / (span / INTERVAL_GUESS_MS + 2)) + 1;
-    if (!f->whole_metric && step > METRICS_IDS_MAX)
+    if (!f->dense && step > METRICS_IDS_MAX)
         step = METRICS_IDS_MAX;
     for (size_t i = 0; i < n && r == 0; i += step)
         r = read_part(t, f, i, i + step < n ? i + step : n, false, range, arena, ret, stats);

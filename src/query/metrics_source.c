@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define ROWS_AT_ONCE 1000000.0
+
 static enum promql_failure failure_of(int r) {
     switch (r) {
     case -ETIMEDOUT: return PROMQL_TIMEOUT;
@@ -51,7 +53,7 @@ static int read_floats(struct metrics_source *s, const struct metrics_turn *t, i
     struct tier_plan plan;
     int r = 0;
 
-    metrics_plan(s->metrics, hints, from_ms, to_ms, n, &plan);
+    metrics_plan(s->metrics, hints, from_ms, to_ms, x->found.n_all, &plan);
     for (size_t i = 0; i < plan.n && r == 0; i++) {
         const struct tier_part *p = &plan.parts[i];
         if (p->tier != TIER_RAW) {
@@ -71,9 +73,10 @@ static int read_floats(struct metrics_source *s, const struct metrics_turn *t, i
     return r;
 }
 
+/* Histograms go into `lasting`: what is made of them refers to them. */
 static int read_all(struct metrics_source *s, const struct metrics_turn *t, int64_t from_ms,
                     int64_t to_ms, const struct promql_hints *hints, struct arena *arena,
-                    struct selection *ret) {
+                    struct arena *lasting, struct selection *ret) {
     uint32_t n = ret->found.n_slots;
     int r = 0;
 
@@ -89,7 +92,7 @@ static int read_all(struct metrics_source *s, const struct metrics_turn *t, int6
     if (n)
         r = read_floats(s, t, from_ms, to_ms, hints, arena, ret);
     if (r == 0 && n && has_histograms(s->metrics))
-        r = metrics_read_histograms(t, &ret->found, from_ms, to_ms, arena, ret->histograms, s);
+        r = metrics_read_histograms(t, &ret->found, from_ms, to_ms, lasting, ret->histograms, s);
     return r;
 }
 
@@ -112,6 +115,75 @@ static int hand_over(const struct selection *x, promql_add_fn *add, void *ctx) {
     return 0;
 }
 
+/* How many series are read at a time when they need not be held all at once. */
+static uint32_t series_at_once(const struct promql_hints *hints, int64_t from_ms, int64_t to_ms) {
+    double share = 1;
+
+    if (hints->window_ms && hints->step_ms > hints->window_ms)
+        share = (double) hints->window_ms / (double) hints->step_ms;
+    return (uint32_t) (ROWS_AT_ONCE /
+                       (2 + share * (double) (to_ms - from_ms) / METRICS_INTERVAL_MS)) +
+           1;
+}
+
+/* Series [from, to) of those that were found, each of one id: read, handed over, forgotten. */
+static int pass_part(struct metrics_source *s, const struct metrics_turn *t,
+                     const struct finding *all, uint32_t from, uint32_t to, int64_t from_ms,
+                     int64_t to_ms, const struct promql_hints *hints, struct arena *scratch,
+                     struct arena *lasting, promql_add_fn *add, void *add_ctx) {
+    struct selection x = {.found = {.n_slots = to - from,
+                                    .n_all = all->n_all,
+                                    .dense = all->dense,
+                                    .lazy = all->lazy}};
+    int r = 0;
+
+    x.found.series.n = to - from;
+    x.found.series.items = arena_array(scratch, struct found, to - from);
+    if (!x.found.series.items)
+        return error_set(t->error, -ENOBUFS, "the series take more memory than a query may have");
+    for (uint32_t i = 0; i < to - from; i++) {
+        x.found.series.items[i] = all->series.items[from + i];
+        x.found.series.items[i].slot = i;
+    }
+    if (all->lazy)
+        r = metrics_make_labels(t, &x.found, scratch);
+    if (r == 0)
+        r = read_all(s, t, from_ms, to_ms, hints, scratch, lasting, &x);
+    return r < 0 ? r : hand_over(&x, add, add_ctx);
+}
+
+static int pass_all(struct metrics_source *s, const struct metrics_turn *t,
+                    const struct finding *all, int64_t from_ms, int64_t to_ms,
+                    const struct promql_hints *hints, struct arena *arena, promql_add_fn *add,
+                    void *add_ctx) {
+    uint32_t n = all->n_slots, step = series_at_once(hints, from_ms, to_ms);
+    struct arena scratch;
+    int r = 0;
+
+    arena_init(&scratch, arena->cap - arena->used);
+    for (uint32_t i = 0; i < n && r == 0; i += step) {
+        r = pass_part(s, t, all, i, n - i > step ? i + step : n, from_ms, to_ms, hints, &scratch,
+                      arena, add, add_ctx);
+        arena_clear(&scratch);
+    }
+    arena_done(&scratch);
+    return r;
+}
+
+static int read_and_add(struct metrics_source *s, const struct metrics_turn *t, struct selection *x,
+                        int64_t from_ms, int64_t to_ms, const struct promql_hints *hints,
+                        struct arena *arena, promql_add_fn *add, void *add_ctx) {
+    if (hints->series_bytes && x->found.n_slots > (arena->cap - arena->used) / hints->series_bytes)
+        return error_set(t->error, -ENOBUFS,
+                         "%u series take more memory than a query may have: ask for fewer series, "
+                         "a shorter range or a longer step",
+                         x->found.n_slots);
+    if (hints->passing && x->found.n_slots == x->found.series.n)
+        return pass_all(s, t, &x->found, from_ms, to_ms, hints, arena, add, add_ctx);
+    int r = read_all(s, t, from_ms, to_ms, hints, arena, arena, x);
+    return r < 0 ? r : hand_over(x, add, add_ctx);
+}
+
 static int select_stored(struct promql_source *source, const struct promql_matcher *matchers,
                          size_t n_matchers, int64_t from_ms, int64_t to_ms,
                          const struct promql_hints *hints, struct arena *arena, promql_add_fn *add,
@@ -127,13 +199,11 @@ static int select_stored(struct promql_source *source, const struct promql_match
         from_ms = 0;
     if (to_ms < from_ms)
         return 0;
-    int r = metrics_find(&t, matchers, n_matchers, from_ms, to_ms, arena, &x.found);
+    int r = metrics_find(&t, matchers, n_matchers, from_ms, to_ms, hints->passing, arena, &x.found);
     if (r == 0)
-        r = read_all(s, &t, from_ms, to_ms, hints, arena, &x);
-    if (r < 0)
+        r = read_and_add(s, &t, &x, from_ms, to_ms, hints, arena, add, add_ctx);
+    if (r < 0 && *error.text) /* else it is the consumer's own error */
         tell(r, &error, e);
-    else
-        r = hand_over(&x, add, add_ctx);
     finding_done(&x.found);
     return r;
 }

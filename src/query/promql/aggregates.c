@@ -25,7 +25,7 @@ struct aggregation {
     enum aggregate_op op;
 };
 
-const struct promql_labels *group_labels(struct eval *e, const struct node *n,
+const struct promql_labels *group_labels(struct arena *a, const struct node *n,
                                          const struct promql_labels *l) {
     struct slice names[PROMQL_LABELS_MAX];
     size_t count = n->aggregate.n_grouping;
@@ -33,13 +33,13 @@ const struct promql_labels *group_labels(struct eval *e, const struct node *n,
     if (!n->aggregate.without) {
         if (count == 0)
             return &promql_no_labels;
-        return labels_select(&e->arena, l, n->aggregate.grouping, count, true);
+        return labels_select(a, l, n->aggregate.grouping, count, true);
     }
     if (count >= PROMQL_LABELS_MAX)
         count = PROMQL_LABELS_MAX - 1;
     memcpy(names, n->aggregate.grouping, count * sizeof(*names));
     names[count] = PROMQL_METRIC_NAME;
-    return labels_select(&e->arena, l, names, count + 1, false);
+    return labels_select(a, l, names, count + 1, false);
 }
 
 static int accumulator_init(struct aggregation *a, struct accumulator *x) {
@@ -305,10 +305,15 @@ struct groups {
 static int groups_add(void *ctx, const struct series *s) {
     struct groups *x = ctx;
     struct eval *e = x->a->e;
-    const struct promql_labels *l = group_labels(e, x->a->n, s->labels);
-    int64_t id = l ? labels_table_put(&x->table, l) : -ENOMEM;
+    const struct promql_labels *l = group_labels(&e->scratch, x->a->n, s->labels);
+    int64_t id = l ? labels_table_get(&x->table, l) : -ENOMEM;
     int r = 0;
 
+    if (l && id < 0) { /* the first of its group: of the series nothing lasts */
+        l = labels_copy(&e->arena, l);
+        id = l ? labels_table_put(&x->table, l) : -ENOMEM;
+    }
+    arena_clear(&e->scratch);
     if (id < 0)
         return eval_memory(e);
     if ((size_t) id == x->n) {
@@ -330,26 +335,15 @@ static int groups_add(void *ctx, const struct series *s) {
     return r < 0 ? r : eval_tick(e, x->a->g->n);
 }
 
-/* Whether the aggregated expression can be taken series by series, without holding all of them. */
-static const struct node *streamed(struct eval *e, const struct node *n, const struct grid *g) {
-    const struct node *call = node_strip(n);
-
-    if (call->kind != NODE_CALL || call->call.function->kind != FUNCTION_RANGE ||
-        (call->call.function->experimental && e->options.no_experimental) ||
-        (g->n > 1 && node_is_invariant(call)))
-        return NULL;
-    return call;
-}
-
 static int aggregate_columns(struct aggregation *a, struct vector *out) {
     struct groups x = {.a = a};
-    const struct node *call = streamed(a->e, a->n->aggregate.expr, a->g);
+    const struct node *expr = node_strip(a->n->aggregate.expr);
     struct value in;
     int r;
 
     labels_table_init(&x.table, &a->e->arena);
-    if (call) {
-        r = eval_range_each(a->e, call, a->g, groups_add, &x);
+    if (eval_can_pass(a->e, expr, a->g)) {
+        r = eval_each(a->e, expr, a->g, groups_add, &x);
     } else {
         r = eval_node(a->e, a->n->aggregate.expr, a->g, &in);
         for (size_t i = 0; r == 0 && i < in.vector.n; i++)
@@ -386,7 +380,7 @@ int eval_aggregate(struct eval *e, const struct node *n, const struct grid *g, s
         return eval_memory(e);
     labels_table_init(&groups, &e->arena);
     for (size_t i = 0; i < in.vector.n; i++) {
-        const struct promql_labels *l = group_labels(e, n, in.vector.items[i].labels);
+        const struct promql_labels *l = group_labels(&e->arena, n, in.vector.items[i].labels);
         int64_t id = l ? labels_table_put(&groups, l) : -ENOMEM;
 
         if (id < 0)

@@ -238,7 +238,7 @@ int eval_count_values(struct eval *e, const struct node *n, const struct grid *g
     labels_table_init(&table, &e->arena);
     for (size_t i = 0; i < in->n; i++) {
         const struct series *s = &in->items[i];
-        const struct promql_labels *group = group_labels(e, n, s->labels);
+        const struct promql_labels *group = group_labels(&e->arena, n, s->labels);
         struct point last = {0};
         int64_t id = -1;
 

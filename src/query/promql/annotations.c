@@ -8,7 +8,7 @@
 #define TEXT_MAX 600u
 
 static bool seen_lately(struct eval *e, const char *format, const struct node *at,
-                        const void *name) {
+                        uint64_t name) {
     for (size_t i = 0; i < 8; i++)
         if (e->seen[i].format == format && e->seen[i].node == at && e->seen[i].name == name)
             return true;
@@ -22,7 +22,7 @@ void annotate(struct eval *e, bool info, const struct node *at, struct slice nam
     uint32_t line, column;
     va_list args;
 
-    if (seen_lately(e, format, at, name.data) || e->n_annotations == ANNOTATIONS_MAX)
+    if (seen_lately(e, format, at, slice_hash(name)) || e->n_annotations == ANNOTATIONS_MAX)
         return;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);

@@ -92,6 +92,8 @@ struct range_series {
     bool drop_name;
 };
 
+struct passing;
+
 /* What a matrix selector or a subquery gives to a range function. */
 struct range_input {
     const struct node *node;
@@ -102,12 +104,13 @@ struct range_input {
     int64_t fixed_ms;
     int64_t before_ms, after_ms; /* samples wanted around the window */
     bool anchored, smoothed;
+    struct passing *passing; /* not NULL: series are passed on as they come, none is kept */
 };
 
 struct annotation_key {
     const char *format;
     const struct node *node;
-    const void *name;
+    uint64_t name; /* a hash: texts of series that passed lie where others lay */
 };
 
 struct annotation {
@@ -199,18 +202,44 @@ int select_series(struct eval *e, const struct node *at, const struct promql_mat
 size_t first_after(const int64_t *t, size_t n, int64_t at);
 /* The time a selector's @ fixes. */
 int64_t at_ms(const struct eval *e, const struct at *at);
+/* `passing`: NULL, or where the series of a selector go. */
 int eval_range_input(struct eval *e, const struct node *n, const struct grid *g,
-                     struct slice function, struct range_input *ret);
+                     struct slice function, struct passing *passing, struct range_input *ret);
 /* Moves the window of series `s` to step i; *lo and *hi (4 numbers, at first 0) keep its place. */
 void window_move(const struct range_input *in, const struct range_series *s, const struct grid *g,
                  size_t i, size_t at[4], struct window *w);
 int eval_range_function(struct eval *e, const struct node *call, const struct grid *g,
                         struct value *ret);
-/* The same, but each series is handed to `sink` as it is made, and forgotten after: for
- * aggregation. The labels last. A negative return of sink ends it. */
+/* ---- Series by series, for aggregation: see passing.c ---- */
+
+/* Takes a series, of which nothing lasts, its labels neither. A negative return ends it all. */
 typedef int series_sink(void *ctx, const struct series *s);
+/* Makes of a series' samples its column. 1: there are samples, 0: none, negative. */
+typedef int passing_fill(struct eval *e, void *ctx, const struct range_series *s,
+                         struct series *out);
+struct passing {
+    const struct grid *g;
+    struct arena arena; /* of the series that passes */
+    double *column;
+    passing_fill *fill;
+    void *fill_ctx;
+    series_sink *sink;
+    void *sink_ctx;
+};
+/* Hands the series to the sink that `prepare` (may be NULL) and `fill` make of it. */
+typedef int passing_prepare(void *ctx, struct promql_samples *s);
+int pass_series(struct eval *e, struct passing *p, const struct range_series *s,
+                passing_prepare *prepare, void *prepare_ctx);
+/* Whether eval_each() can take the expression. */
+bool eval_can_pass(const struct eval *e, const struct node *n, const struct grid *g);
+/* Evaluates a selector or a range function of one, each series handed to `sink` as it is made. */
+int eval_each(struct eval *e, const struct node *n, const struct grid *g, series_sink *sink,
+              void *ctx);
+/* Parts of it: both fill in `p` how columns are made. */
+int eval_selector_each(struct eval *e, const struct node *n, const struct grid *g,
+                       struct passing *p);
 int eval_range_each(struct eval *e, const struct node *call, const struct grid *g,
-                    series_sink *sink, void *ctx);
+                    struct passing *p);
 int eval_absent_over_time(struct eval *e, const struct node *call, const struct grid *g,
                           struct value *ret);
 int eval_subquery(struct eval *e, const struct node *n, const struct grid *g,
@@ -221,8 +250,8 @@ int eval_aggregate_k(struct eval *e, const struct node *n, const struct grid *g,
                      struct value *ret);
 int eval_count_values(struct eval *e, const struct node *n, const struct grid *g, struct vector *in,
                       struct value *ret);
-/* The label set a series has within a group. */
-const struct promql_labels *group_labels(struct eval *e, const struct node *n,
+/* The label set a series has within a group; its texts are those of `l`. */
+const struct promql_labels *group_labels(struct arena *a, const struct node *n,
                                          const struct promql_labels *l);
 int eval_binary(struct eval *e, const struct node *n, const struct grid *g, struct value *ret);
 /* 1: a result, 0: none, negative. Comparisons give the left sample when they hold. */

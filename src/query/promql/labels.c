@@ -100,6 +100,22 @@ const struct promql_labels *labels_select(struct arena *a, const struct promql_l
     return labels_finish(a, items, n);
 }
 
+const struct promql_labels *labels_copy(struct arena *a, const struct promql_labels *l) {
+    struct promql_labels *copy = arena_new(a, struct promql_labels);
+    struct promql_label *items = arena_array(a, struct promql_label, l->n);
+
+    if (!copy || !items)
+        return NULL;
+    for (uint32_t i = 0; i < l->n; i++) {
+        items[i].name = arena_dup(a, l->items[i].name);
+        items[i].value = arena_dup(a, l->items[i].value);
+        if (!items[i].name.data || !items[i].value.data)
+            return NULL;
+    }
+    *copy = (struct promql_labels){l->n, l->hash, items};
+    return copy;
+}
+
 const struct promql_labels *labels_drop_name(struct arena *a, const struct promql_labels *l) {
     static const struct slice metadata[] = {
             {(const uint8_t *) "__name__", 8},

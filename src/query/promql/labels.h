@@ -23,6 +23,8 @@ const struct promql_labels *labels_set(struct arena *a, const struct promql_labe
 /* Only the labels named (keep) or all but those (not keep). */
 const struct promql_labels *labels_select(struct arena *a, const struct promql_labels *l,
                                           const struct slice *names, size_t n_names, bool keep);
+/* A copy that shares nothing with `l`. NULL without memory. */
+const struct promql_labels *labels_copy(struct arena *a, const struct promql_labels *l);
 /* Without __name__, __type__ and __unit__; `l` itself when it has none of them. */
 const struct promql_labels *labels_drop_name(struct arena *a, const struct promql_labels *l);
 bool labels_equal(const struct promql_labels *a, const struct promql_labels *b);

@@ -121,6 +121,10 @@ struct promql_hints {
      * those between may be left out. */
     int64_t window_ms;
     struct slice function; /* the function the series go into, or empty */
+    /* Labels and floats are looked at during `add` only: their memory may be used again after it.
+     * Histograms must stay valid all the same. */
+    bool passing;
+    size_t series_bytes; /* what the evaluation will hold of each series */
 };
 
 struct promql_error;

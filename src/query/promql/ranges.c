@@ -22,14 +22,16 @@ static int check_extension(struct eval *e, const struct selector *s, struct slic
 }
 
 int eval_range_input(struct eval *e, const struct node *n, const struct grid *g,
-                     struct slice function, struct range_input *ret) {
+                     struct slice function, struct passing *passing, struct range_input *ret) {
     n = node_strip(n);
-    *ret = (struct range_input){.node = n};
+    *ret = (struct range_input){.node = n, .passing = passing};
     if (n->kind == NODE_SUBQUERY)
         return eval_subquery(e, n, g, ret);
     const struct selector *s = &n->matrix.selector->selector;
-    struct promql_hints hints = {
-            .step_ms = g->step, .lookback_ms = e->options.lookback_ms, .function = function};
+    struct promql_hints hints = {.step_ms = g->step,
+                                 .lookback_ms = e->options.lookback_ms,
+                                 .function = function,
+                                 .passing = passing != NULL};
     int r = check_extension(e, s, function);
 
     if (r == 0)
@@ -170,6 +172,7 @@ struct range_call {
     struct range_input in;
 };
 
+/* The arguments but the range. */
 static int prepare_call(struct eval *e, const struct node *call, const struct grid *g,
                         struct range_call *ret) {
     int r = 0;
@@ -181,15 +184,20 @@ static int prepare_call(struct eval *e, const struct node *call, const struct gr
         else
             r = eval_scalar_column(e, call->call.args[i], g, &ret->columns[ret->n_columns++]);
     }
-    if (r == 0)
-        r = eval_range_input(e, ret->range, g, slice_from(call->call.function->name), &ret->in);
-    ret->in.node = ret->range; /* with its brackets, as annotations point at it */
     return r;
 }
 
-/* Runs the function over series i. 1: `out` has samples, 0: none, negative. */
-static int run_call(struct eval *e, const struct range_call *c, size_t i, struct series *out) {
-    const struct range_series *s = &c->in.items[i];
+static int read_range(struct eval *e, struct passing *passing, struct range_call *c) {
+    int r = eval_range_input(e, c->range, c->g, slice_from(c->call->call.function->name), passing,
+                             &c->in);
+
+    c->in.node = c->range; /* with its brackets, as annotations point at it */
+    return r;
+}
+
+/* Runs the function over a series. 1: `out` has samples, 0: none, negative. */
+static int run_call(struct eval *e, const struct range_call *c, const struct range_series *s,
+                    struct series *out) {
     int r = run_series(e, c->call, c->g, &c->in, s, c->columns, c->n_columns, out);
 
     if (r < 0)
@@ -206,6 +214,8 @@ int eval_range_function(struct eval *e, const struct node *call, const struct gr
     struct range_call c;
     int r = prepare_call(e, call, g, &c);
 
+    if (r == 0)
+        r = read_range(e, NULL, &c);
     ret->type = PROMQL_VECTOR;
     for (size_t i = 0; r >= 0 && i < c.in.n; i++) {
         const struct range_series *s = &c.in.items[i];
@@ -214,7 +224,7 @@ int eval_range_function(struct eval *e, const struct node *call, const struct gr
 
         if (!out)
             return -ENOMEM;
-        r = run_call(e, &c, i, out);
+        r = run_call(e, &c, s, out);
         if (r == 0) {
             ret->vector.n--;
             e->held -= g->n;
@@ -223,41 +233,32 @@ int eval_range_function(struct eval *e, const struct node *call, const struct gr
     return r < 0 ? r : 0;
 }
 
+static int fill_call(struct eval *e, void *ctx, const struct range_series *s, struct series *out) {
+    struct range_call *c = ctx;
+
+    c->in.node = c->range;
+    out->drop_name = s->drop_name || !c->call->call.function->keeps_name;
+    return run_call(e, c, s, out);
+}
+
 int eval_range_each(struct eval *e, const struct node *call, const struct grid *g,
-                    series_sink *sink, void *ctx) {
+                    struct passing *p) {
     struct range_call c;
-    struct arena passing, kept;
     int r = prepare_call(e, call, g, &c);
-    double *column = r == 0 ? column_new(e, g->n, absent_value()) : NULL;
 
-    if (!column)
-        return r < 0 ? r : -ENOMEM;
-    arena_init(&passing, e->options.memory_bytes_max / 2);
-    for (size_t i = 0; r >= 0 && i < c.in.n; i++) {
-        const struct range_series *s = &c.in.items[i];
-        struct series out = {s->samples.labels, s->drop_name || !call->call.function->keeps_name,
-                             column, NULL};
-
-        for (size_t k = 0; k < g->n; k++)
-            column[k] = absent_value();
-        /* What the function makes lasts until the next series. */
-        kept = e->arena;
-        e->arena = passing;
-        r = run_call(e, &c, i, &out);
-        passing = e->arena;
-        e->arena = kept;
-        if (r == 1)
-            r = sink(ctx, &out);
-        arena_clear(&passing);
-    }
-    arena_done(&passing);
+    p->fill = fill_call;
+    p->fill_ctx = &c;
+    if (r == 0)
+        r = read_range(e, p, &c);
+    for (size_t i = 0; r == 0 && i < c.in.n; i++) /* of a subquery */
+        r = pass_series(e, p, &c.in.items[i], NULL, NULL);
     return r < 0 ? r : 0;
 }
 
 int eval_absent_over_time(struct eval *e, const struct node *call, const struct grid *g,
                           struct value *ret) {
     struct range_input in;
-    int r = eval_range_input(e, call->call.args[0], g, SLICE("absent_over_time"), &in);
+    int r = eval_range_input(e, call->call.args[0], g, SLICE("absent_over_time"), NULL, &in);
 
     ret->type = PROMQL_VECTOR;
     if (r < 0)

@@ -119,7 +119,7 @@ static int fill_columns(struct eval *e, struct value *v, struct promql_result *r
 /* A range vector by itself: the samples of the window as they are. */
 static int fill_matrix(struct eval *e, const struct node *n, struct promql_result *ret) {
     struct range_input in;
-    int r = eval_range_input(e, n, &e->grid, SLICE_EMPTY, &in);
+    int r = eval_range_input(e, n, &e->grid, SLICE_EMPTY, NULL, &in);
     struct promql_column *columns =
             r == 0 ? arena_array(&e->arena, struct promql_column, in.n) : NULL;
 

@@ -103,6 +103,18 @@ static int own_histograms(struct collector *c, struct promql_samples *s) {
     return 0;
 }
 
+/* Takes out what is not wanted. */
+static int own_samples(void *ctx, struct promql_samples *s) {
+    struct collector *c = ctx;
+    int r = eval_hold(c->e, s->n_floats + s->n_histograms * 8);
+
+    if (r == 0 && !c->keep_stale && stale_floats(s))
+        r = drop_stale_floats(c->e, s);
+    if (r == 0 && s->n_histograms)
+        r = own_histograms(c, s);
+    return r;
+}
+
 static int collect(void *ctx, const struct promql_samples *samples) {
     struct collector *c = ctx;
     struct eval *e = c->e;
@@ -111,12 +123,10 @@ static int collect(void *ctx, const struct promql_samples *samples) {
     int r = eval_tick(e, 16 + s.n_floats + s.n_histograms);
 
     e->samples += s.n_floats + s.n_histograms;
+    if (r == 0 && out->passing)
+        return pass_series(e, out->passing, &(struct range_series){s, false}, own_samples, c);
     if (r == 0)
-        r = eval_hold(e, s.n_floats + s.n_histograms * 8);
-    if (r == 0 && !c->keep_stale && stale_floats(&s))
-        r = drop_stale_floats(e, &s);
-    if (r == 0 && s.n_histograms)
-        r = own_histograms(c, &s);
+        r = own_samples(c, &s);
     if (r < 0)
         return r;
     if (out->n == out->allocated) {
@@ -171,6 +181,8 @@ struct instant {
     bool fixed;
     int64_t fixed_ms;
     enum selector_mode mode;
+    const struct node *n;
+    const struct grid *g;
 };
 
 static int64_t reference(const struct instant *in, const struct grid *g, size_t k) {
@@ -298,23 +310,44 @@ static int fill_smoothed(struct eval *e, const struct node *n, const struct inst
     return 0;
 }
 
-int eval_selector(struct eval *e, const struct node *n, const struct grid *g,
-                  enum selector_mode mode, struct value *ret) {
-    const struct selector *s = &n->selector;
-    struct instant in = {.lookback_ms = e->options.lookback_ms, .mode = mode};
-    struct promql_hints hints = {.step_ms = g->step, .lookback_ms = e->options.lookback_ms};
-    struct range_input input = {0};
-    int r = eval_duration_ms(e, s->offset, false, &in.offset_ms);
+static int fill(struct eval *e, const struct instant *in, const struct promql_samples *samples,
+                struct series *out) {
+    int r = in->n->selector.smoothed && in->mode == SELECT_VALUES
+                    ? fill_smoothed(e, in->n, in, in->g, samples, out)
+                    : fill_latest(e, in, in->g, samples, out);
 
+    return r < 0 ? r : eval_tick(e, in->g->n + 16);
+}
+
+/* Reads the selector's series, into ret->passing or into ret. */
+static int read_instant(struct eval *e, const struct node *n, const struct grid *g,
+                        enum selector_mode mode, struct instant *in, struct range_input *ret) {
+    const struct selector *s = &n->selector;
+    struct promql_hints hints = {.step_ms = g->step,
+                                 .lookback_ms = e->options.lookback_ms,
+                                 .passing = ret->passing != NULL,
+                                 .series_bytes = ret->passing ? 0 : g->n * sizeof(double)};
+
+    *in = (struct instant){.lookback_ms = e->options.lookback_ms, .mode = mode, .n = n, .g = g};
+    int r = eval_duration_ms(e, s->offset, false, &in->offset_ms);
     if (r < 0)
         return r;
-    in.fixed = s->at.kind != AT_NONE;
-    in.fixed_ms = at_ms(e, &s->at);
-    if (!in.fixed && !s->smoothed)
-        hints.window_ms = in.lookback_ms;
-    r = select_series(e, n, s->matchers, s->n_matchers, reference(&in, g, 0) - in.lookback_ms + 1,
-                      reference(&in, g, g->n - 1) + (s->smoothed ? in.lookback_ms : 0), &hints,
-                      !s->smoothed, &input);
+    in->fixed = s->at.kind != AT_NONE;
+    in->fixed_ms = at_ms(e, &s->at);
+    if (!in->fixed && !s->smoothed)
+        hints.window_ms = in->lookback_ms;
+    return select_series(e, n, s->matchers, s->n_matchers,
+                         reference(in, g, 0) - in->lookback_ms + 1,
+                         reference(in, g, g->n - 1) + (s->smoothed ? in->lookback_ms : 0), &hints,
+                         !s->smoothed, ret);
+}
+
+int eval_selector(struct eval *e, const struct node *n, const struct grid *g,
+                  enum selector_mode mode, struct value *ret) {
+    struct range_input input = {0};
+    struct instant in;
+    int r = read_instant(e, n, g, mode, &in, &input);
+
     ret->type = PROMQL_VECTOR;
     for (size_t i = 0; r == 0 && i < input.n; i++) {
         const struct promql_samples *samples = &input.items[i].samples;
@@ -322,12 +355,27 @@ int eval_selector(struct eval *e, const struct node *n, const struct grid *g,
 
         if (!out)
             return -ENOMEM;
-        r = s->smoothed && mode == SELECT_VALUES ? fill_smoothed(e, n, &in, g, samples, out)
-                                                 : fill_latest(e, &in, g, samples, out);
-        if (r == 0)
-            r = eval_tick(e, g->n + 16);
+        r = fill(e, &in, samples, out);
         if (!series_any(out, g->n))
             ret->vector.n--;
     }
     return r;
+}
+
+static int fill_passing(struct eval *e, void *ctx, const struct range_series *s,
+                        struct series *out) {
+    const struct instant *in = ctx;
+    int r = fill(e, in, &s->samples, out);
+
+    return r < 0 ? r : series_any(out, in->g->n);
+}
+
+int eval_selector_each(struct eval *e, const struct node *n, const struct grid *g,
+                       struct passing *p) {
+    struct range_input input = {.passing = p};
+    struct instant in;
+
+    p->fill = fill_passing;
+    p->fill_ctx = &in;
+    return read_instant(e, n, g, SELECT_VALUES, &in, &input);
 }
