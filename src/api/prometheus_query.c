@@ -19,6 +19,7 @@ struct evaluation {
 static void evaluation_done(struct evaluation *v) {
     promql_result_free(v->result);
     promql_query_free(v->query);
+    metrics_source_done(&v->source);
 }
 
 static int parse(struct prom_call *c, struct promql_query **ret) {

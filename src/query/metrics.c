@@ -128,7 +128,7 @@ void metrics_answer_done(struct metrics_answer *a) {
     if (a->metrics)
         atomic_fetch_sub(&a->metrics->bytes, a->counted);
     if (a->metrics && a->counted > METRICS_TRIM_BYTES)
-        atomic_store(&a->metrics->trim, true);
+        metrics_keeper_trim(a->metrics);
     native_reader_free(a->rows);
     buffer_done(&a->bytes);
     *a = (struct metrics_answer){0};

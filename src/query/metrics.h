@@ -38,6 +38,8 @@ struct metrics_source {
     uint64_t series, samples, bytes, downsampled; /* the last: rows of buckets */
 };
 void metrics_source_init(struct metrics_source *s, struct metrics *m);
+/* The evaluation and its result are freed: after a large one the system gets its memory back. */
+void metrics_source_done(const struct metrics_source *s);
 
 /* ---- Series and labels ---- */
 

@@ -11,6 +11,7 @@
 
 #define FIRST_NS (60 * NS_PER_S)
 #define ROUND_NS (60 * NS_PER_S)
+#define TRIM_NS (5 * NS_PER_S)
 #define RULES_NS (3600 * NS_PER_S)
 #define DAY_MS INT64_C(86400000)
 #define RULE_BYTES_MAX ((size_t) 256 << 20) /* of the series that one rule finds */
@@ -189,9 +190,24 @@ int metrics_rules_apply(struct metrics *m, int64_t now_ms, struct error *e) {
 
 /* ---- The thread ---- */
 
+void metrics_keeper_trim(struct metrics *m) {
+    if (atomic_exchange(&m->trim, true))
+        return;
+    pthread_mutex_lock(&m->keeper_lock);
+    pthread_cond_signal(&m->keeper_wake);
+    pthread_mutex_unlock(&m->keeper_lock);
+}
+
+/* What large answers left to the two allocators. */
+static void give_back(struct metrics *m) {
+    malloc_trim(0);
+    if (store_writes_alone(m->store))
+        store_execute(m->store, "SYSTEM JEMALLOC PURGE", NULL);
+}
+
 static void *keeper_main(void *arg) {
     struct metrics *m = arg;
-    int64_t next_ns = clock_monotonic_ns() + FIRST_NS, rules_ns = next_ns;
+    int64_t next_ns = clock_monotonic_ns() + FIRST_NS, rules_ns = next_ns, trim_ns = INT64_MAX;
 
     struct error looked = ERROR_NONE;
 
@@ -199,16 +215,26 @@ static void *keeper_main(void *arg) {
         log_warn("metrics", "what the tables of samples hold is not known: %s", looked.text);
     pthread_mutex_lock(&m->keeper_lock);
     while (!atomic_load(&m->keeper_stops)) {
-        struct timespec until = {next_ns / NS_PER_S, next_ns % NS_PER_S};
+        int64_t due_ns = trim_ns < next_ns ? trim_ns : next_ns;
+        struct timespec until = {due_ns / NS_PER_S, due_ns % NS_PER_S};
         struct error e = ERROR_NONE;
         pthread_cond_timedwait(&m->keeper_wake, &m->keeper_lock, &until);
         int64_t now = clock_monotonic_ns();
-        if (now < next_ns || atomic_load(&m->keeper_stops))
+        if (trim_ns == INT64_MAX && atomic_load(&m->trim))
+            trim_ns = now + TRIM_NS;
+        if (now < (trim_ns < next_ns ? trim_ns : next_ns) || atomic_load(&m->keeper_stops))
             continue;
-        next_ns = now + ROUND_NS;
         pthread_mutex_unlock(&m->keeper_lock);
-        if (atomic_exchange(&m->trim, false))
-            malloc_trim(0); /* what large answers left to the allocator */
+        if (now >= trim_ns) {
+            trim_ns = INT64_MAX;
+            atomic_store(&m->trim, false);
+            give_back(m);
+        }
+        if (now < next_ns) {
+            pthread_mutex_lock(&m->keeper_lock);
+            continue;
+        }
+        next_ns = now + ROUND_NS;
         if (now >= rules_ns && m->rules.n) {
             rules_ns = now + RULES_NS;
             if (metrics_rules_apply(m, clock_now_ns() / NS_PER_MS, &e) < 0 && e.code != -ECANCELED)

@@ -66,6 +66,8 @@ int metrics_keeper_start(struct metrics *m);
 /* Frees the rules too. */
 void metrics_keeper_stop(struct metrics *m);
 
+/* Has memory given back, to the system, once queries had some seconds to end. */
+void metrics_keeper_trim(struct metrics *m);
 /* Waits; false when the keeper is to stop. */
 bool metrics_keeper_wait(struct metrics *m, int64_t ns);
 

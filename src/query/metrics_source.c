@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #define ROWS_AT_ONCE 1000000.0
+#define SERIES_BYTES_GUESS 300 /* labels and a column */
 
 static enum promql_failure failure_of(int r) {
     switch (r) {
@@ -210,4 +211,10 @@ static int select_stored(struct promql_source *source, const struct promql_match
 
 void metrics_source_init(struct metrics_source *s, struct metrics *m) {
     *s = (struct metrics_source){.source = {select_stored}, .metrics = m};
+}
+
+void metrics_source_done(const struct metrics_source *s) {
+    if (s->metrics && s->bytes + s->samples * 2 * sizeof(double) + s->series * SERIES_BYTES_GUESS >
+                              METRICS_TRIM_BYTES)
+        metrics_keeper_trim(s->metrics);
 }
