@@ -8,6 +8,7 @@
 
 #define ROWS_AT_ONCE 1000000.0
 #define SERIES_BYTES_GUESS 300 /* labels and a column */
+#define ROOM_SHARE 4           /* of the memory that is left, for those read at a time */
 
 static enum promql_failure failure_of(int r) {
     switch (r) {
@@ -117,14 +118,15 @@ static int hand_over(const struct selection *x, promql_add_fn *add, void *ctx) {
 }
 
 /* How many series are read at a time when they need not be held all at once. */
-static uint32_t series_at_once(const struct promql_hints *hints, int64_t from_ms, int64_t to_ms) {
-    double share = 1;
+static uint32_t series_at_once(const struct promql_hints *hints, int64_t from_ms, int64_t to_ms,
+                               size_t room) {
+    double share = 1, rows, series;
 
     if (hints->window_ms && hints->step_ms > hints->window_ms)
         share = (double) hints->window_ms / (double) hints->step_ms;
-    return (uint32_t) (ROWS_AT_ONCE /
-                       (2 + share * (double) (to_ms - from_ms) / METRICS_INTERVAL_MS)) +
-           1;
+    rows = 2 + share * (double) (to_ms - from_ms) / METRICS_INTERVAL_MS;
+    series = (double) room / ROOM_SHARE / (SERIES_BYTES_GUESS + rows * 2 * sizeof(double));
+    return (uint32_t) (series < ROWS_AT_ONCE / rows ? series : ROWS_AT_ONCE / rows) + 1;
 }
 
 /* Series [from, to) of those that were found, each of one id: read, handed over, forgotten. */
@@ -157,7 +159,8 @@ static int pass_all(struct metrics_source *s, const struct metrics_turn *t,
                     const struct finding *all, int64_t from_ms, int64_t to_ms,
                     const struct promql_hints *hints, struct arena *arena, promql_add_fn *add,
                     void *add_ctx) {
-    uint32_t n = all->n_slots, step = series_at_once(hints, from_ms, to_ms);
+    uint32_t n = all->n_slots,
+             step = series_at_once(hints, from_ms, to_ms, arena->cap - arena->used);
     struct arena scratch;
     int r = 0;
 

@@ -18,6 +18,7 @@ WRITE = "/prometheus/api/v1/write"
 ROUNDS = int(os.environ.get("VARAN_METRICS_CRASH_ROUNDS", "5"))
 MANY = int(os.environ.get("VARAN_MANY_SERIES", "120000"))
 FEW = 20_000  # the limit that the many meet
+PASSING = 24_000  # series: several times what 4 MiB hold
 
 
 class Writer(threading.Thread):
@@ -158,6 +159,40 @@ def test_a_question_about_everything_ends(loaded, query):
     writer.end()
     stored = f'sum(count_over_time(crash_total{{sender="{writer.sender}"}}[2h]))'
     assert number(loaded, stored) == writer.acknowledged
+
+
+def test_aggregating_takes_series_as_they_pass(new_server):
+    """What no query may hold at once, an aggregation goes through; the others say at once that it is too much."""
+    server = new_server("--query-bytes", "4MiB").start(60)
+    now, session = int(time.time() * 1000), requests.Session()
+    for begin in range(0, PASSING, 4000):
+        series = [
+            Series(
+                {"__name__": f"passing_{i % 50}", "group": f"g{i % 3}", "id": f"{i:08d}"},
+                [(now - 15_000 * k, float(i)) for k in (2, 1, 0)],
+            )
+            for i in range(begin, begin + 4000)
+        ]
+        answer = session.post(server.url + WRITE, data=encode(series), headers=HEADERS, timeout=60)
+        assert answer.status_code in (200, 204), answer.text
+
+    def ask(query: str) -> requests.Response:
+        return session.get(
+            server.url + "/prometheus/api/v1/query",
+            params={"query": query, "time": now / 1000},
+            timeout=120,
+        )
+
+    answer = ask('{id=~".+"}')
+    assert answer.status_code == 422
+    assert "memory" in answer.json()["error"]
+    assert number(server, f'count({{id=~".+"}} @ {now / 1000})') == PASSING
+    assert number(server, f'max({{id=~".+"}} @ {now / 1000})') == PASSING - 1
+    by_group = ask('sum by (group) (count_over_time({id=~".+"}[1m]))').json()["data"]["result"]
+    assert {r["metric"]["group"]: float(r["value"][1]) for r in by_group} == {
+        f"g{g}": 3.0 * len(range(g, PASSING, 3)) for g in range(3)
+    }
+    assert server.stop() == 0
 
 
 def test_steps_beyond_the_limit_are_refused(loaded):
