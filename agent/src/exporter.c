@@ -4,6 +4,7 @@
 #include "exporter.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -198,9 +199,20 @@ static uint64_t wait_for_work(void) {
     return flush_wanted;
 }
 
+/* Where processors are scarce, waking up is no reason to interrupt a thread that serves a request.
+ */
+static void give_way(void) {
+    struct sched_param p;
+    int policy;
+
+    if (pthread_getschedparam(pthread_self(), &policy, &p) == 0 && policy == SCHED_OTHER)
+        pthread_setschedparam(pthread_self(), SCHED_BATCH, &p);
+}
+
 static void *run(void *unused) {
     (void) unused;
     pthread_setname_np(pthread_self(), "varan-export");
+    give_way();
     pthread_mutex_lock(&control);
     for (;;) {
         uint64_t flush = wait_for_work(), until_ns = flush_until_ns;

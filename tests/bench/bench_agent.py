@@ -36,9 +36,10 @@ import frameworks
 import servers_load
 import servers_rate
 import turns
-from contestants import ROOT, STARTERS, serve_sink
+from contestants import CONTESTANTS, ROOT, STARTERS, serve_sink
 
 ROUNDS, ROUNDS_QUICK = 5, 1
+PEERS = [way for way in CONTESTANTS if way != "varan"]
 
 
 def child(name: str, way: str, endpoint: str) -> None:
@@ -66,16 +67,16 @@ def row(
     }  # fmt: skip
 
 
-# name → (endpoint, rounds, only) → rows
+# name → (endpoint, options) → rows
 PARTS = {
-    "micro": lambda endpoint, rounds, only: agent_micro.rows(endpoint, row, 8 * rounds, only),
-    "startup": lambda endpoint, rounds, only: agent_start.rows_startup(endpoint, row, rounds),
-    "memory": lambda endpoint, rounds, only: agent_start.rows_memory(endpoint, row, min(rounds, 3)),
-    "requests": lambda endpoint, rounds, only: frameworks.rows(endpoint, row, rounds, only),
-    "databases": lambda endpoint, rounds, only: agent_databases.rows(endpoint, row, rounds, only),
-    "load": lambda endpoint, rounds, only: servers_load.rows(endpoint, row, rounds, only),
-    "rate": lambda endpoint, rounds, only: servers_rate.rows(endpoint, row, rounds, only),
-    "instructions": lambda endpoint, rounds, only: agent_instructions.rows(endpoint, row, only),
+    "micro": lambda at, o: agent_micro.rows(at, row, 8 * o.rounds, o.only),
+    "startup": lambda at, o: agent_start.rows_startup(at, row, o.rounds),
+    "memory": lambda at, o: agent_start.rows_memory(at, row, min(o.rounds, 3)),
+    "requests": lambda at, o: frameworks.rows(at, row, o.rounds, o.only),
+    "databases": lambda at, o: agent_databases.rows(at, row, o.rounds, o.only),
+    "load": lambda at, o: servers_load.rows(at, row, o.rounds, o.only, o.against),
+    "rate": lambda at, o: servers_rate.rows(at, row, o.rounds, o.only, o.against),
+    "instructions": lambda at, o: agent_instructions.rows(at, row, o.only),
 }
 
 
@@ -98,6 +99,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--only", default="", metavar="NAME", help="pieces of a part by name: span5, flask-call, db-redis, gunicorn")  # fmt: skip
+    parser.add_argument("--against", default=list(PEERS), type=lambda text: text.split(","), metavar="NAMES", help="of the parts load and rate: bare, otel, ddtrace, sentry")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
     parser.add_argument("--quick", action="store_true", help="few rounds: does it run")
     parser.add_argument("--output", type=Path, help="default build/bench/agent.json, agent-PART.json")  # fmt: skip
@@ -105,6 +107,9 @@ def parse() -> argparse.Namespace:
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
         parser.error(f"no part {unknown[0]}: there are {', '.join(PARTS)}")
+    unknown = [way for way in options.against if way not in PEERS]
+    if unknown:
+        parser.error(f"--against: nobody is called {unknown[0]}: there are {', '.join(PEERS)}")
     if options.quick:
         options.rounds = ROUNDS_QUICK
     return options
@@ -123,7 +128,7 @@ def main() -> None:
     try:
         for part in options.parts or list(PARTS)[:-1]:
             print(f"{part} …", file=sys.stderr, flush=True)
-            rows += PARTS[part](f"http://127.0.0.1:{port}", options.rounds, options.only)
+            rows += PARTS[part](f"http://127.0.0.1:{port}", options)
     finally:
         os.kill(sink, 9)
         os.waitpid(sink, 0)

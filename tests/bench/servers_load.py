@@ -11,7 +11,7 @@ import sys
 from typing import Any, Callable
 
 import app_servers
-from contestants import CONTESTANTS, peers
+from contestants import peers
 
 SECONDS = 2
 PATH = "/item/2"
@@ -29,25 +29,29 @@ def load(server: app_servers.Server, seconds: int) -> tuple[float, float]:
     return float(rate[1]), float(p99[1]) * UNITS_MS[p99[2]]
 
 
-def rows(endpoint: str, row: Callable[..., Any], turns: int, only: str = "") -> list[Any]:
+def rows(
+    endpoint: str, row: Callable[..., Any], turns: int, only: str, against: list[str]
+) -> list[Any]:
     """Ratios are the medians of the turns' own ones, above 1 where Varan is better."""
-    found = []
+    found, ways = [], ("varan", *against)
     for title in app_servers.SERVERS:
         if only not in title:
             continue
         print(f"  {title}", file=sys.stderr, flush=True)
-        runs: dict[str, list[tuple[float, float]]] = {way: [] for way in CONTESTANTS}
-        with app_servers.started(title, CONTESTANTS, endpoint) as live:
+        runs: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+        with app_servers.started(title, ways, endpoint) as live:
             for server in live.values():
                 load(server, 1)
             for turn in range(turns):
-                first = turn % len(CONTESTANTS)  # each is first as often
-                for way in CONTESTANTS[first:] + CONTESTANTS[:first]:
+                first = turn % len(ways)  # each is first as often
+                for way in ways[first:] + ways[:first]:
                     runs[way].append(load(live[way], SECONDS))
         others = (("bare", "without agent", ""), *peers())
         for at, (text, unit) in enumerate((("requests/s", "1/s"), ("p99", "ms"))):
             medians = {way: statistics.median(run[at] for run in ran) for way, ran in runs.items()}
             for way, peer, version in others:
+                if way not in ways:
+                    continue
                 pairs = zip(runs["varan"], runs[way])
                 better = [a[at] / b[at] if unit == "1/s" else b[at] / a[at] for a, b in pairs]
                 r = row(

@@ -15,7 +15,7 @@ import sys
 from typing import Any, Callable
 
 import app_servers
-from contestants import CONTESTANTS, ROOT, peers
+from contestants import ROOT, peers
 
 PATH = "/page/2"
 LOADER = ROOT / "build" / "tests" / "bench" / "rate_load"
@@ -52,7 +52,7 @@ def measure(endpoint: str, title: str, ways: tuple[str, ...], turns: int) -> tup
     with app_servers.started(title, ways, endpoint) as live:
         for server in live.values():
             capacity(server)  # warm
-        rate = capacity(live["bare"]) * SHARE
+        rate = capacity(live["bare" if "bare" in ways else "varan"]) * SHARE
         for turn in range(turns):
             first = turn % len(ways)
             for way in ways[first:] + ways[:first]:
@@ -60,8 +60,8 @@ def measure(endpoint: str, title: str, ways: tuple[str, ...], turns: int) -> tup
     return rate, runs
 
 
-def rows(endpoint: str, row: Callable[..., Any], rounds: int, only: str = "", ways: tuple[str, ...] = CONTESTANTS) -> list[Any]:  # fmt: skip
-    found = []
+def rows(endpoint: str, row: Callable[..., Any], rounds: int, only: str, against: list[str]) -> list[Any]:  # fmt: skip
+    found, ways = [], ("varan", *against)
     for title in app_servers.SERVERS:
         if only not in title:
             continue
