@@ -39,6 +39,7 @@ void fork_child_reset(void) {
     keep_fork_reset();
     metrics_fork_reset();
     resource_renew();
+    profiler_start_child(); /* where Python does not know of the fork (uWSGI's) */
 }
 
 int fork_handlers_install(void) {

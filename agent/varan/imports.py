@@ -15,6 +15,8 @@ installed: set[str] = set()
 # Names of hooks and libraries that are to be left alone.
 disabled: frozenset[str] = frozenset()
 
+_uwsgi: list[bool] = []  # has been looked at
+
 # Module to wait for → names of hooks (modules of varan.hooks), or functions.
 _waiting: dict[str, list[str | Callable[[Any], None]]] = {}
 
@@ -52,10 +54,25 @@ def _watch(loader: Any, name: str) -> bool:
     return not isinstance(loader, type)
 
 
+def _see_uwsgi() -> None:
+    """uWSGI brings its module along; the first import after that may be the application's."""
+    _uwsgi.append(True)
+    if "uwsgi" in disabled or "*" in disabled:
+        return
+    try:
+        from . import uwsgi
+
+        uwsgi.install(sys.modules["uwsgi"], when_imported)
+    except Exception as error:
+        _report.failure("the hook for uWSGI", error)
+
+
 class _Finder:
     """First on sys.meta_path; finds nothing itself, and looks over the shoulder of those that do."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if not _uwsgi and "uwsgi" in sys.modules:
+            _see_uwsgi()
         if name not in _waiting:
             return None
         for finder in sys.meta_path:

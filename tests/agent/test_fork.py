@@ -294,3 +294,36 @@ def test_killed_worker_leaves_no_trouble(program: Program, collector: Collector)
     assert "done" in done.stdout
     once(collector, "orphan", 1)
     assert os.getpid()
+
+
+def test_a_fork_that_python_does_not_know_of(program: Program, collector: Collector) -> None:
+    """uWSGI's, for one: the child's own threads start with its first span, the profiler's included."""
+    program.run(
+        """
+        import ctypes, glob, os, time, varan
+
+        def threads():
+            names = set()
+            for path in glob.glob("/proc/self/task/*/comm"):
+                with open(path) as comm:
+                    names.add(comm.read().strip())
+            return names
+
+        with varan.span("parent"):
+            pass
+        pid = ctypes.PyDLL(None).fork()
+        if pid == 0:
+            with varan.span("child"):
+                pass
+            deadline = time.monotonic() + 60
+            while not {"varan-profiler", "varan-export"} <= threads():
+                assert time.monotonic() < deadline, threads()
+                time.sleep(0.01)
+            varan.flush(60)
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        """,
+        VARAN_PROFILER="wall",
+    )
+    parent, child = once(collector, "parent", 1)[0], once(collector, "child", 1)[0]
+    assert parent.resource["service.instance.id"] != child.resource["service.instance.id"]

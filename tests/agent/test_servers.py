@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ EVENTLET = """
 
 PY = [sys.executable, "-m"]
 UWSGI = [
-    sys.executable.replace("python3", "uwsgi"),
+    str(Path(sys.executable).with_name("uwsgi")),
     "--master",
     "--die-on-term",
     "--need-app",
@@ -71,6 +72,8 @@ SERVERS: dict[str, tuple[str, list[str], str]] = {
     "uwsgi": (SHOP, [*UWSGI, "--processes", "2", "--http-socket", "127.0.0.1:PORT"], WSGI_ROUTE),
     "uwsgi-lazy": (SHOP, [*UWSGI, "--processes", "2", "--lazy-apps", "--http-socket", "127.0.0.1:PORT"], WSGI_ROUTE),
     "uwsgi-threads": (SHOP, [*UWSGI, "--processes", "2", "--threads", "4", "--http-socket", "127.0.0.1:PORT"], WSGI_ROUTE),
+    "uwsgi-plain": (PLAIN, [*UWSGI, "--processes", "2", "--http-socket", "127.0.0.1:PORT"], "GET"),
+    "uwsgi-mounted": (PLAIN, [UWSGI[0], *UWSGI[1:3], "--mount", "/=shop:app", "--manage-script-name", "--http-socket", "127.0.0.1:PORT"], "GET"),
     "waitress": (SHOP, [*PY, "waitress", "--listen=127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
     "waitress-plain": (PLAIN, [*PY, "waitress", "--listen=127.0.0.1:PORT", "shop:app"], "GET"),
     "hypercorn": (API, [*PY, "hypercorn", "-b", "127.0.0.1:PORT", "shop:app"], ASGI_ROUTE),
