@@ -32,6 +32,13 @@ static PyObject *set_metrics(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* expect_metrics(): there are some that are asked for at each export. */
+static PyObject *expect_metrics(PyObject *module, PyObject *unused) {
+    if (metrics_config.enabled)
+        metrics_touch();
+    Py_RETURN_NONE;
+}
+
 /* ---- Ready-made metrics ---- */
 
 static double number(PyObject *o) {
@@ -348,6 +355,8 @@ PyMethodDef metrics_functions[] = {
         {"set_metrics", set_metrics, METH_VARARGS,
          "set_metrics(enabled, exponential, temporality, exemplar_filter, interval_ms, "
          "cells_max)"},
+        {"expect_metrics", expect_metrics, METH_NOARGS,
+         "Has exports made, also where none of our own instruments is used."},
         {"send_metric", py_send_metric, METH_VARARGS,
          "send_metric(scope, kind, name, unit, description, points)"},
         {"set_observer", observe_set, METH_O, "set_observer(function): runs all callbacks"},

@@ -129,26 +129,18 @@ static void begin(Span *s) {
 
 void span_start_below(Span *s, const struct trace_context *parent, PyObject *trace_state,
                       bool remote) {
-    struct thread_state *t = thread_state();
     enum decision decision;
-    uint64_t low, id;
+    uint64_t low;
 
+    span_take_ids(s, parent);
     if (parent) {
-        memcpy(s->id.trace_id, parent->trace_id, 16);
         memcpy(s->parent_id, parent->span_id, 8);
         s->flags |= (uint16_t) (SPAN_HAS_PARENT | (remote ? SPAN_PARENT_REMOTE : 0));
         if (trace_state) {
             Py_INCREF(trace_state);
             s->trace_state = trace_state;
         }
-    } else {
-        low = thread_random(t);
-        memcpy(s->id.trace_id, &low, 8);
-        low = thread_random(t);
-        memcpy(s->id.trace_id + 8, &low, 8);
     }
-    id = thread_random(t);
-    memcpy(s->id.span_id, &id, 8);
     memcpy(&low, s->id.trace_id + 8, 8);
     decision =
             span_enabled && sampler_decide(parent != NULL, parent && parent->flags & FLAG_SAMPLED,

@@ -135,6 +135,9 @@ void span_set_status(Span *s, enum span_status status, PyObject *message);
 /* The same with a Python value. */
 void span_put(Span *s, const char *key, size_t key_n, PyObject *value);
 
+/* span_ids.c: the trace's (the parent's, or a new one) and its own. */
+void span_take_ids(Span *s, const struct trace_context *parent);
+
 /* span_events.c */
 void span_add_event(Span *s, PyObject *name, PyObject *attributes, uint64_t wall_ns);
 void span_add_link(Span *s, PyObject *context, PyObject *attributes);

@@ -285,6 +285,8 @@ static PyObject *watch_spans(PyObject *module, PyObject *const *args, Py_ssize_t
 PyMethodDef tracer_functions[] = {
         {"scope_name", scope_name, METH_O, "scope_name(number): of Span.scope"},
         {"set_span_reader", set_span_reader, METH_O, "set_span_reader(function(span, name))"},
+        {"set_id_source", span_set_id_source, METH_O,
+         "set_id_source(function(root) → (trace id or b'', span id) in bytes, or None)"},
         {"watch_spans", (PyCFunction) (void (*)(void)) watch_spans, METH_FASTCALL,
          "watch_spans(sampler, started, ended): functions of a span, or None"},
         {"span", (PyCFunction) (void (*)(void)) make_span, METH_FASTCALL | METH_KEYWORDS,

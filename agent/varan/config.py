@@ -328,7 +328,7 @@ def _read_others(env: Mapping[str, str], s: Settings) -> None:
     s.other_exporters = [n for n in names if n.lower() not in ("otlp", "none", "otlp_proto_http")]
 
 
-def _limits(env: Mapping[str, str]) -> list[int]:
+def limits(env: Mapping[str, str]) -> list[int]:
     """As core.set_limits() takes them."""
     attributes = "OTEL_ATTRIBUTE_COUNT_LIMIT"
     counts = (
@@ -385,7 +385,7 @@ def read(
     s.exit_timeout_ms = _number(env, ("VARAN_EXIT_TIMEOUT_MS",), 2000)
     s.buffer_bytes = _number(env, ("VARAN_BUFFER_BYTES",), 4 << 20)
     s.sampler = _sampler(env)
-    s.limits = _limits(env)
+    s.limits = limits(env)
     s.propagation = _propagation(env)
     _read_others(env, s)
     s.resource = resource.detect(env, service, _pairs(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))

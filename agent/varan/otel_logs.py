@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-from . import _core
+from . import _core, _report
 
 _provider: Any = None
+_adopted: list[Any] = []  # the application's own
 
 
 def _make_provider_type(api: Any) -> type:
@@ -74,8 +76,33 @@ def make_logger_provider() -> Any:
     return _provider
 
 
+def _adopt(provider: Any) -> None:
+    """An SDK's provider that the application sets; those of other makers replace ours."""
+    try:
+        from . import otel, otel_logger_adopt
+
+        if otel_logger_adopt.is_of_sdk(provider) and provider not in _adopted:
+            _adopted.append(provider)
+            otel_logger_adopt.adopt(provider, _provider, otel.target)
+    except Exception as error:
+        _report.failure("honouring the application's LoggerProvider", error)
+
+
+def _watch_for_providers(api: Any, internal: Any) -> None:
+    set_provider = api.set_logger_provider
+
+    @functools.wraps(set_provider)
+    def set_logger_provider(logger_provider: Any) -> None:
+        set_provider(logger_provider)
+        if internal._LOGGER_PROVIDER is logger_provider:
+            _adopt(logger_provider)
+
+    api.set_logger_provider = internal.set_logger_provider = set_logger_provider
+
+
 def bind(api: Any) -> None:
-    """Makes Varan the logger provider, unless the application has set one. One that it sets later replaces ours."""
+    """Makes Varan the logger provider, unless the application has set one. One of the SDK's that it sets sends to us, too;
+    others replace ours."""
     global _provider
     if _provider is not None or not _core.native:
         return
@@ -83,3 +110,6 @@ def bind(api: Any) -> None:
     internal = api._internal
     if internal._LOGGER_PROVIDER is None:
         internal._LOGGER_PROVIDER = _provider
+    else:
+        _adopt(internal._LOGGER_PROVIDER)
+    _watch_for_providers(api, internal)

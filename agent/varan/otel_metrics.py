@@ -3,12 +3,14 @@ callbacks of observable ones run before each export."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Callable
 
 from . import _core, _report, metrics
 
 _provider: Any = None
+_adopted: list[Any] = []  # the application's own
 
 
 def _make_observable(
@@ -142,8 +144,33 @@ def make_meter_provider() -> Any:
     return _provider
 
 
+def _adopt(provider: Any) -> None:
+    """An SDK's provider that the application sets; those of other makers replace ours."""
+    try:
+        from . import otel, otel_meter_adopt
+
+        if otel_meter_adopt.is_of_sdk(provider) and provider not in _adopted:
+            _adopted.append(provider)
+            otel_meter_adopt.adopt(provider, otel.target)
+    except Exception as error:
+        _report.failure("honouring the application's MeterProvider", error)
+
+
+def _watch_for_providers(api: Any, internal: Any) -> None:
+    set_provider = api.set_meter_provider
+
+    @functools.wraps(set_provider)
+    def set_meter_provider(meter_provider: Any) -> None:
+        set_provider(meter_provider)
+        if internal._METER_PROVIDER is meter_provider:
+            _adopt(meter_provider)
+
+    api.set_meter_provider = internal.set_meter_provider = set_meter_provider
+
+
 def bind(api: Any) -> None:
-    """Makes Varan the meter provider, unless the application has set one. One that it sets later replaces ours."""
+    """Makes Varan the meter provider, unless the application has set one. One of the SDK's that it sets sends to us, too;
+    others replace ours."""
     global _provider
     if _provider is not None or not _core.native:
         return
@@ -157,3 +184,6 @@ def bind(api: Any) -> None:
     if internal._METER_PROVIDER is None:
         internal._METER_PROVIDER = _provider
         internal._PROXY_METER_PROVIDER.on_set_meter_provider(_provider)
+    else:
+        _adopt(internal._METER_PROVIDER)
+    _watch_for_providers(api, internal)
