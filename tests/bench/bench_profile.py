@@ -6,7 +6,11 @@ stacks of all threads, waiting ones included; py-spy in its non-blocking mode, a
 time is the kernel's (schedstat), taken over a window in the middle of the run. A stack is one thread at one moment, as
 the contestant's own output counts them. Contestants take turns; figures are medians.
 
-    python tests/bench/bench_profile.py [--rounds N] [--seconds S] [--quick]
+    python tests/bench/bench_profile.py [PART ...] [--rounds N] [--seconds S] [--quick]
+
+Parts, each of three minutes at most: threads1, threads20, threads270 (at 100 Hz and 1 kHz), most (the highest rate),
+slowdown (what the program feels), agent (the profiler in the agent), server (a day of profiles); all of them without a
+name. --rounds: how often each contestant runs; --seconds: how long, and a quarter of the time in `slowdown` and `agent`.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import time
 from pathlib import Path
 
 import profile_server
+import profile_slowdown
 from common import BUILD, ROOT, Results, machine, median
 
 PROGRAM = """
@@ -212,43 +217,60 @@ def measure_most(results: Results, versions: dict, threads: int, rounds: int, se
         )
 
 
-def measure_slowdown(results: Results, versions: dict, rate: int, rounds: int, seconds: float):
-    """How much less one working thread gets done while it is looked into."""
-    slower: dict[str, list[float]] = {name: [] for name in COMMANDS}
+def measure_slowdown(results: Results, versions: dict, rounds: int, seconds: float):
     with Program(1, 1.0) as program:
-        for _ in range(rounds):
-            for name in COMMANDS:
-                speeds = []
-                for _ in range(2):  # before and after, so that a drift of the machine cancels out
-                    begin, work = time.monotonic(), program.done()
-                    time.sleep(seconds * 0.3)
-                    speeds.append((program.done() - work) / (time.monotonic() - begin))
-                    if len(speeds) == 1:
-                        run = Run(name, program, rate, seconds)
-                slower[name].append(100 * (1 - run.work / (sum(speeds) / 2)))
-    for name in COMMANDS:
-        what = f"slowdown of the program at {rate} Hz, {name}"
-        results.add(what, median(slower[name]), "%", name, versions.get(name))
+        for rate in (100, 1000):
+            span = rounds * seconds * (3 if rate == 100 else 2)
+            profile_slowdown.measure(results, versions, program, COMMANDS, rate, span)
+
+
+def measure_threads(threads: int):
+    def run(results: Results, versions: dict, rounds: int, seconds: float) -> None:
+        for rate in (100, 1000):
+            measure(results, versions, threads, rate, rounds, seconds)
+
+    return run
+
+
+PARTS = {
+    "threads1": measure_threads(1),
+    "threads20": measure_threads(20),
+    "threads270": measure_threads(270),
+    "most": lambda results, versions, rounds, seconds: measure_most(
+        results, versions, 20, rounds, seconds
+    ),
+    "slowdown": measure_slowdown,
+    "agent": lambda results, versions, rounds, seconds: profile_server.measure_agent(
+        results, rounds * seconds
+    ),
+    "server": lambda results, versions, rounds, seconds: profile_server.measure_day(
+        results, *((2, 4, 3) if rounds == 1 else (24, 4, 7))
+    ),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--quick", action="store_true", help="one short round of everything")
     options = parser.parse_args()
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no part {', '.join(unknown)}: there are {', '.join(PARTS)}")
     if options.quick or os.environ.get("BENCH_QUICK") == "1":
         options.rounds, options.seconds = 1, 3
     versions = {name: version([str(SCRIPTS / name), "--version"]) for name in ("py-spy", "austin")}
     print(machine())
     results = Results("profile")
-    for threads, rate in ((1, 100), (1, 1000), (20, 100), (20, 1000), (270, 100), (270, 1000)):
-        measure(results, versions, threads, rate, options.rounds, options.seconds)
-    measure_most(results, versions, 20, options.rounds, options.seconds)
-    for rate in (100, 1000):
-        measure_slowdown(results, versions, rate, options.rounds, options.seconds)
-    profile_server.measure(results, options.rounds == 1)
-    results.write()
+    for part in options.parts or PARTS:
+        print(f"{part}:")
+        PARTS[part](results, versions, options.rounds, options.seconds)
+    if options.parts:
+        print("(build/bench/profile.json is written by a run of all parts)")
+    else:
+        results.write()
 
 
 if __name__ == "__main__":

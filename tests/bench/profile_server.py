@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "bench"), str(ROOT / "tests" / "e2e")]
 
+import profile_slowdown  # noqa: E402
 from common import BUILD, Results, machine  # noqa: E402
 
 from payloads import Profiles  # noqa: E402
@@ -179,46 +180,48 @@ def measure_day(results: Results, hours: int, processes: int, rounds: int) -> No
 PROGRAM = textwrap.dedent(
     """
     import json, sys, threading, time
-    threads, seconds = int(sys.argv[1]), float(sys.argv[2])
+    from varan import _core
+    threads, seconds, window = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     wait = threading.Event()
 
     def work(n):
         return sum(i * i for i in range(n))
 
-    def busy():
-        done, end = 0, time.monotonic() + seconds
+    def busy(seconds):
+        done, cpu, end = 0, time.thread_time(), time.monotonic() + seconds
         while time.monotonic() < end:
             work(1000)
             done += 1
-        return done
+        return done / (time.thread_time() - cpu)
 
     for _ in range(threads - 1):
         threading.Thread(target=wait.wait, daemon=True).start()
-    cpu, began = time.process_time(), time.monotonic()
-    done = busy()
-    report = {"done": done, "cpu": time.process_time() - cpu, "took": time.monotonic() - began}
-    from varan import _core
-    report |= _core.profiler_stats()
+    if window == 0:
+        busy(seconds)
+        report = _core.profiler_stats()
+    else:
+        speeds, end, on = [], time.monotonic() + seconds, True
+        while time.monotonic() < end or len(speeds) < 3 or not on:
+            on = not on
+            _core.set_profiler(on, True, 100)
+            busy(0.8)
+            speeds.append(busy(window))
+        report = {"speeds": speeds}
     print(json.dumps(report))
     """
 )
 
 
-def run_agent(server: Server, threads: int, seconds: float, profiler: str) -> dict:
+def run_agent(server: Server, threads: int, seconds: float, window: float) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "program.py"
         program.write_text(PROGRAM)
         done = subprocess.run(
             [
-                str(BUILD / "varan"),
-                "run",
-                "--",
-                sys.executable,
-                str(program),
-                str(threads),
-                str(seconds),
+                *(str(BUILD / "varan"), "run", "--", sys.executable, str(program)),
+                *(str(threads), str(seconds), str(window)),
             ],
-            env={**os.environ, "VARAN_ENDPOINT": server.otlp, "VARAN_PROFILER": profiler},
+            env={**os.environ, "VARAN_ENDPOINT": server.otlp, "VARAN_PROFILER": "wall"},
             capture_output=True,
             text=True,
             timeout=seconds * 10 + 60,
@@ -227,34 +230,26 @@ def run_agent(server: Server, threads: int, seconds: float, profiler: str) -> di
         return json.loads(done.stdout)
 
 
-def measure_agent(results: Results, rounds: int, seconds: float) -> None:
+def measure_agent(results: Results, seconds: float) -> None:
+    """The share is that of its thread's own clock, the start included. What the program feels: windows of one process,
+    with the profiler and without in turn, each compared with the two beside it."""
     server = Server()
     try:
         for threads in (1, 20, 300):
-            on, off = [], []
-            for _ in range(rounds):
-                off.append(run_agent(server, threads, seconds, "off"))
-                on.append(run_agent(server, threads, seconds, "wall"))
             name = f"agent's profiler, {threads} threads, one busy"
-            share = [100 * one["cpu_ns"] / one["running_ns"] for one in on]
-            results.add(f"{name}: of a processor", round(statistics.median(share), 2), "%")
-            rate = [one["walks"] * 1e9 / one["running_ns"] for one in on]
-            results.add(f"{name}: samples of each thread", round(statistics.median(rate), 1), "Hz")
-            speed = [
-                statistics.median(one["done"] / one["cpu"] for one in runs) for runs in (off, on)
+            one = run_agent(server, threads, max(seconds, 5), 0)
+            share = 100 * one["cpu_ns"] / one["running_ns"]
+            results.add(f"{name}: of a processor", round(share, 2), "%")
+            rate = one["walks"] * 1e9 / one["running_ns"]
+            results.add(f"{name}: samples of each thread", round(rate, 1), "Hz")
+            speeds = run_agent(server, threads, max(seconds, 5), 0.7)["speeds"]
+            slower = [
+                profile_slowdown.slower(speeds[i], speeds[i - 1], speeds[i + 1])
+                for i in range(1, len(speeds) - 1, 2)
             ]
-            results.add(
-                f"{name}: more CPU for the same work",
-                round(100 * (speed[0] / speed[1] - 1), 2),
-                "%",
-            )
+            profile_slowdown.add_median(results, f"{name}: less work by the same CPU time", slower)
     finally:
         server.stop()
-
-
-def measure(results: Results, quick: bool) -> None:
-    measure_day(results, 2 if quick else 24, 4, 3 if quick else 7)
-    measure_agent(results, 1 if quick else 3, 3 if quick else 20)
 
 
 if __name__ == "__main__":
@@ -263,5 +258,7 @@ if __name__ == "__main__":
     os.chdir(ROOT)
     print(machine())
     mine = Results("profile_server")
-    measure(mine, parser.parse_args().quick)
+    quick = parser.parse_args().quick
+    measure_day(mine, 2 if quick else 24, 4, 3 if quick else 7)
+    measure_agent(mine, 3 if quick else 20)
     mine.write()
