@@ -45,6 +45,8 @@ int metrics_new(const struct metrics_options *o, struct metrics **ret, struct er
         store_set_written_hook(o->store, metrics_written, m);
     if (r == 0)
         r = look_for_histograms(m, e);
+    if (r == 0 && m->cache)
+        metrics_filler_start(m);
     if (r == 0 && (r = metrics_keeper_start(m)) < 0)
         error_set(e, r, "cannot start a thread: %s", error_name(r));
     if (r < 0) {
@@ -59,6 +61,7 @@ void metrics_free(struct metrics *m) {
     if (!m)
         return;
     metrics_keeper_stop(m);
+    metrics_filler_stop(m);
     if (m->cache)
         store_set_written_hook(m->store, NULL, NULL);
     metrics_cache_free(m->cache);

@@ -13,7 +13,7 @@
 #define NEAR_NOW_MS (10 * 60 * INT64_C(1000))
 #define FUTURE_MS (2 * DAY_MS) /* samples may be a day ahead */
 #define SAMPLE_BYTES_GUESS 6   /* in the cache */
-#define ROWS_AT_ONCE 4000000   /* of a fill */
+#define ROWS_AT_ONCE 1000000   /* of a fill */
 
 static int no_room(struct error *e) {
     return error_set(e, -ENOBUFS,
@@ -89,7 +89,7 @@ static int take_over(struct floats *f, const struct samples_range *r, struct are
     return 0;
 }
 
-/* Series [from, to) of those that are missing. */
+/* Series [from, to) of those that are missing. `ret` NULL: for the cache alone. */
 static int fill_part(const struct metrics_turn *t, const struct finding *missing, size_t from,
                      size_t to, const struct samples_range *r, struct arena *arena,
                      struct floats *ret, struct metrics_source *stats) {
@@ -122,7 +122,7 @@ static int fill_part(const struct metrics_turn *t, const struct finding *missing
         if (numbers[i])
             metrics_cache_fill(cache, part.series.items[i].id, numbers[i], f->times, f->values,
                                broken ? 0 : f->n, broken);
-        if (result == 0 &&
+        if (result == 0 && ret &&
             (f->unsorted || take_over(f, r, arena, &ret[missing->series.items[from + i].slot]) < 0))
             result = no_room(t->error);
     }
@@ -130,9 +130,9 @@ static int fill_part(const struct metrics_turn *t, const struct finding *missing
     return result;
 }
 
-static int fill(const struct metrics_turn *t, const struct finding *missing,
-                const struct samples_range *r, int64_t now_ms, struct arena *arena,
-                struct floats *ret, struct metrics_source *stats) {
+int metrics_fill_cache(const struct metrics_turn *t, const struct finding *missing,
+                       const struct samples_range *r, int64_t now_ms, struct arena *arena,
+                       struct floats *ret, struct metrics_source *stats) {
     size_t each = (size_t) ((now_ms - r->from_ms) / METRICS_INTERVAL_MS) + 2, n = missing->series.n;
     size_t step = ROWS_AT_ONCE / each + 1;
     int result = 0;
@@ -172,10 +172,13 @@ int metrics_read_samples(const struct metrics_turn *t, const struct finding *f,
         return r < 0 ? r : metrics_finish_samples(t, f, range, arena, ret, stats);
     }
     r = read_cached(t, f, range, arena, ret, &missing);
+    bool worth = r == 0 && missing.series.n && is_worth_it(t->metrics, &missing, range, now_ms);
+    /* More than this query needs, for those that come: nobody waits for it. */
+    if (worth && samples_have_gaps(range) && metrics_filler_add(t->metrics, &missing, range))
+        worth = false;
     if (r == 0 && missing.series.n)
-        r = is_worth_it(t->metrics, &missing, range, now_ms)
-                    ? fill(t, &missing, range, now_ms, arena, ret, stats)
-                    : metrics_read_stored(t, &missing, range, arena, ret, stats);
+        r = worth ? metrics_fill_cache(t, &missing, range, now_ms, arena, ret, stats)
+                  : metrics_read_stored(t, &missing, range, arena, ret, stats);
     finding_done(&missing);
     return r < 0 ? r : metrics_finish_samples(t, f, range, arena, ret, stats);
 }

@@ -45,6 +45,7 @@ struct metrics {
     _Atomic uint32_t
             asked[METRICS_ASKED]; /* large selects that were made once: see metrics_samples.c */
     VECTOR(struct retention_rule) rules;
+    struct filler *filler; /* NULL: none */
     /* Downsampling. */
     struct late_hours *late;
     bool make_5m, make_1h;
@@ -176,8 +177,21 @@ int metrics_finish_samples(const struct metrics_turn *t, const struct finding *f
 int metrics_read_samples(const struct metrics_turn *t, const struct finding *f,
                          const struct samples_range *range, struct arena *arena, struct floats *ret,
                          struct metrics_source *stats);
+/* Reads all samples of the series from range->from_ms on into the cache, and what is wanted of
+ * them into `ret` (NULL: nothing is). */
+int metrics_fill_cache(const struct metrics_turn *t, const struct finding *missing,
+                       const struct samples_range *range, int64_t now_ms, struct arena *arena,
+                       struct floats *ret, struct metrics_source *stats);
 /* The store's hook, for the cache. */
 void metrics_written(void *ctx, struct store_batch *b, int result);
+
+/* ---- metrics_filler.c ---- */
+
+void metrics_filler_start(struct metrics *m);
+void metrics_filler_stop(struct metrics *m);
+/* Has the cache filled behind the query's back; false: it cannot now. */
+bool metrics_filler_add(struct metrics *m, const struct finding *missing,
+                        const struct samples_range *range);
 
 /* ---- metrics_plan.c ---- */
 

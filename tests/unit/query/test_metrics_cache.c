@@ -248,6 +248,19 @@ static void all_same(int64_t now) {
     same("max_over_time(requests_total[30m])", now - hour, now - hour / 3, 300000);
 }
 
+/* A long range in wide steps: the cache is filled behind the queries, until one misses nothing. */
+static void is_filled_in_the_end(int64_t from, int64_t now) {
+    int64_t deadline = clock_monotonic_ns() + 60 * NS_PER_S;
+    struct metrics_cache_figures before, after;
+
+    do {
+        assert_true(clock_monotonic_ns() < deadline);
+        metrics_read_cache(cached, &before);
+        same("sum(rate(requests_total[5m]))", from, now, 900000);
+        metrics_read_cache(cached, &after);
+    } while (after.misses != before.misses);
+}
+
 static void test_queries(void **state) {
     struct store_options o = fixture_options();
     struct metrics_cache_figures figures;
@@ -264,6 +277,7 @@ static void test_queries(void **state) {
     write_samples(now - 3 * hour, now - hour / 2, 0);
     all_same(now);
     all_same(now);
+    is_filled_in_the_end(now - 3 * hour, now);
     write_samples(now - hour / 2, now, 0); /* goes on */
     all_same(now);
     write_samples(now - 5 * hour / 2 + 7000, now - 2 * hour, 1); /* late */
