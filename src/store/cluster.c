@@ -45,10 +45,51 @@ static const char *sharding_of(struct slice table) {
     return "rand()";
 }
 
+static void write_distributed(const char *verb, struct slice name, const char *cluster,
+                              struct buffer *to) {
+    buffer_printf(to,
+                  "%s %.*s ON CLUSTER '%s' AS %.*s_local ENGINE = Distributed('%s', "
+                  "currentDatabase(), '%.*s_local', %s)",
+                  verb, SLICE_ARG(name), cluster, SLICE_ARG(name), cluster, SLICE_ARG(name),
+                  sharding_of(name));
+    buffer_append_u8(to, 0);
+}
+
+/* "DROP TABLE name": both of its tables, on all nodes. */
+static void rewrite_drop(struct slice name, const char *cluster, struct buffer *local,
+                         struct buffer *distributed) {
+    name = slice_trim(name);
+    buffer_printf(local, "DROP TABLE IF EXISTS %.*s_local ON CLUSTER '%s' SYNC", SLICE_ARG(name),
+                  cluster);
+    buffer_append_u8(local, 0);
+    buffer_printf(distributed, "DROP TABLE IF EXISTS %.*s ON CLUSTER '%s' SYNC", SLICE_ARG(name),
+                  cluster);
+    buffer_append_u8(distributed, 0);
+}
+
+/* "RENAME TABLE from TO to": both; the one that distributes must know the new name. */
+static int rewrite_rename(struct slice rest, const char *cluster, struct buffer *local,
+                          struct buffer *distributed) {
+    const struct slice to_word = SLICE(" TO ");
+    ptrdiff_t at = slice_find(rest, to_word);
+
+    if (at < 0)
+        return -EINVAL;
+    struct slice from = slice_trim(slice_take(rest, (size_t) at));
+    struct slice to = slice_trim(slice_skip(rest, (size_t) at + to_word.size));
+    buffer_printf(local, "RENAME TABLE %.*s_local TO %.*s_local, %.*s TO %.*s ON CLUSTER '%s'",
+                  SLICE_ARG(from), SLICE_ARG(to), SLICE_ARG(from), SLICE_ARG(to), cluster);
+    buffer_append_u8(local, 0);
+    write_distributed("CREATE OR REPLACE TABLE", to, cluster, distributed);
+    return local->failed ? local->failed : distributed->failed;
+}
+
 int cluster_rewrite(const char *statement, const char *cluster, struct buffer *local,
                     struct buffer *distributed) {
     const struct slice create = SLICE("CREATE TABLE IF NOT EXISTS "), engine = SLICE("\nENGINE = ");
     const struct slice alter = SLICE("ALTER TABLE "); /* then the name, a newline, what */
+    const struct slice drop = SLICE("DROP TABLE "), rename = SLICE("RENAME TABLE "),
+                       insert = SLICE("INSERT INTO ");
     struct slice rest = slice_from(statement);
 
     if (slice_starts(rest, alter)) { /* how rows are kept: a matter of the local tables */
@@ -58,6 +99,21 @@ int cluster_rewrite(const char *statement, const char *cluster, struct buffer *l
                       SLICE_ARG(table), cluster, SLICE_ARG(rest));
         return buffer_append_u8(local, 0);
     }
+    if (slice_starts(rest, insert)) { /* the rows are there before their source goes */
+        buffer_append_slice(local, rest);
+        buffer_append_u8(local, 0);
+        rest = slice_skip(rest, insert.size);
+        buffer_printf(distributed, "SYSTEM FLUSH DISTRIBUTED %.*s",
+                      SLICE_ARG(slice_cut(&rest, ' ')));
+        buffer_append_u8(distributed, 0);
+        return local->failed ? local->failed : distributed->failed;
+    }
+    if (slice_starts(rest, drop)) {
+        rewrite_drop(slice_skip(rest, drop.size), cluster, local, distributed);
+        return local->failed ? local->failed : distributed->failed;
+    }
+    if (slice_starts(rest, rename))
+        return rewrite_rename(slice_skip(rest, rename.size), cluster, local, distributed);
     if (!slice_starts(rest, create)) {
         buffer_append_slice(local, rest);
         return buffer_append_u8(local, 0);
@@ -81,11 +137,6 @@ int cluster_rewrite(const char *statement, const char *cluster, struct buffer *l
                   SLICE_ARG(name), cluster, SLICE_ARG(columns), SLICE_ARG(kind), SLICE_ARG(name),
                   version.size ? ", " : "", SLICE_ARG(version), SLICE_ARG(rest));
     buffer_append_u8(local, 0);
-    buffer_printf(distributed,
-                  "CREATE TABLE IF NOT EXISTS %.*s ON CLUSTER '%s' AS %.*s_local ENGINE = "
-                  "Distributed('%s', currentDatabase(), '%.*s_local', %s)",
-                  SLICE_ARG(name), cluster, SLICE_ARG(name), cluster, SLICE_ARG(name),
-                  sharding_of(name));
-    buffer_append_u8(distributed, 0);
+    write_distributed("CREATE TABLE IF NOT EXISTS", name, cluster, distributed);
     return local->failed ? local->failed : distributed->failed;
 }

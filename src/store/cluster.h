@@ -17,9 +17,11 @@
 bool cluster_name_is_valid(const char *cluster);
 /*
  * A migration's statement for `cluster`: *local and *distributed get the two statements,
- * NUL-terminated. Statements that are not "CREATE TABLE IF NOT EXISTS name (…) ENGINE = …MergeTree
- * …" go to *local as they are, and *distributed stays empty. -EINVAL when such a statement has not
- * the usual form.
+ * NUL-terminated. Tables are created, dropped and renamed in both forms on all nodes, altered in
+ * the local one ("CREATE TABLE IF NOT EXISTS name (…) ENGINE = …MergeTree …", "DROP TABLE name",
+ * "RENAME TABLE name TO name", "ALTER TABLE name"), rows are inserted before what comes next; other
+ * statements go to *local as they are, and *distributed stays empty. -EINVAL when such a statement
+ * has not the usual form.
  */
 int cluster_rewrite(const char *statement, const char *cluster, struct buffer *local,
                     struct buffer *distributed);

@@ -44,6 +44,30 @@ static void test_text(void **state) {
                         "ALTER TABLE spans_local ON CLUSTER 'c'\n    MODIFY COLUMN a UInt8");
     assert_int_equal(distributed.size, 0);
     buffer_clear(&local);
+    assert_int_equal(cluster_rewrite("DROP TABLE spans", "c", &local, &distributed), 0);
+    assert_string_equal((char *) local.data,
+                        "DROP TABLE IF EXISTS spans_local ON CLUSTER 'c' SYNC");
+    assert_string_equal((char *) distributed.data,
+                        "DROP TABLE IF EXISTS spans ON CLUSTER 'c' SYNC");
+    buffer_clear(&local);
+    buffer_clear(&distributed);
+    assert_int_equal(cluster_rewrite("RENAME TABLE odd TO samples", "c", &local, &distributed), 0);
+    assert_string_equal((char *) local.data, "RENAME TABLE odd_local TO samples_local, odd TO "
+                                             "samples ON CLUSTER 'c'");
+    assert_string_equal((char *) distributed.data,
+                        "CREATE OR REPLACE TABLE samples ON CLUSTER 'c' AS samples_local ENGINE = "
+                        "Distributed('c', currentDatabase(), 'samples_local', id)");
+    buffer_clear(&local);
+    buffer_clear(&distributed);
+    assert_int_equal(cluster_rewrite("RENAME TABLE odd", "c", &local, &distributed), -EINVAL);
+    assert_int_equal(distributed.size, 0);
+    buffer_clear(&local);
+    assert_int_equal(
+            cluster_rewrite("INSERT INTO a (b) SELECT b FROM c", "c", &local, &distributed), 0);
+    assert_string_equal((char *) local.data, "INSERT INTO a (b) SELECT b FROM c");
+    assert_string_equal((char *) distributed.data, "SYSTEM FLUSH DISTRIBUTED a");
+    buffer_clear(&local);
+    buffer_clear(&distributed);
     assert_int_equal(cluster_rewrite("SELECT 1", "c", &local, &distributed), 0);
     assert_string_equal((char *) local.data, "SELECT 1");
     assert_int_equal(distributed.size, 0);
