@@ -136,9 +136,11 @@ static void remove_given(struct buf *b, PyObject *attributes, unsigned *n_attrib
             p++;
             key_n = pb_read_varint(&p);
             key = PyUnicode_DecodeUTF8(p, (Py_ssize_t) key_n, "replace");
-            given = key ? PyMapping_HasKey(attributes, key) : 0;
+            given = key ? PySequence_Contains(attributes, key) : 0;
             Py_XDECREF(key);
-            if (given) {
+            if (given < 0)
+                PyErr_Clear();
+            if (given > 0) {
                 memmove(b->data + at, b->data + next, b->used - next);
                 b->used -= next - at;
                 --*n_attributes;
