@@ -103,8 +103,8 @@ int cluster_rewrite(const char *statement, const char *cluster, struct buffer *l
         buffer_append_slice(local, rest);
         buffer_append_u8(local, 0);
         rest = slice_skip(rest, insert.size);
-        buffer_printf(distributed, "SYSTEM FLUSH DISTRIBUTED %.*s",
-                      SLICE_ARG(slice_cut(&rest, ' ')));
+        struct slice table = slice_cut(&rest, ' ');
+        buffer_printf(distributed, "SYSTEM FLUSH DISTRIBUTED %.*s", SLICE_ARG(table));
         buffer_append_u8(distributed, 0);
         return local->failed ? local->failed : distributed->failed;
     }
