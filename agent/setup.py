@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 SHARED = {
     "base": ["clock", "error", "map", "memory", "slice", "vector"],
     "cpython": ["*"],
+    "signal": ["profile_kind"],
     "wire": ["protobuf"],
 }
 

@@ -234,15 +234,16 @@ static PyObject *stats(PyObject *module, PyObject *unused) {
     return dict;
 }
 
-/* set_profiler(enabled, wall, rate_max) */
+/* set_profiler(enabled, wall, rate_max, source) */
 static PyObject *set_profiler(PyObject *module, PyObject *args) {
     struct profiler_options o;
-    int enabled, wall;
+    int enabled, wall, source;
 
-    if (!PyArg_ParseTuple(args, "ppI", &enabled, &wall, &o.rate_max))
+    if (!PyArg_ParseTuple(args, "ppIp", &enabled, &wall, &o.rate_max, &source))
         return NULL;
     o.enabled = enabled;
     o.wall = wall;
+    o.source = source;
     profiler_configure(&o);
     Py_RETURN_NONE;
 }
@@ -265,7 +266,8 @@ static PyObject *profiler_stats(PyObject *module, PyObject *unused) {
 }
 
 PyMethodDef config_functions[] = {
-        {"set_profiler", set_profiler, METH_VARARGS, "set_profiler(enabled, wall, rate_max)"},
+        {"set_profiler", set_profiler, METH_VARARGS,
+         "set_profiler(enabled, wall, rate_max, source)"},
         {"start_profiler_in_child", start_profiler_in_child, METH_NOARGS,
          "Starts the profiler's thread after a fork."},
         {"profiler_stats", profiler_stats, METH_NOARGS, "What the profiler has done so far."},

@@ -11,6 +11,7 @@
 
 #include "exporter.h"
 #include "profiler_budget.h"
+#include "profiler_source.h"
 #include "profiler_threads.h"
 #include "profiler_window.h"
 #include "resource.h"
@@ -29,6 +30,7 @@ static pthread_cond_t wake_up, sealed;
 static bool conditions_ready, running, stop_it;
 static struct profiler_options options;
 static uint64_t seal_wanted, seal_done;
+static int64_t began_ns; /* wall clock: of the program, forked children too */
 static _Atomic uint64_t paused_until_ns;
 
 static _Atomic uint64_t walks, samples, torn, dropped, windows, windows_lost, cpu_ns, since_ns,
@@ -62,6 +64,7 @@ struct work {
     struct cpython *target;
     struct cpython_sample sample;
     struct profiler_window *window;
+    struct profiler_sources *sources;
     uint64_t window_start_ns, window_end_ns, last_walk_ns;
     uint64_t period_ns, period_begin_ns, due_ns;
     uint64_t chance;
@@ -129,7 +132,7 @@ static void begin_window(struct work *w) {
     window_clear(w->window);
 }
 
-static void seal_window(struct work *w) {
+static void seal_window(struct work *w, const struct profiler_options *o) {
     char storage[2048], *body;
     uint64_t duration_ns = clock_monotonic_ns() - w->window_start_ns;
     struct buf resource;
@@ -137,6 +140,8 @@ static void seal_window(struct work *w) {
 
     threads_settle(w->window);
     window_settle(w->window);
+    if (o->source)
+        sources_choose(w->sources, w->window);
     buf_init(&resource, storage, sizeof(storage), RESOURCE_BYTES_MAX + 256);
     if (resource_append(&resource) == 0 &&
         window_encode(w->window, resource.data, resource.used, w->window_start_wall_ns,
@@ -185,7 +190,10 @@ static int open_work(struct work *w) {
     cpython_want(w->target, CPYTHON_THREAD_NAMES | CPYTHON_GIL_WAIT);
     cpython_sample_init(&w->sample);
     r = window_new(&w->window);
+    if (r == 0)
+        r = sources_new(began_ns, &w->sources);
     if (r < 0) {
+        window_free(w->window);
         cpython_close(w->target);
         return r;
     }
@@ -201,6 +209,7 @@ static int open_work(struct work *w) {
 static void close_work(struct work *w) {
     cpython_sample_done(&w->sample);
     window_free(w->window);
+    sources_free(w->sources);
     cpython_close(w->target);
 }
 
@@ -225,7 +234,7 @@ static void profile(struct work *w) {
         if (clock_monotonic_ns() >= w->due_ns && walk(w, &o) < 0)
             break;
         if (wanted != served || clock_monotonic_ns() >= w->window_end_ns)
-            seal_window(w);
+            seal_window(w, &o);
         if (wanted != served)
             answer_seal(served = wanted);
     }
@@ -282,6 +291,8 @@ static void start(void) {
 
 void profiler_configure(const struct profiler_options *o) {
     pthread_mutex_lock(&lock);
+    if (began_ns == 0)
+        began_ns = (int64_t) clock_wall_ns();
     options = *o;
     if (options.rate_max < 1 || options.rate_max > RATE_MAX)
         options.rate_max = 100;

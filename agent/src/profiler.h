@@ -12,6 +12,7 @@
 struct profiler_options {
     bool enabled;
     bool wall;         /* wall time too, and not only CPU time and GIL wait */
+    bool source;       /* the text of the hottest functions of the application too */
     unsigned rate_max; /* walks a second, at most */
 };
 

@@ -14,12 +14,32 @@ enum {
     DICTIONARY_STACK
 };
 
+#define SOURCE_KEY "varan.source" /* the text of a location's function, from its start_line on */
+
 struct encoder {
     struct profiler_window *w;
     struct buffer samples[COSTS], dictionary;
     struct map attributes; /* key and text → index + 1 */
     uint32_t n_stacks, n_links, n_attributes;
 };
+
+/* An attribute of the first location of a function. */
+static void put_text(struct encoder *x, struct function *f, uint32_t *ret_attribute) {
+    struct buffer *out = &x->dictionary;
+    uint32_t key = (uint32_t) window_string(x->w, SOURCE_KEY, strlen(SOURCE_KEY));
+
+    *ret_attribute = 0;
+    if (f->text.size == 0)
+        return;
+    size_t at = pb_begin(out, DICTIONARY_ATTRIBUTE);
+    pb_put_varint(out, 1, key);
+    size_t any = pb_begin(out, 2);
+    pb_put_bytes(out, 1, f->text);
+    pb_end(out, any);
+    pb_end(out, at);
+    f->text = SLICE_EMPTY;
+    *ret_attribute = ++x->n_attributes;
+}
 
 static void put_functions(struct encoder *x) {
     struct buffer *out = &x->dictionary;
@@ -36,11 +56,18 @@ static void put_functions(struct encoder *x) {
     at = pb_begin(out, DICTIONARY_LOCATION);
     pb_end(out, at);
     vector_each(&x->w->frames, f) {
+        uint32_t text;
+        put_text(x, &x->w->functions.items[f->function], &text);
         at = pb_begin(out, DICTIONARY_LOCATION);
         size_t line = pb_begin(out, 3);
         pb_put_varint(out, 1, f->function + 1);
         pb_put_varint(out, 2, (uint64_t) (f->line > 0 ? f->line : 0));
         pb_end(out, line);
+        if (text) {
+            size_t packed = pb_begin(out, 4);
+            pb_put_raw_varint(out, text);
+            pb_end(out, packed);
+        }
         pb_end(out, at);
     }
 }

@@ -45,6 +45,7 @@ struct frame {
 struct function {
     uint32_t name, file; /* strings */
     int first_line;
+    struct slice text; /* of its lines, to be sent; empty: none */
 };
 
 struct profiler_window {

@@ -95,7 +95,8 @@ static int64_t frame_number(struct profiler_window *w, const struct cpython_fram
         return (int64_t) known->number;
     const struct function function = {
             (uint32_t) window_string(w, f->code->name, strlen(f->code->name)),
-            (uint32_t) window_string(w, f->code->file, strlen(f->code->file)), f->code->first_line};
+            (uint32_t) window_string(w, f->code->file, strlen(f->code->file)), f->code->first_line,
+            SLICE_EMPTY};
     int64_t number =
             NUMBER_OF(&w->functions_by_key, key, sizeof(*key), &w->functions, function, FRAMES_MAX);
     if (number < 0)

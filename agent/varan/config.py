@@ -37,7 +37,7 @@ class Settings:
         self.metrics: Target | None = None
         self.profiles: Target | None = None
         # Whether it is on, whether wall time too, and walks a second.
-        self.profiler: tuple[bool, bool, int] = (True, True, 100)
+        self.profiler: tuple[bool, bool, int, bool] = (True, True, 100, True)
         self.headers = ["", "", "", ""]  # of traces, logs, metrics, profiles
         self.files: list[tuple[str, str, str]] = [("", "", "")] * 4
         self.gzip = False
@@ -313,7 +313,9 @@ def _read_profiler(env: Mapping[str, str], endpoint: str | None, s: Settings) ->
     if not 1 <= rate <= 1000:
         _bad("VARAN_PROFILER_HZ", str(rate), "between 1 and 1000")
         rate = 100
-    s.profiler = (what != 2 and s.profiles is not None, what == 0, rate)
+    choices = ("1", "0", "on", "off", "true", "false")
+    source = _choice(env, "VARAN_PROFILE_SOURCE", choices) % 2 == 0
+    s.profiler = (what != 2 and s.profiles is not None, what == 0, rate, source)
 
 
 def _read_others(env: Mapping[str, str], s: Settings) -> None:

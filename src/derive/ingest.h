@@ -71,6 +71,8 @@ int ingest_exemplar(struct ingest_txn *t, const struct exemplar *x, struct error
 int ingest_metadata(struct ingest_txn *t, const struct metric_metadata *m, struct error *e);
 /* -EINVAL: without a stack or type, a time out of bounds. A value of 0 is left out. */
 int ingest_profile(struct ingest_txn *t, const struct profile_sample *s, struct error *e);
+/* Kept once a day. -EINVAL: a time out of bounds. A text that is empty or too long is left out. */
+int ingest_profile_source(struct ingest_txn *t, const struct profile_source *s, struct error *e);
 
 /* RED statistics by the process itself, which sends only a part of its spans. Resources that do so
  * say it by this attribute; their spans are then not counted here. */

@@ -1,7 +1,7 @@
 /*
  * A profile sample's way in: its stack is stored once a day under a hash over its frames, the
- * sample beside it, and the same in steps of ten minutes for long ranges. See ingest.h; one thread
- * per transaction.
+ * sample beside it, and the same in steps of ten minutes for long ranges; functions' texts once a
+ * day. See ingest.h; one thread per transaction.
  */
 #include "base/clock.h"
 #include "derive/private.h"
@@ -149,4 +149,62 @@ int ingest_profile(struct ingest_txn *t, const struct profile_sample *s, struct 
     else if (r == -EINVAL)
         t->rejected_profiles++;
     return r;
+}
+
+/* ---- Source text ---- */
+
+static int source_row(struct native_block *b, uint64_t day, uint64_t hash,
+                      const struct profile_source *s) {
+    int r = native_put_u64(b, PROFILE_SOURCES_DAY, day);
+
+    r |= native_put_string(b, PROFILE_SOURCES_SERVICE,
+                           utf8_cut(s->resource->service, NAME_BYTES_MAX));
+    r |= native_put_string(b, PROFILE_SOURCES_VERSION,
+                           utf8_cut(s->resource->version, NAME_BYTES_MAX));
+    r |= native_put_string(b, PROFILE_SOURCES_PATH, utf8_cut(s->file, NAME_BYTES_MAX));
+    r |= native_put_string(b, PROFILE_SOURCES_FUNCTION, utf8_cut(s->function, NAME_BYTES_MAX));
+    r |= native_put_u64(b, PROFILE_SOURCES_FIRST_LINE, s->first_line);
+    r |= native_put_u64(b, PROFILE_SOURCES_HASH, hash);
+    r |= native_put_u64(b, PROFILE_SOURCES_SEEN, (uint64_t) (s->time_ns / NS_PER_S));
+    r |= native_put_string(b, PROFILE_SOURCES_TEXT, s->text);
+    if (r < 0)
+        return -ENOBUFS;
+    native_block_end_row(b);
+    return 0;
+}
+
+/* What a text is known by within a day: whose it is, where it stands, and its hash. */
+static uint64_t source_key(const struct profile_source *s, uint64_t hash) {
+    const uint64_t parts[] = {slice_hash(s->resource->service),
+                              slice_hash(s->resource->version),
+                              slice_hash(s->file),
+                              slice_hash(s->function),
+                              s->first_line,
+                              hash};
+
+    return slice_hash(slice_new(parts, sizeof(parts)));
+}
+
+int ingest_profile_source(struct ingest_txn *t, const struct profile_source *s, struct error *e) {
+    struct state *state = t->state;
+    uint64_t day = (uint64_t) (s->time_ns / NS_PER_S / DAY_S);
+
+    if (s->text.size == 0 || s->text.size > PROFILE_SOURCE_BYTES_MAX || s->file.size == 0)
+        return 0;
+    int r = txn_time(t, s->time_ns, e);
+    if (r == 0)
+        r = txn_resource(t, s->resource, e);
+    if (r < 0)
+        return r;
+    uint64_t hash = slice_hash(s->text);
+    const uint64_t key[] = {source_key(s, hash), day};
+    struct slice bytes = slice_new(key, sizeof(key));
+    if (map_get(&state->stacks, bytes))
+        return 0;
+    r = source_row(store_batch_block(t->batch, TABLE_PROFILE_SOURCES), day, hash, s);
+    if (r < 0)
+        return r;
+    t->stacks_written = true;
+    map_put(&state->stacks, bytes, NULL); /* full: it is written again, to no harm */
+    return 0;
 }

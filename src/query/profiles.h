@@ -8,13 +8,11 @@
 #include "base/map.h"
 #include "base/vector.h"
 #include "query/internal.h"
+#include "signal/profile_kind.h"
 
 #define PROFILE_STACKS_MAX 50000u /* the most costly ones; the rest is said to be left out */
 #define PROFILE_FUNCTIONS_MAX 500000u
 #define PROFILE_NODES_LIMIT 4000000u /* of a tree, before it is cut */
-
-/* Whose code a function is. */
-enum profile_kind { PROFILE_APP, PROFILE_LIBRARY, PROFILE_PYTHON, PROFILE_NATIVE };
 
 struct profile_function {
     struct slice name, file;
@@ -59,10 +57,9 @@ int write_profile_processes(struct query *q, const struct profile_selection *p);
 /* "releases": versions of the selection's service that appeared in its range, and when. */
 int write_profile_releases(struct query *q, const struct profile_selection *p);
 
-/* By the file alone: installed packages, Python's own modules, compiled code, else the
- * application's. */
-enum profile_kind profile_kind_of(struct slice file);
-const char *profile_kind_name(enum profile_kind kind);
+/* "sources": texts of the file's functions, newest first. `function` data NULL: of all. */
+int write_profile_sources(struct query *q, const struct profile_selection *p, struct slice file,
+                          struct slice function);
 
 /* "type", "unit", "total", "left_out" and for a comparison "base_total", "base_left_out". */
 void json_profile_head(struct query *q, const struct profile_selection *p,

@@ -177,6 +177,7 @@ int query_profile_source(struct query *q, const struct profile_selection *p, str
                 write_row(q, &set, row, true, false);
         }
         json_end_array(q->json);
+        r = write_profile_sources(q, p, file, function);
         json_end_object(q->json);
     }
     totals_done(&t);

@@ -23,6 +23,10 @@ struct profiles {
     struct table tables[TABLES];
     const struct resource *resource;
     struct stack_frame *frames; /* PROFILE_STACK_FRAMES_MAX */
+    int64_t time_ns;            /* of the profile that is read */
+    uint64_t start_line;        /* of the function that was read last */
+    uint32_t resource_number;   /* from 1 on */
+    uint32_t *texts_read;       /* by location: the resource that its text was read for last */
     size_t work;
 };
 
@@ -92,6 +96,7 @@ static int read_function(struct profiles *p, uint64_t index, struct stack_frame 
     int more = 0, error = row(p, T_FUNCTION, index, &message);
     struct pb_reader r = pb_reader(message);
 
+    p->start_line = 0;
     while (error == 0 && (more = pb_next(&r, &f)) > 0) {
         if (f.wire != PB_VARINT)
             continue;
@@ -101,6 +106,8 @@ static int read_function(struct profiles *p, uint64_t index, struct stack_frame 
             error = row(p, T_STRING, f.u64, &system_name);
         else if (f.number == 3)
             error = row(p, T_STRING, f.u64, &ret->file);
+        else if (f.number == 4)
+            p->start_line = f.u64;
     }
     if (ret->function.size == 0)
         ret->function = system_name;
@@ -142,6 +149,69 @@ static int address_frame(struct profiles *p, uint64_t address, uint64_t mapping,
     return error;
 }
 
+/* KeyValueAndUnit, whose key is a row of the string table; an empty text when it is no text. */
+static int attribute_row(struct profiles *p, uint64_t index, struct slice *ret_key,
+                         struct slice *ret_text) {
+    struct slice message, any = SLICE_EMPTY;
+    struct pb_field f;
+    int error = row(p, T_ATTRIBUTE, index, &message);
+    struct pb_reader r = pb_reader(message);
+
+    *ret_key = *ret_text = SLICE_EMPTY;
+    while (error == 0 && pb_next(&r, &f) > 0) {
+        if (f.number == 1 && f.wire == PB_VARINT)
+            error = row(p, T_STRING, f.u64, ret_key);
+        else if (f.number == 2 && f.wire == PB_BYTES)
+            any = f.bytes;
+    }
+    r = pb_reader(any);
+    while (error == 0 && pb_next(&r, &f) > 0)
+        if (f.number == 1 && f.wire == PB_BYTES)
+            *ret_text = f.bytes;
+    return error;
+}
+
+/* An attribute of a location, if it is the text of the function `frame` is of. */
+static int location_attribute(struct profiles *p, uint64_t index, const struct stack_frame *frame) {
+    struct slice key, text;
+    struct error e;
+    int error = attribute_row(p, index, &key, &text);
+
+    if (error < 0 || !slice_is(key, PROFILE_SOURCE_ATTRIBUTE) || p->start_line > UINT32_MAX)
+        return error;
+    p->work += text.size;
+    if (p->work > NAMES_BYTES_MAX)
+        return -E2BIG;
+    const struct profile_source s = {
+            .resource = p->resource,
+            .time_ns = p->time_ns,
+            .function = otlp_text(p->d, &p->d->record, frame->function),
+            .file = otlp_text(p->d, &p->d->record, frame->file),
+            .first_line = (uint32_t) p->start_line,
+            .text = otlp_text(p->d, &p->d->record, text),
+    };
+    error = ingest_profile_source(p->d->txn, &s, &e);
+    return error == -EINVAL ? 0 : error; /* its samples say why */
+}
+
+static int location_attributes(struct profiles *p, const struct pb_field *f, uint64_t location,
+                               const struct stack_frame *frame) {
+    struct pb_reader r = pb_reader(f->bytes);
+    int more = 0, error = 0;
+    uint64_t v;
+
+    if (p->texts_read[location] == p->resource_number)
+        return 0;
+    p->texts_read[location] = p->resource_number;
+    if (f->wire == PB_VARINT)
+        return location_attribute(p, f->u64, frame);
+    if (f->wire != PB_BYTES)
+        return malformed(p, "Location");
+    while (error == 0 && (more = pb_packed(&r, PB_VARINT, &v)) > 0)
+        error = location_attribute(p, v, frame);
+    return error < 0 ? error : more < 0 ? malformed(p, "Location") : 0;
+}
+
 static int read_location(struct profiles *p, uint64_t index, size_t *n) {
     uint64_t address = 0, mapping = 0;
     size_t before = *n;
@@ -157,6 +227,8 @@ static int read_location(struct profiles *p, uint64_t index, size_t *n) {
             address = f.u64;
         else if (f.number == 3 && f.wire == PB_BYTES)
             error = read_line(p, f.bytes, &p->frames[(*n)++]);
+        else if (f.number == 4 && *n > before)
+            error = location_attributes(p, &f, index, &p->frames[*n - 1]);
     }
     if (error == 0 && *n == before && *n < PROFILE_STACK_FRAMES_MAX)
         error = address_frame(p, address, mapping, &p->frames[(*n)++]);
@@ -210,23 +282,12 @@ static int read_link(struct profiles *p, uint64_t index, struct profile_sample *
     return error;
 }
 
-/* KeyValueAndUnit: the key is a row of the string table. */
 static int read_attribute(struct profiles *p, uint64_t index, struct profile_sample *s) {
-    struct slice message, key = SLICE_EMPTY, any = SLICE_EMPTY;
-    struct pb_field f;
-    int error = row(p, T_ATTRIBUTE, index, &message);
-    struct pb_reader r = pb_reader(message);
+    struct slice key, text;
+    int error = attribute_row(p, index, &key, &text);
 
-    while (error == 0 && pb_next(&r, &f) > 0) {
-        if (f.number == 1 && f.wire == PB_VARINT)
-            error = row(p, T_STRING, f.u64, &key);
-        else if (f.number == 2 && f.wire == PB_BYTES)
-            any = f.bytes;
-    }
-    r = pb_reader(any);
-    while (error == 0 && pb_next(&r, &f) > 0)
-        if (f.number == 1 && f.wire == PB_BYTES)
-            profile_take_label(s, key, f.bytes);
+    if (error == 0 && text.data)
+        profile_take_label(s, key, text);
     return error;
 }
 
@@ -358,6 +419,7 @@ static int read_profile(struct profiles *p, struct slice message) {
     struct pb_field f;
     int error = read_head(p, message, &about);
 
+    p->time_ns = about.time_ns;
     while (error == 0 && pb_next(&r, &f) > 0)
         if (f.number == 2 && f.wire == PB_BYTES)
             error = read_sample(p, &about, f.bytes);
@@ -387,6 +449,7 @@ static int read_resource(struct profiles *p, struct slice message) {
 
     if (r == 0)
         r = otlp_pb_resource(p->d, found, &p->resource);
+    p->resource_number++;
     return r < 0 ? r : each(p, message, 2, read_scope);
 }
 
@@ -400,5 +463,10 @@ int otlp_pb_profiles(struct otlp_decoder *d, struct slice body) {
     if (r < 0)
         return r;
     p.frames = arena_array(&d->message, struct stack_frame, PROFILE_STACK_FRAMES_MAX);
-    return p.frames ? each(&p, body, 1, read_resource) : -E2BIG;
+    size_t n = p.tables[T_LOCATION].n + 1;
+    p.texts_read = arena_array(&d->message, uint32_t, n);
+    if (!p.frames || !p.texts_read)
+        return -E2BIG;
+    memset(p.texts_read, 0, n * sizeof(*p.texts_read));
+    return each(&p, body, 1, read_resource);
 }

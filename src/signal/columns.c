@@ -199,3 +199,15 @@ const struct native_column_def profile_steps_columns[PROFILE_STEPS_COLUMNS] = {
         [PROFILE_STEPS_STACK_ID] = {"stack_id", NATIVE_U64, NULL},
         [PROFILE_STEPS_VALUE] = {"value", NATIVE_U64, NULL},
 };
+
+const struct native_column_def profile_sources_columns[PROFILE_SOURCES_COLUMNS] = {
+        [PROFILE_SOURCES_DAY] = {"day", NATIVE_DATE, NULL},
+        [PROFILE_SOURCES_SERVICE] = {"service", NATIVE_LC_STRING, NULL},
+        [PROFILE_SOURCES_VERSION] = {"version", NATIVE_LC_STRING, NULL},
+        [PROFILE_SOURCES_PATH] = {"path", NATIVE_LC_STRING, NULL},
+        [PROFILE_SOURCES_FUNCTION] = {"function", NATIVE_LC_STRING, NULL},
+        [PROFILE_SOURCES_FIRST_LINE] = {"first_line", NATIVE_U32, NULL},
+        [PROFILE_SOURCES_HASH] = {"hash", NATIVE_U64, NULL},
+        [PROFILE_SOURCES_SEEN] = {"seen", NATIVE_DATETIME, NULL},
+        [PROFILE_SOURCES_TEXT] = {"text", NATIVE_STRING, NULL},
+};

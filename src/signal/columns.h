@@ -220,6 +220,19 @@ enum profile_steps_column {
     PROFILE_STEPS_COLUMNS,
 };
 
+enum profile_sources_column {
+    PROFILE_SOURCES_DAY,
+    PROFILE_SOURCES_SERVICE,
+    PROFILE_SOURCES_VERSION,
+    PROFILE_SOURCES_PATH,
+    PROFILE_SOURCES_FUNCTION,
+    PROFILE_SOURCES_FIRST_LINE,
+    PROFILE_SOURCES_HASH,
+    PROFILE_SOURCES_SEEN,
+    PROFILE_SOURCES_TEXT,
+    PROFILE_SOURCES_COLUMNS,
+};
+
 extern const struct native_column_def spans_columns[SPANS_COLUMNS];
 extern const struct native_column_def logs_columns[LOGS_COLUMNS];
 extern const struct native_column_def resources_columns[RESOURCES_COLUMNS];
@@ -236,5 +249,6 @@ extern const struct native_column_def metric_metadata_columns[METRIC_METADATA_CO
 extern const struct native_column_def stacks_columns[STACKS_COLUMNS];
 extern const struct native_column_def profile_samples_columns[PROFILE_SAMPLES_COLUMNS];
 extern const struct native_column_def profile_steps_columns[PROFILE_STEPS_COLUMNS];
+extern const struct native_column_def profile_sources_columns[PROFILE_SOURCES_COLUMNS];
 
 #endif

@@ -30,4 +30,17 @@ struct profile_sample {
     size_t n_frames;
 };
 
+#define PROFILE_SOURCE_BYTES_MAX ((size_t) 64 << 10)
+/* The attribute of a location that holds its function's text, from start_line on. */
+#define PROFILE_SOURCE_ATTRIBUTE "varan.source"
+
+/* The text of a function, as its process had it. */
+struct profile_source {
+    const struct resource *resource;
+    int64_t time_ns;
+    struct slice function, file;
+    uint32_t first_line; /* of the text; 1 is the file's first */
+    struct slice text;   /* lines, UTF-8 */
+};
+
 #endif

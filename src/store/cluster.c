@@ -22,6 +22,7 @@ static const struct {
         {"stacks", "id"},
         {"profile_samples", "stack_id"},
         {"profile_steps", "stack_id"},
+        {"profile_sources", "hash"},
         {"red", "cityHash64(service, operation)"},
         {"edges", "cityHash64(client, server)"},
         {"attributes", "cityHash64(signal, key)"},

@@ -25,6 +25,7 @@ const struct table tables[TABLE_COUNT] = {
         [TABLE_STACKS] = TABLE(stacks),
         [TABLE_PROFILE_SAMPLES] = TABLE(profile_samples),
         [TABLE_PROFILE_STEPS] = TABLE(profile_steps),
+        [TABLE_PROFILE_SOURCES] = TABLE(profile_sources),
 };
 
 #define TRACES (1u << SIGNAL_TRACES)
@@ -53,6 +54,7 @@ const struct kept_table kept_tables[] = {
         {"stacks", PROFILES},
         {"profile_samples", PROFILES},
         {"profile_steps", PROFILES},
+        {"profile_sources", PROFILES},
 };
 const size_t kept_tables_n = sizeof(kept_tables) / sizeof(*kept_tables);
 

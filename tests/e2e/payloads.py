@@ -121,5 +121,12 @@ class Profiles:
             sample.link_index = len(self.tables.link_table) - 1
         return self
 
+    def source(self, frame: str, text: str, first_line: int) -> Profiles:
+        """The text of the frame's function."""
+        location = self.tables.location_table[self._frame(frame)]
+        self.tables.function_table[location.lines[0].function_index].start_line = first_line
+        location.attribute_indices.append(self._attribute("varan.source", text))
+        return self
+
     def body(self) -> bytes:
         return self.request.SerializeToString()

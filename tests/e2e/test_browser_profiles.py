@@ -53,6 +53,7 @@ def shop(server):
             ("13", "7.1", 60, 60),
         )
     ]
+    new.source(RENDER, "def render(page):\n    return page.text()\n    # done\n", 7)
     for profiles in (old, new, small, *workers):
         send(server, "/v1development/profiles", profiles.body())
     request, _ = traces(2, "shop", "POST /checkout")
@@ -181,6 +182,26 @@ def test_callers_both_sides_and_lines(shop, open_page):
     expect(page).to_have_url(re.compile("panel=1"))
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
+
+
+def test_lines_with_their_text(shop, open_page):
+    page = open_page(
+        f"{shop.url}/profiles?service=shop&panel=1&fn=render&file=/app/shop/pages.py&{RANGE}"
+    )
+    panel = page.get_by_role("complementary", name="Function render")
+    rows = panel.get_by_role("table").get_by_role("row")
+    expect(rows).to_have_count(4)
+    expect(rows.nth(0)).to_have_text(re.compile("Source$"))
+    expect(rows.nth(1)).to_have_text("7def render(page):")
+    expect(rows.nth(2)).to_have_text(
+        re.compile(r"^8340\sms340\sms34\.0\s%.*    return page\.text\(\)$")
+    )
+    expect(rows.nth(3)).to_have_text("9    # done")
+    expect(rows.nth(2).locator("code")).not_to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    _picture(page, "profiles-source")
+    page.goto(f"{shop.url}/profiles?service=shop&panel=1&fn=main&file=/app/shop/main.py&{RANGE}")
+    panel = page.get_by_role("complementary", name="Function main")
+    expect(panel).to_contain_text("The agent sends the text of the application’s hottest functions")
 
 
 def test_two_releases_compared(shop, open_page):

@@ -3,6 +3,7 @@ trace; forked workers have profiles of their own; short programs and `off` send 
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -155,6 +156,81 @@ def assert_near(got: Callable[[], float], want: float, least: float = 0.75) -> N
     """Within what a sample in flight at either end, and a lost one, may change. The last window may be on its way."""
     low, high = want * least - 0.05, want * 1.3 + 0.1
     wait_until(lambda: low < got() < high, 60, f"{got()} s instead of {want} s")
+
+
+SHAPES = """
+def wrapped(f):
+    def inside(*args):
+        spin(0.1)
+        return f(*args)
+
+    return inside
+
+@wrapped
+def decorated(
+    a,
+    b=(
+        1,
+    ),
+) -> None:
+    \'\'\'A text
+that stands further left.
+    \'\'\'
+    spin(0.2)
+    # A word behind the last statement.
+
+class Cart:
+    def total(self):
+
+        spin(0.2)
+        return [
+            spin(0.1) for _ in range(2)
+        ]
+
+    note = 1
+
+decorated(1)
+Cart().total()
+AFTER = 1
+"""
+
+
+def texts(app: Program) -> dict[str, tuple[int, str]]:
+    """First line and text of the functions of app.py."""
+    rows = app.server.api("/profiles/table", service=app.service, limit=1000)["rows"]
+    files = {row["file"] for row in rows if row["file"].endswith("app.py")}
+    found = {}
+    for file in files:
+        answer = app.server.api("/profiles/source", service=app.service, file=file)
+        assert answer["lines"]
+        for source in answer["sources"]:
+            found[source["function"].rpartition(".")[2]] = source["first_line"], source["text"]
+    return found
+
+
+def test_text_of_hot_functions(server, tmp_path):
+    app = Program(server, tmp_path, "shapes", SHAPES)
+    app.run()
+    wait_until(lambda: "total" in texts(app), 60, "the text of a function")
+    found, lines = texts(app), (tmp_path / "app.py").read_text().splitlines()
+    tree = ast.walk(ast.parse("\n".join(lines)))
+    defined = {node.name: node for node in tree if isinstance(node, ast.FunctionDef)}
+    for name in ("spin", "decorated", "inside", "total"):
+        node = defined[name]
+        first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+        last = node.end_lineno + (1 if name == "decorated" else 0)  # with the comment
+        assert found[name] == (first, "\n".join(lines[first - 1 : last]))
+
+
+@pytest.mark.parametrize("why", ["off", "changed"])
+def test_no_text(server, tmp_path, why):
+    """Not when it is switched off, and not of a file that is no longer what runs."""
+    # A time of its own: what changes right after the start may have the start's, as clocks of files are coarse.
+    change = "os.utime('app.py', (time.time() + 60,) * 2)" if why == "changed" else ""
+    app = Program(server, tmp_path, f"no-text-{why}", f"\n    {change}\n    spin(0.8)\n")
+    app.run(VARAN_PROFILE_SOURCE="0" if why == "off" else "1")
+    wait_until(lambda: "spin" in app.seconds(), 60, "a profile")
+    assert texts(app) == {}
 
 
 @pytest.mark.parametrize("options", [["--threads", "4"], ["--preload", "--workers", "2"]])

@@ -385,3 +385,31 @@ def test_processes_and_releases(server):
     )
     assert refused.status_code == 400
     assert "process: a number" in refused.json()["error"]["message"]
+
+
+def test_text_of_functions(server):
+    """Kept once, given with the lines of its file; what is too long or of nobody is left out."""
+    now = time.time_ns()
+    text = "def render():\n    total = sum(rows)\n    return total"
+    frame = "render /app/text.py:8"
+    for version, body in (("1.0", text.replace("sum", "slow")), ("2.0", text)):
+        for pid in ("11", "12"):
+            about = {"process.pid": pid}
+            profiles = Profiles("text", version, now - (50 - 10 * int(version[0])) * 10**9, **about)
+            profiles.add([MAIN, frame], 10 * MS).source(frame, body, 7)
+            profiles.add([MAIN, "long /app/text.py:90"], MS)
+            profiles.source("long /app/text.py:90", "x" * 70000, 80)
+            send(server, profiles)
+    found = server.api("/profiles/source", service="text", file="/app/text.py")
+    assert [(s["function"], s["first_line"], s["version"]) for s in found["sources"]] == [
+        ("render", 7, "2.0"),
+        ("render", 7, "1.0"),
+    ]
+    assert found["sources"][0]["text"] == text
+    assert {(line["line"], line["own"]) for line in found["lines"]} == {(8, 40 * MS), (90, 4 * MS)}
+    old = server.api("/profiles/source", service="text", file="/app/text.py", version="1.0")
+    assert [s["text"] for s in old["sources"]] == [text.replace("sum", "slow")]
+    for params in ({"service": "nobody"}, {"service": "text", "function": "main"}):
+        assert server.api("/profiles/source", file="/app/text.py", **params)["sources"] == []
+    rows = server.sql("SELECT count() FROM varan.profile_sources WHERE service = 'text'")
+    assert int(rows[0][0]) == 2

@@ -8,8 +8,8 @@ import { buildTree } from "../src/parts/waterfall.model";
 import { mostCpu } from "../src/screens/profiles";
 import { hotSentence, hottest, moved, movedSentence } from "../src/screens/profiles/answer";
 import type { TraceCosts } from "../src/screens/profiles/data";
-import { lineRows } from "../src/screens/profiles/panel";
 import { baseOf, lengthText, NONE, sent, sortTypes, typeWords } from "../src/screens/profiles/selection";
+import { commonIndent, lineRows, otherVersions, shownTexts } from "../src/screens/profiles/source";
 import { costOf } from "../src/screens/trace/costs";
 
 const plain = (text: string) => text.replaceAll("\u202f", " ");
@@ -115,14 +115,49 @@ describe("lines", () => {
     { function: "f", file: "a.py", line: 3, own: 0, sum: 1 },
   ];
   it("are those of the function, or of the file together", () => {
-    expect(lineRows(lines, "f").map((r) => [r.line, r.own, r.sum])).toEqual([
+    expect(lineRows({ lines, sources: [] }, "f").map((r) => [r.line, r.own, r.sum])).toEqual([
       [3, 0, 1],
       [7, 1, 5],
     ]);
-    expect(lineRows(lines, "").map((r) => [r.line, r.own, r.sum, r.functions.length])).toEqual([
+    expect(
+      lineRows({ lines, sources: [] }, "").map((r) => [r.line, r.own, r.sum, r.functions.length]),
+    ).toEqual([
       [3, 0, 1, 1],
       [7, 3, 7, 2],
     ]);
+  });
+  const source = (text: string, more: object = {}) => ({
+    function: "f",
+    first_line: 6,
+    text,
+    version: "2",
+    seen_ns: "1",
+    ...more,
+  });
+  it("have their text, and say where lines are left out", () => {
+    const rows = lineRows({ lines, sources: [source("    def f():\r\n        go()\n")] }, "f");
+    expect(rows.map((r) => [r.line, r.sum, r.text, r.gap])).toEqual([
+      [3, 1, null, false],
+      [6, 0, "    def f():", true],
+      [7, 5, "        go()", false],
+    ]);
+    expect(commonIndent(rows)).toBe(4);
+  });
+  it("have the newest version's text, of each function of that name", () => {
+    const texts = [
+      source("def f():\n  new"),
+      source("def f():\n  moved", { first_line: 20 }),
+      source("def f():\n  edited before", { first_line: 7 }),
+      source("def f():\n  old", { version: "1", first_line: 90 }),
+      source("def h():", { function: "h", version: "1", first_line: 40 }),
+    ];
+    expect(shownTexts(texts, "f").map((s) => s.first_line)).toEqual([6, 20]);
+    expect(shownTexts(texts, "").map((s) => s.first_line)).toEqual([6, 20, 40]);
+    expect(otherVersions(texts, "f")).toEqual(["2", "1"]);
+    expect(otherVersions(texts.slice(0, 2), "f")).toEqual([]);
+    const parts = [source("def f():"), source("def f():\n  go()")];
+    expect(shownTexts(parts, "f").map((s) => s.text)).toEqual(["def f():\n  go()"]);
+    expect(otherVersions(parts, "f")).toEqual([]);
   });
 });
 

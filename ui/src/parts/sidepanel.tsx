@@ -16,6 +16,8 @@ export interface SidePanelProps {
   name: string;
   label: string;
   title: ComponentChildren;
+  /** Its width until somebody drags it, in px. */
+  start?: number;
   /** Buttons left of the close button. */
   tools?: ComponentChildren;
   onClose: () => void;
@@ -25,11 +27,11 @@ export interface SidePanelProps {
 const LEAST = 320;
 const START = 480;
 
-function storedWidth(name: string): number {
+function storedWidth(name: string, start: number): number {
   try {
-    return Number(localStorage.getItem(`varan.panel.${name}`)) || START;
+    return Number(localStorage.getItem(`varan.panel.${name}`)) || start;
   } catch {
-    return START;
+    return start;
   }
 }
 
@@ -38,8 +40,8 @@ export function panelWidth(wanted: number, window: number): number {
   return Math.round(Math.max(LEAST, Math.min(wanted, window * 0.6)));
 }
 
-export function SidePanel({ name, label, title, tools, onClose, children }: SidePanelProps) {
-  const [wanted, setWanted] = useState(() => storedWidth(name));
+export function SidePanel({ name, label, title, start = START, tools, onClose, children }: SidePanelProps) {
+  const [wanted, setWanted] = useState(() => storedWidth(name, start));
   const width = panelWidth(wanted, typeof window === "undefined" ? 1280 : window.innerWidth);
   useKeys([{ key: "Escape", help: "Close the panel", run: onClose }]);
 

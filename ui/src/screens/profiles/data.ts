@@ -42,6 +42,16 @@ export interface SourceLines {
   total: number;
   file: string;
   lines: { function: string; file: string; line: number; own: number; sum: number }[];
+  /** The text of functions, as their processes had it; newest first. */
+  sources: SourceText[];
+}
+
+export interface SourceText {
+  function: string;
+  first_line: number;
+  text: string;
+  version: string;
+  seen_ns: string;
 }
 
 export interface TraceCosts {

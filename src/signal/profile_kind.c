@@ -1,5 +1,7 @@
 /* Whose code a file holds, by its path alone. Pure. */
-#include "query/profiles.h"
+#include "signal/profile_kind.h"
+
+#include <string.h>
 
 static bool has(struct slice path, const char *part) {
     return slice_find(path, slice_from(part)) >= 0;

@@ -1,6 +1,6 @@
 /* Whose code a file holds. */
 #include "../unit.h"
-#include "query/profiles.h"
+#include "signal/profile_kind.h"
 
 static void kinds_go_by_the_path(void **state) {
     static const struct {
