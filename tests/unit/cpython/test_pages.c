@@ -53,6 +53,73 @@ static void snapshot(void **state) {
     pages_done(&p);
 }
 
+/* Neighbours are read as one part; what does not fit is read, but not held. */
+static void together(void **state) {
+    static struct image m = {.size = 3 * PAGE_BYTES};
+    struct memory_reader reader = {.read = read_image, .ctx = &m};
+    struct page_hints hints = {.addresses = {BASE + 2 * PAGE_BYTES, BASE, BASE + PAGE_BYTES},
+                               .n = 3};
+    struct memory_part parts[PAGES_HINTED];
+    struct pages p;
+    uint8_t got[4];
+
+    for (size_t i = 0; i < m.size; i++)
+        m.bytes[i] = (uint8_t) (i * 13);
+    assert_int_equal(pages_init(&p, &reader, PAGES_SHARED), 0);
+    assert_int_equal(pages_plan(&p, &hints, parts), 1);
+    assert_int_equal(parts[0].address, BASE);
+    assert_int_equal(parts[0].size, 3 * PAGE_BYTES);
+    assert_int_equal(hints.n, 0);
+    assert_int_equal(memory_read_many(&reader, parts, 1), 1);
+    unsigned before = m.reads;
+    assert_int_equal(pages_read(&p, BASE + 2 * PAGE_BYTES - 2, got, 4, &hints), 0);
+    assert_memory_equal(got, m.bytes + 2 * PAGE_BYTES - 2, 4);
+    assert_int_equal(m.reads, before);
+    assert_int_equal(hints.n, 2);
+    assert_int_equal(pages_plan(&p, &hints, parts), 0); /* held already */
+
+    pages_unread(&p, &(struct memory_part){BASE, NULL, 2 * PAGE_BYTES}, 1);
+    assert_int_equal(pages_read(&p, BASE + PAGE_BYTES, got, 4, NULL), 0); /* read anew */
+    assert_int_equal(m.reads, before + 1);
+    assert_int_equal(p.later, 1);
+    pages_clear(&p);
+    p.n = p.kept; /* full */
+    assert_int_equal(pages_read(&p, BASE + 8, got, 4, NULL), 0);
+    assert_int_equal(pages_read(&p, BASE + 8, got, 4, NULL), 0);
+    assert_memory_equal(got, m.bytes + 8, 4);
+    assert_int_equal(m.reads, before + 3);
+    p.n = 0;
+    pages_done(&p);
+}
+
+/* Memory without an end: each page is full of its own number. */
+static int read_endless(void *ctx, uint64_t address, void *to, size_t size) {
+    if (address >= UINT32_MAX)
+        return -EFAULT;
+    memset(to, (int) (address / PAGE_BYTES), size);
+    return 0;
+}
+
+/* More pages than a stack's own can hold: they are forgotten for others, and read again. */
+static void many(void **state) {
+    struct memory_reader reader = {.read = read_endless};
+    struct pages p;
+    uint8_t got[4];
+
+    assert_int_equal(pages_init(&p, &reader, PAGES_KEPT), 0);
+    for (uint64_t turn = 0; turn < 2; turn++)
+        for (uint64_t page = 1; page <= 3 * PAGES_KEPT; page++) {
+            assert_int_equal(pages_read(&p, page * PAGE_BYTES + 7, got, 4, NULL), 0);
+            assert_int_equal(got[3], (uint8_t) page);
+            assert_in_range(p.n, 1, PAGES_KEPT);
+        }
+    unsigned held = p.n;
+    for (uint64_t i = 0; i < 3 * PAGES_KEPT; i++) /* gone: they take no room */
+        assert_int_equal(pages_read(&p, UINT32_MAX + (1 + i) * PAGE_BYTES, got, 4, NULL), -EFAULT);
+    assert_in_range(p.n, held == p.kept ? 0 : held, p.kept);
+    pages_done(&p);
+}
+
 static void edges(void **state) {
     bool all;
     static struct image m = {.size = 100};
@@ -73,6 +140,7 @@ static void edges(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(snapshot), cmocka_unit_test(edges)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(snapshot), cmocka_unit_test(together),
+                                       cmocka_unit_test(many), cmocka_unit_test(edges)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,6 +110,108 @@ static void every_python(void **state) {
     }
 }
 
+/* ---- What is not read anew ---- */
+
+#define SLEEPERS 12u
+#define TURNS 6u
+
+/* Twelve threads sleep in even(), or in odd() when told by a byte, and say when all of them do. */
+static const char turns[] =
+        "import os, sys, threading\n"
+        "n = 12\n"
+        "gate = [threading.Barrier(n + 1) for _ in range(2)]\n"
+        "go = [threading.Semaphore(0) for _ in range(2)]\n"
+        "def even():\n"
+        "    gate[0].wait(); go[0].acquire()\n"
+        "def odd():\n"
+        "    gate[1].wait(); go[1].acquire()\n"
+        "def loop():\n"
+        "    while True:\n"
+        "        even(); odd()\n"
+        "for _ in range(n): threading.Thread(target=loop, daemon=True).start()\n"
+        "turn = 0\n"
+        "while True:\n"
+        "    gate[turn].wait()\n"
+        "    os.write(1, b'.')\n"
+        "    if not os.read(0, 1): break\n"
+        "    for _ in range(n): go[turn].release()\n"
+        "    turn = 1 - turn\n";
+
+static pid_t start_turns(int *ret_in, int *ret_out) {
+    int in[2], out[2];
+
+    assert_int_equal(pipe(in), 0);
+    assert_int_equal(pipe(out), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        close(in[1]);
+        close(out[0]);
+        execlp("python3", "python3", "-c", turns, (char *) NULL);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    *ret_in = in[1];
+    *ret_out = out[0];
+    return pid;
+}
+
+/* How many threads stand in the function. */
+static size_t standing_in(const struct cpython_sample *s, const char *function) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n_threads; i++)
+        for (size_t k = 0; k < s->threads[i].n_frames; k++)
+            n += ends_with(s->threads[i].frames[k].code->name, function);
+    return n;
+}
+
+/* Threads that moved while others did not are seen where they are, however many walks saw them
+ * where they were. The last ones of them may still be on the way to sleep when the program says so.
+ */
+static void check_turns(unsigned want) {
+    static const char *const names[] = {"even", "odd"};
+    struct cpython *c;
+    struct cpython_sample s;
+    struct error e = ERROR_NONE;
+    int in, out;
+    char byte;
+    pid_t pid = start_turns(&in, &out);
+
+    assert_int_equal(read(out, &byte, 1), 1);
+    assert_int_equal(cpython_open(pid, &c, &e), 0);
+    cpython_want(c, want);
+    cpython_sample_init(&s);
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        int64_t end = clock_monotonic_ns() + DEADLINE_NS;
+        do
+            assert_int_equal(cpython_sample(c, &s), 0);
+        while (standing_in(&s, names[turn % 2]) < SLEEPERS && clock_monotonic_ns() < end);
+        for (unsigned i = 0; i < 20; i++) {
+            assert_int_equal(cpython_sample(c, &s), 0);
+            assert_int_equal(s.n_threads, SLEEPERS + 1);
+            assert_int_equal(standing_in(&s, names[turn % 2]), SLEEPERS);
+            assert_int_equal(standing_in(&s, names[1 - turn % 2]), 0);
+        }
+        assert_int_equal(write(in, ".", 1), 1);
+        assert_int_equal(read(out, &byte, 1), 1);
+    }
+    cpython_sample_done(&s);
+    cpython_close(c);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(in);
+    close(out);
+}
+
+static void moved_threads(void **state) {
+    check_turns(0);
+    check_turns(CPYTHON_NO_STATES);
+    check_turns(CPYTHON_GIL_WAIT | CPYTHON_THREAD_NAMES);
+}
+
 static void no_python(void **state) {
     struct cpython *c;
     struct error e = ERROR_NONE;
@@ -146,6 +248,7 @@ static void hostile_offsets(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(every_python),
+            cmocka_unit_test(moved_threads),
             cmocka_unit_test(no_python),
             cmocka_unit_test(hostile_offsets),
     };
