@@ -51,6 +51,10 @@ def refuses():
 @app.task
 def calls():
     add.delay(1, 2)
+
+@app.task
+def too_late():
+    raise SystemExit("is not to be run")
 """
 
 
@@ -85,6 +89,7 @@ def test_celery(program: Program, collector: Collector, redis_port: int, pool: s
                 add.delay(i, 1)
             for task in (stubborn, fails, refuses, calls):
                 task.delay()
+            too_late.apply_async(expires=0.001)
         """,
         **env,
     )
@@ -92,15 +97,15 @@ def test_celery(program: Program, collector: Collector, redis_port: int, pool: s
         sys.executable, "-m", "celery", "-A", "tasks", "worker", "-P", pool, "-c", "2", "--without-gossip",
         "--without-mingle", "--without-heartbeat", **env,
     )  # fmt: skip
-    # 27 runs: 20 add, 3 stubborn, fails, refuses, calls, and the add that it sends
+    # 28 runs: 20 add, 3 stubborn, fails, refuses, calls, the add that it sends, and too_late, which is none
     try:
-        collector.wait(lambda: len([s for s in collector.spans if s.kind == 5]) >= 27, 120)
+        collector.wait(lambda: len([s for s in collector.spans if s.kind == 5]) >= 28, 120)
     finally:
         end(worker)
     assert worker.returncode == 0, program.output()
     sent = {s.span_id: s for s in collector.spans if s.kind == 4}
     runs = [s for s in collector.spans if s.kind == 5]
-    assert len(sent) == len(runs) == 27
+    assert len(sent) == len(runs) == 28
     (outer,) = collector.named("outer")
     ours = [*sent.values(), *runs, *collector.named("inside")]  # Redis has spans, too
     assert {s.trace_id for s in ours} == {outer.trace_id}
@@ -117,6 +122,9 @@ def test_celery(program: Program, collector: Collector, redis_port: int, pool: s
     assert failed.attributes["celery.state"] == "FAILURE"
     (refused,) = collector.named("process tasks.refuses")
     assert refused.status == 0 and refused.events[0][1]["exception.message"] == "as planned"
+    (expired,) = collector.named("process tasks.too_late")
+    assert expired.status == 0 and expired.attributes["celery.state"] == "REVOKED"
+    assert expired.attributes["celery.revoked"] == "expired"
     tries = sorted(
         collector.named("process tasks.stubborn"),
         key=lambda s: s.attributes.get("celery.retries", 0),

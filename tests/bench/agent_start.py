@@ -21,7 +21,7 @@ from contestants import (
     start_sentry_alone,
 )
 
-REQUESTS = 20_000
+REQUESTS = 10_000
 LIBRARIES = ("flask", "requests", "sqlite3", "logging")  # what the application imports after it
 
 

@@ -150,6 +150,24 @@ def _on_retry(sender: Any = None, reason: Any = None, **_: Any) -> None:
         pass
 
 
+def _on_revoked(
+    sender: Any = None, request: Any = None, terminated: Any = False, expired: Any = False, **_: Any
+) -> None:
+    """Taken from the queue and not run, or ended while it ran: told by the worker, a moment of its own."""
+    try:
+        given = {**(request.headers or {}), **request.__dict__}
+        queue = (request.delivery_info or {}).get("routing_key") or "celery"
+        span = _messages.start_processing(TRACER, SYSTEM, queue, given, sender.name)
+        span.set("celery.task_name", sender.name)
+        span.set("messaging.message.id", request.id)
+        span.set("celery.state", "REVOKED")
+        span.set("celery.revoked", "expired" if expired else "terminated" if terminated else "revoked")  # fmt: skip
+        _messages.note_wait(span, given.get(_messages.SENT_AT))
+        span.finish()
+    except Exception:
+        pass
+
+
 def install(module: Any) -> None:
     from celery import signals
 
@@ -160,5 +178,6 @@ def install(module: Any) -> None:
         (signals.task_postrun, _after_run),
         (signals.task_failure, _on_failure),
         (signals.task_retry, _on_retry),
+        (signals.task_revoked, _on_revoked),
     ):
         signal.connect(receiver, weak=False, dispatch_uid=f"varan{receiver.__name__}")
