@@ -50,6 +50,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], what: str) -> None:
 class Server:
     def __init__(self, title: str, way: str, endpoint: str, upstream: int, folder: str) -> None:
         framework, command = SERVERS[title]
+        self.name = f"{title} ({way})"
         self.port = free_port()
         words = [word.replace("PORT", str(self.port)) for word in command]
         env = {k: v for k, v in clean_environment().items() if not k.startswith("PYTHON")}
@@ -66,7 +67,7 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, "-m", *words], env=env, cwd=folder, stderr=subprocess.DEVNULL
         )
-        wait_for(self.port, self.process, f"{title} ({way})")
+        wait_for(self.port, self.process, self.name)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)

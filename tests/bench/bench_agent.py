@@ -125,10 +125,16 @@ def main() -> None:
         if sink == 0:
             serve_sink(listener)
     rows: list[dict[str, Any]] = []
+    failed: list[str] = []
     try:
         for part in options.parts or list(PARTS)[:-1]:
             print(f"{part} …", file=sys.stderr, flush=True)
-            rows += PARTS[part](f"http://127.0.0.1:{port}", options)
+            try:
+                rows += PARTS[part](f"http://127.0.0.1:{port}", options)
+            except (
+                RuntimeError
+            ) as error:  # a contestant that fails does not take the other parts along
+                failed.append(f"{part}: {error}")
     finally:
         os.kill(sink, 9)
         os.waitpid(sink, 0)
@@ -141,6 +147,8 @@ def main() -> None:
     output = options.output or ROOT / "build" / "bench" / name
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    if failed:
+        sys.exit("\n".join(failed))
 
 
 if __name__ == "__main__":
