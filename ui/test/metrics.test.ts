@@ -90,6 +90,13 @@ test("labels: what differs names a series, what is common stands once", () => {
   expect(shortLabel({}, new Set(), "1 + 1")).toBe("1 + 1");
   expect(commonLabels(list)).toBe('up{zone="x"}');
   expect(commonLabels(list.slice(1))).toBe("");
+  const routes = ["/", "/a", "/b"].map((route, i) => ({
+    metric: { instance: `host-${i}`, method: i ? "GET" : "PUT", route },
+  }));
+  expect([...varyingLabels(routes)]).toEqual(["route", "method", "instance"]);
+  expect(shortLabel(routes[1]!.metric, varyingLabels(routes), "x")).toBe(
+    'route="/a", method="GET", instance="host-1"',
+  );
 });
 
 test("answers are laid on the grid; gaps, NaN and Inf are gaps", () => {

@@ -120,6 +120,11 @@ describe("lists that grow", () => {
     tail = release(tail);
     expect([tail.lines.map((r) => r.id), tail.waiting.length]).toEqual([["4", "3", "2", "1"], 0]);
   });
+  it("puts lines that came late where they belong", () => {
+    const at = (id: number, time_ns: string) => ({ ...line(id), time_ns });
+    const tail = take(take(emptyTail, [at(1, "10"), at(2, "30")], false), [at(3, "20"), at(4, "30")], false);
+    expect(tail.lines.map((r) => r.id)).toEqual(["4", "2", "3", "1"]);
+  });
   it("bounds what is held", () => {
     const many = Array.from({ length: TAIL_MAX + 10 }, (_, i) => line(i));
     const held = take(emptyTail, many, true);

@@ -130,7 +130,8 @@ export function plotOptions(
         size: (_u, values) =>
           Math.max(props.axisWidth ?? 44, ...(values ?? []).map((v) => String(v).length * 6.4 + 12)),
         gap: 6,
-        space: 32,
+        // Room for two marks also in a low chart.
+        space: (_u, _axis, _min, _max, px) => Math.min(32, px * 0.42),
         grid: { stroke: t.line, width: 1 },
         ticks: { show: false },
         ...(props.increments ? { incrs: props.increments } : {}),

@@ -2,7 +2,7 @@
  * The time range of the page: presets, typing ("last 20m", "14:00 to 15:30", "yesterday"), the zone; beside it
  * the steps back and forth and the live switch. Everything is in the address.
  */
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { rangeText, timestamp, zoneLabel } from "../format";
 import { useKeys } from "../keys";
 import {
@@ -40,7 +40,7 @@ export function TimePicker() {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return;
     const outside = (event: PointerEvent) => {
       if (!root.current?.contains(event.target as Node)) setOpen(false);

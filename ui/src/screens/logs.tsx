@@ -1,5 +1,5 @@
 /** Logs: how many of which level over time, the lines, one line with everything around it, and new lines live. */
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type ApiError, api, useApi } from "../api";
 import type { FacetList, LogHistogram, LogList, LogRecord, Status } from "../api-types";
 import { count, full, plural } from "../format";
@@ -321,7 +321,7 @@ function Download() {
   const [open, setOpen] = useState(false);
   const [running, setRunning] = useState<AbortController | null>(null);
   const root = useRef<HTMLSpanElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return;
     const away = (e: Event) => {
       if (!root.current?.contains(e.target as Node)) setOpen(false);

@@ -3,7 +3,7 @@ import { useMemo } from "preact/hooks";
 import { useApi } from "../api";
 import type { ServiceDetail } from "../api-types";
 import type { ScreenProps } from "../app";
-import { ago, plural, rangePhrase, timestamp, toSeconds } from "../format";
+import { ago, plural, rangePhrase, timestamp, toMs, toSeconds } from "../format";
 import { Empty } from "../parts/empty";
 import { ErrorState } from "../parts/errorstate";
 import { lazy } from "../parts/lazy";
@@ -24,6 +24,9 @@ import {
   SlowestTraces,
   Statements,
 } from "./service-tables";
+
+/** A process that is there is noted at least this often; before that, an age would only worry. */
+const SEEN_EVERY_MS = 6 * 60_000;
 
 const ServiceCode = lazy(() => import("./profiles/of-service").then((m) => m.ServiceCode));
 
@@ -68,8 +71,9 @@ export default function Service({ params }: ScreenProps) {
             {[s.version && `version ${s.version}`, s.language, plural(s.instances, "instance")]
               .filter(Boolean)
               .join(" · ")}
-            {" · "}
-            <span title={timestamp(s.last_seen_ns)}>last seen {ago(s.last_seen_ns)}</span>
+            {Date.now() - toMs(s.last_seen_ns) > SEEN_EVERY_MS && (
+              <span title={timestamp(s.last_seen_ns)}> · last seen {ago(s.last_seen_ns)}</span>
+            )}
           </span>
           <span class="service-doors">
             <a class="button" href={href("/traces", { filter: condition("service", "=", s.name) })}>

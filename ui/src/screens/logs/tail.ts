@@ -25,7 +25,11 @@ export interface Tail {
 
 export const emptyTail: Tail = { lines: [], waiting: [], overflow: false, dropped: 0, state: "off" };
 
-/** Takes lines in the order they came; puts them on top, or lets them wait. */
+/** Latest first; those of one moment as they came. Processes send in their own time, so lines come out of order. */
+const byTime = (a: LogRecord, b: LogRecord): number =>
+  a.time_ns === b.time_ns ? 0 : a.time_ns < b.time_ns ? 1 : -1;
+
+/** Takes lines in the order they came; puts them where their time belongs, or lets them wait. */
 export function take(tail: Tail, arrived: readonly LogRecord[], hold: boolean): Tail {
   const newest = [...arrived].reverse();
   if (hold) {
@@ -38,7 +42,7 @@ export function take(tail: Tail, arrived: readonly LogRecord[], hold: boolean): 
   }
   return {
     ...tail,
-    lines: [...newest, ...tail.waiting, ...tail.lines].slice(0, TAIL_MAX),
+    lines: [...newest, ...tail.waiting, ...tail.lines].sort(byTime).slice(0, TAIL_MAX),
     waiting: [],
     overflow: false,
   };

@@ -124,11 +124,12 @@ export const quoted = (text: string): string => `"${text.replace(/[\\"\n]/g, (c)
 const bareName = /^[A-Za-z_:][\w:]*$/;
 const bareLabel = /^[A-Za-z_]\w*$/;
 
-/** `{job="api", code="500"}` of some labels; nothing when there are none. */
-export function labelText(labels: Labels, keep?: ReadonlySet<string>): string {
+/** `{job="api", code="500"}` of some labels, by name or in the order of `keep`; nothing when there are none. */
+export function labelText(labels: Labels, keep?: ReadonlySet<string>, ordered = false): string {
+  const places = ordered && keep ? new Map([...keep].map((name, i) => [name, i])) : null;
   const parts = Object.entries(labels)
     .filter(([name]) => name !== "__name__" && (!keep || keep.has(name)))
-    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .sort(([a], [b]) => (places ? places.get(a)! - places.get(b)! : a < b ? -1 : 1))
     .map(([name, value]) => `${bareLabel.test(name) ? name : quoted(name)}=${quoted(value)}`);
   return parts.length ? `{${parts.join(", ")}}` : "";
 }

@@ -33,22 +33,28 @@ export const gridTimes = (g: Grid): number[] =>
     Number((g.start + i * g.step).toFixed(3)),
   );
 
-/** Names of the labels whose values differ between the series. */
+/**
+ * Names of the labels whose values differ between the series, the most telling first: those with most values, since a
+ * name is cut at its end. An instance says where, not what, and comes last.
+ */
 export function varyingLabels(list: readonly { metric: Labels }[]): Set<string> {
   const varying = new Set<string>();
+  const values = new Map<string, Set<string | undefined>>();
   const first = list[0]?.metric ?? {};
   for (const { metric } of list) {
     for (const name of Object.keys(metric)) if (metric[name] !== first[name]) varying.add(name);
     for (const name of Object.keys(first)) if (!(name in metric)) varying.add(name);
   }
-  return varying;
+  for (const name of varying) values.set(name, new Set(list.map((s) => s.metric[name])));
+  const rank = (name: string) => (name === "instance" ? -1 : values.get(name)!.size);
+  return new Set([...varying].sort((a, b) => rank(b) - rank(a) || (a < b ? -1 : 1)));
 }
 
 /** `{code="500"}`, `up`, or the expression when nothing else names it. */
 export function shortLabel(metric: Labels, varying: ReadonlySet<string>, expr: string): string {
   const name = varying.has("__name__") ? (metric.__name__ ?? "") : "";
   const keep = new Set([...varying].filter((n) => n !== "__name__"));
-  const rest = keep.size ? labelText(metric, keep) : "";
+  const rest = keep.size ? labelText(metric, keep, true) : "";
   if (name || rest) return (name + rest).replace(/^\{(.*)\}$/, "$1");
   return seriesText(metric) === "{}" ? expr : seriesText(metric);
 }

@@ -42,6 +42,9 @@ export function TraceHead({ trace, tree, finding, onFinding, onService, onReload
   const root = tree.roots.find((n) => !n.orphan) ?? tree.roots[0];
   const errors = tree.roots.reduce((n, r) => n + r.errors, 0);
   const sentence = timeSentence(trace);
+  // What was asked for may have been answered, or given up, before all work of the trace ended.
+  const took = root && !root.orphan ? root.span.duration_ns : trace.duration_ns;
+  const goesOn = trace.duration_ns > took * 1.05;
   const start = timestamp(trace.start_ns, 3);
   return (
     <header class="trace-head">
@@ -51,7 +54,8 @@ export function TraceHead({ trace, tree, finding, onFinding, onService, onReload
             {middle(root?.span.name ?? "Trace", 90)}
           </span>{" "}
           <span class="trace-took">
-            {root?.span.status === 2 ? "failed after" : "took"} {duration(trace.duration_ns)}
+            {root?.span.status === 2 ? "failed after" : "took"} {duration(took)}
+            {goesOn && `, work went on until ${duration(trace.duration_ns)}`}
           </span>
           {sentence && <span class="trace-why">; {sentence}</span>}
         </h1>
