@@ -10,6 +10,7 @@ import type { FacetList } from "../api-types";
 import { count, full, middle, ratio } from "../format";
 import { chosen, dropTerm, excluded, toggleTerm } from "./facets.filter";
 import { Icon } from "./icon";
+import { Name } from "./name";
 import { serviceColor } from "./servicename";
 import { Skeleton } from "./skeleton";
 import "./facets.css";
@@ -160,6 +161,7 @@ function FacetValue(props: {
   const state = chosen(filter, name, value);
   const tone = toneOf(name, value);
   const toggle = (exclude: boolean) => onFilter(toggleTerm(filter, name, value, exclude));
+  const title = `${value || "(empty)"}\n${full(props.count)} (${ratio(props.share)})\nClick: only these. Alt-click: all but these.`;
   return (
     <li class={`facet-value ${state ?? ""}`} style={{ "--share": props.share, "--tone": tone }}>
       <button
@@ -167,10 +169,10 @@ function FacetValue(props: {
         class="facet-pick"
         aria-pressed={state === "in"}
         onClick={(e) => toggle(e.altKey)}
-        title={`${value || "(empty)"}\n${full(props.count)} (${ratio(props.share)})\nClick: only these. Alt-click: all but these.`}
+        title={title}
       >
         {tone && <i aria-hidden="true" />}
-        <span class="ellipsis">{value === "" ? "(empty)" : middle(value, 40)}</span>
+        <Name text={value || "(empty)"} title={title} />
         {standing && (
           <span
             class="facet-standing"

@@ -11,6 +11,8 @@ import { textWidth } from "./measure";
 
 export interface NameProps {
   text: string;
+  /** On hover; default the text. */
+  title?: string;
 }
 
 type Resized = (element: HTMLElement) => void;
@@ -34,7 +36,7 @@ export function shorten(text: string, width: number, measure: (text: string) => 
   return middle(text, low);
 }
 
-export function Name({ text }: NameProps) {
+export function Name({ text, title = text }: NameProps) {
   const element = useRef<HTMLSpanElement>(null);
   const [short, setShort] = useState<string | null>(null);
   useLayoutEffect(() => {
@@ -53,7 +55,7 @@ export function Name({ text }: NameProps) {
     return () => observer.unobserve(span);
   }, [text]);
   return (
-    <span class={`name ${short === null ? "" : "cut"}`} ref={element} title={text}>
+    <span class={`name ${short === null ? "" : "cut"}`} ref={element} title={title}>
       <span>{text}</span>
       {short !== null && (
         <span class="name-short" aria-hidden="true">

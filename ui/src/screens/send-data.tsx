@@ -28,12 +28,13 @@ export default function SendData(_: ScreenProps) {
       <section class="section">
         <h1>Send data</h1>
         <p class="muted">
-          Varan takes OpenTelemetry (OTLP) over HTTP and gRPC. The agent sends the same, with nothing to set
-          up.
+          Varan takes OpenTelemetry (OTLP) over HTTP and gRPC, and what Prometheus and Pyroscope send. The
+          agent sends the same, with nothing to set up.
         </p>
         <div class="arrivals" role="status">
           <Arrival what="Spans" n={received?.spans} to={href("/services")} />
           <Arrival what="Log lines" n={received?.logs} to={href("/logs")} />
+          <Arrival what="Samples of metrics" n={received?.samples} to={href("/explore")} />
           {!!status.data?.refused && (
             <span class="warn">
               {full(status.data.refused)} refused under pressure; the senders were told to try again.
