@@ -212,9 +212,10 @@ def main() -> None:
     chosen = parser.parse_args()
     sizes = Sizes(chosen.quick, chosen.rounds)
     print(f"Metrics. {machine()}{' QUICK: not figures to keep' if chosen.quick else ''}")
-    results = Results("metrics-quick" if chosen.quick else "metrics")
-    with tempfile.TemporaryDirectory(prefix="varan-bench-") as name:
-        folder = Path(name)
+    name = "-".join(["metrics", *(["quick"] if chosen.quick else []), *chosen.parts])
+    results = Results(name)
+    with tempfile.TemporaryDirectory(prefix="varan-bench-") as path:
+        folder = Path(path)
         node, service = node_exporter_series(folder), service_series(folder)
         parts = {
             "write": lambda: remote_write(results, sizes, node),

@@ -7,8 +7,7 @@
 
 #define TEXT_MAX 600u
 
-static bool seen_lately(struct eval *e, const char *format, const struct node *at,
-                        uint64_t name) {
+static bool seen_lately(struct eval *e, const char *format, const struct node *at, uint64_t name) {
     for (size_t i = 0; i < 8; i++)
         if (e->seen[i].format == format && e->seen[i].node == at && e->seen[i].name == name)
             return true;
