@@ -20,7 +20,7 @@ from contestants import ROOT, peers
 PATH = "/page/2"
 LOADER = ROOT / "build" / "tests" / "bench" / "rate_load"
 CONNECTIONS = 16
-SECONDS = 3
+SECONDS = 2
 SATURATING_RATE = 20_000
 SHARE = 0.5  # of the capacity
 
