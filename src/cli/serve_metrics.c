@@ -121,6 +121,7 @@ static const char *const table_names[TABLE_COUNT] = {
         [TABLE_STACKS] = "stacks",
         [TABLE_PROFILE_SAMPLES] = "profile_samples",
         [TABLE_PROFILE_STEPS] = "profile_steps",
+        [TABLE_PROFILE_SOURCES] = "profile_sources",
 };
 
 static void format_store(struct store *store, struct buffer *b) {

@@ -54,6 +54,7 @@ static const struct {
         [TABLE_STACKS] = {stacks_columns, STACKS_COLUMNS},
         [TABLE_PROFILE_SAMPLES] = {profile_samples_columns, PROFILE_SAMPLES_COLUMNS},
         [TABLE_PROFILE_STEPS] = {profile_steps_columns, PROFILE_STEPS_COLUMNS},
+        [TABLE_PROFILE_SOURCES] = {profile_sources_columns, PROFILE_SOURCES_COLUMNS},
 };
 
 struct store *memory_store_new(void) {
