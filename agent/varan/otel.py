@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import Any
 
-from . import _core, _report
+from . import _core, _report, otel_watch
 from .imports import installed
 
 # Instrumentations that do what our hooks do; their spans would come twice.
@@ -185,18 +184,6 @@ def _adopt(provider: Any) -> None:
         _report.failure("honouring the application's TracerProvider", error)
 
 
-def _watch_for_providers(trace: Any) -> None:
-    set_provider = trace.set_tracer_provider
-
-    @functools.wraps(set_provider)
-    def set_tracer_provider(tracer_provider: Any) -> None:
-        set_provider(tracer_provider)
-        if trace._TRACER_PROVIDER is tracer_provider:
-            _adopt(tracer_provider)
-
-    trace.set_tracer_provider = set_tracer_provider
-
-
 def bind(trace: Any) -> None:
     """Makes Varan the provider, also behind one of the SDK's that the application sets. Others replace ours."""
     global _provider
@@ -210,7 +197,7 @@ def bind(trace: Any) -> None:
     except Exception as error:
         _report.failure("sharing the current span with OpenTelemetry", error)
     _provider = _make_provider_type(trace)()
-    _watch_for_providers(trace)
+    otel_watch.for_providers((trace,), "set_tracer_provider", "_TRACER_PROVIDER", _adopt)
     if getattr(trace, "_TRACER_PROVIDER", None) is None:
         trace._TRACER_PROVIDER = _provider
     else:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-from . import _core, _report
+from . import _core, _report, otel_watch
 
 _provider: Any = None
 _adopted: list[Any] = []  # the application's own
@@ -88,18 +87,6 @@ def _adopt(provider: Any) -> None:
         _report.failure("honouring the application's LoggerProvider", error)
 
 
-def _watch_for_providers(api: Any, internal: Any) -> None:
-    set_provider = api.set_logger_provider
-
-    @functools.wraps(set_provider)
-    def set_logger_provider(logger_provider: Any) -> None:
-        set_provider(logger_provider)
-        if internal._LOGGER_PROVIDER is logger_provider:
-            _adopt(logger_provider)
-
-    api.set_logger_provider = internal.set_logger_provider = set_logger_provider
-
-
 def bind(api: Any) -> None:
     """Makes Varan the logger provider, unless the application has set one. One of the SDK's that it sets sends to us, too;
     others replace ours."""
@@ -112,4 +99,4 @@ def bind(api: Any) -> None:
         internal._LOGGER_PROVIDER = _provider
     else:
         _adopt(internal._LOGGER_PROVIDER)
-    _watch_for_providers(api, internal)
+    otel_watch.for_providers((api, internal), "set_logger_provider", "_LOGGER_PROVIDER", _adopt)

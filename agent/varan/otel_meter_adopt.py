@@ -21,17 +21,13 @@ def _labels(point: Any) -> dict[str, Any]:
     return dict(point.attributes or {})
 
 
+def _buckets(p: Any, bounds: list[float], counts: list[float]) -> tuple[Any, ...]:
+    begin = p.start_time_unix_nano / 1e9
+    return _labels(p), begin, float(p.count), float(p.sum), bounds, counts, []
+
+
 def _histogram(p: Any) -> tuple[Any, ...]:
-    bounds, counts = list(p.explicit_bounds), [float(n) for n in p.bucket_counts]
-    return (
-        _labels(p),
-        p.start_time_unix_nano / 1e9,
-        float(p.count),
-        float(p.sum),
-        bounds,
-        counts,
-        [],
-    )
+    return _buckets(p, list(p.explicit_bounds), [float(n) for n in p.bucket_counts])
 
 
 def _exponential(p: Any) -> tuple[Any, ...]:
@@ -41,15 +37,7 @@ def _exponential(p: Any) -> tuple[Any, ...]:
     positive = list(p.positive.bucket_counts)
     bounds = [base ** (p.positive.offset + i) for i in range(len(positive) + 1)]
     counts = [float(p.zero_count + sum(p.negative.bucket_counts)), *map(float, positive), 0.0]
-    return (
-        _labels(p),
-        p.start_time_unix_nano / 1e9,
-        float(p.count),
-        float(p.sum),
-        bounds,
-        counts,
-        [],
-    )
+    return _buckets(p, bounds, counts)
 
 
 def _plain(p: Any) -> tuple[Any, ...]:

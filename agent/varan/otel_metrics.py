@@ -3,11 +3,10 @@ callbacks of observable ones run before each export."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from . import _core, _report, metrics
+from . import _core, _report, metrics, otel_watch
 
 _provider: Any = None
 _adopted: list[Any] = []  # the application's own
@@ -156,18 +155,6 @@ def _adopt(provider: Any) -> None:
         _report.failure("honouring the application's MeterProvider", error)
 
 
-def _watch_for_providers(api: Any, internal: Any) -> None:
-    set_provider = api.set_meter_provider
-
-    @functools.wraps(set_provider)
-    def set_meter_provider(meter_provider: Any) -> None:
-        set_provider(meter_provider)
-        if internal._METER_PROVIDER is meter_provider:
-            _adopt(meter_provider)
-
-    api.set_meter_provider = internal.set_meter_provider = set_meter_provider
-
-
 def bind(api: Any) -> None:
     """Makes Varan the meter provider, unless the application has set one. One of the SDK's that it sets sends to us, too;
     others replace ours."""
@@ -186,4 +173,4 @@ def bind(api: Any) -> None:
         internal._PROXY_METER_PROVIDER.on_set_meter_provider(_provider)
     else:
         _adopt(internal._METER_PROVIDER)
-    _watch_for_providers(api, internal)
+    otel_watch.for_providers((api, internal), "set_meter_provider", "_METER_PROVIDER", _adopt)
