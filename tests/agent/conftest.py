@@ -4,6 +4,7 @@ of whole programs run them as children against a collector of their own (`collec
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,11 @@ import servers
 from collector import Collector, Log, Point, Span
 
 import varan
+
+# A shell that runs the tests in the background has them ignore these; what they start must not.
+for number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)
 
 FLUSH_S = 60  # a deadline, not a wait: what is asked for is there long before
 

@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 import requests
 
+# A shell that runs the tests in the background has them ignore these; what they start must not.
+for number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 VARAN = Path(os.environ.get("VARAN_BINARY", ROOT / "build" / "varan"))
 

@@ -398,11 +398,13 @@ def test_limits_of_queries_are_settings(new_server) -> None:
     assert query(server, "count(few)", end + 40) == []
     answer = requests.get(
         server.url + "/prometheus/api/v1/query",
-        params={"query": "sum(count_over_time(few[2m]))", "time": end},
+        params={"query": "few[2m]", "time": end},
         timeout=60,
     )
     assert answer.status_code == 422 and answer.json()["errorType"] == "execution"
     assert "1000" in answer.json()["error"] and "samples" in answer.json()["error"]
+    # What is counted are samples held at a time: here those of one series after another.
+    assert query(server, "sum(count_over_time(few[2m]))", end)[0]["value"][1] == "2000"
     flags = requests.get(server.url + "/prometheus/api/v1/status/flags", timeout=60).json()["data"]
     assert flags["query.max-samples"] == "1000"
     assert flags["query.lookback-delta"] == "30s" and flags["query.timeout"] == "1m30s"
