@@ -129,12 +129,15 @@ def main() -> None:
     try:
         for part in options.parts or list(PARTS)[:-1]:
             print(f"{part} …", file=sys.stderr, flush=True)
+            # A contestant that fails does not take the other parts along.
             try:
-                rows += PARTS[part](f"http://127.0.0.1:{port}", options)
-            except (
-                RuntimeError
-            ) as error:  # a contestant that fails does not take the other parts along
+                found = PARTS[part](f"http://127.0.0.1:{port}", options)
+            except RuntimeError as error:
                 failed.append(f"{part}: {error}")
+                continue
+            if not found and options.only:
+                failed.append(f"{part}: nothing in it is called {options.only}")
+            rows += found
     finally:
         os.kill(sink, 9)
         os.waitpid(sink, 0)

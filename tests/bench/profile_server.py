@@ -203,7 +203,7 @@ PROGRAM = textwrap.dedent(
         speeds, end, on = [], time.monotonic() + seconds, True
         while time.monotonic() < end or len(speeds) < 3 or not on:
             on = not on
-            _core.set_profiler(on, True, 100)
+            _core.set_profiler(on, True, 100, True)
             busy(0.8)
             speeds.append(busy(window))
         report = {"speeds": speeds}

@@ -44,7 +44,7 @@ def rows(
     """Ratios are the medians of the turns' own ones, above 1 where Varan is better."""
     found, ways = [], ("varan", *against)
     for title in app_servers.SERVERS:
-        if only not in title:
+        if only.lower() not in title.lower():
             continue
         print(f"  {title}", file=sys.stderr, flush=True)
         runs: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}

@@ -63,7 +63,7 @@ def measure(endpoint: str, title: str, ways: tuple[str, ...], turns: int) -> tup
 def rows(endpoint: str, row: Callable[..., Any], rounds: int, only: str, against: list[str]) -> list[Any]:  # fmt: skip
     found, ways = [], ("varan", *against)
     for title in app_servers.SERVERS:
-        if only not in title:
+        if only.lower() not in title.lower():
             continue
         print(f"  {title}", file=sys.stderr, flush=True)
         rate, runs = measure(endpoint, title, ways, rounds)
