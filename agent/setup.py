@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 SHARED = {
     "base": ["clock", "error", "map", "memory", "slice", "vector"],
     "cpython": ["*"],
-    "signal": ["profile_kind"],
+    "signal": ["profile_attributes", "profile_kind"],
     "wire": ["protobuf"],
 }
 

@@ -116,7 +116,7 @@ static PyObject *wsgi_method_new(PyTypeObject *type, PyObject *args, PyObject *n
     return (PyObject *) p;
 }
 
-static PyObject *patch_get(PyObject *self, PyObject *object, PyObject *type) {
+PyObject *module_bind(PyObject *self, PyObject *object, PyObject *type) {
     if (!object || object == Py_None) {
         Py_INCREF(self);
         return self;
@@ -181,7 +181,7 @@ static void patch_dealloc(PyObject *self) {
                                     .tp_dictoffset = offsetof(Patch, dict),                        \
                                     .tp_getattro = patch_getattr,                                  \
                                     .tp_setattro = PyObject_GenericSetAttr,                        \
-                                    .tp_descr_get = patch_get, .tp_new = new,                      \
+                                    .tp_descr_get = module_bind, .tp_new = new,                    \
                                     .tp_traverse = patch_traverse, .tp_clear = patch_clear,        \
                                     .tp_dealloc = patch_dealloc,                                   \
     }

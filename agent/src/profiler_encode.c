@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "profiler_rows.h"
+#include "signal/profile_attributes.h"
 #include "wire/protobuf.h"
 
 /* Profile, Sample, … of profiles.proto. */
@@ -14,8 +15,6 @@ enum {
     DICTIONARY_STACK
 };
 
-#define SOURCE_KEY "varan.source" /* the text of a location's function, from its start_line on */
-
 struct encoder {
     struct profiler_window *w;
     struct buffer samples[COSTS], dictionary;
@@ -26,7 +25,8 @@ struct encoder {
 /* An attribute of the first location of a function. */
 static void put_text(struct encoder *x, struct function *f, uint32_t *ret_attribute) {
     struct buffer *out = &x->dictionary;
-    uint32_t key = (uint32_t) window_string(x->w, SOURCE_KEY, strlen(SOURCE_KEY));
+    uint32_t key = (uint32_t) window_string(x->w, PROFILE_SOURCE_ATTRIBUTE,
+                                            strlen(PROFILE_SOURCE_ATTRIBUTE));
 
     *ret_attribute = 0;
     if (f->text.size == 0)

@@ -48,16 +48,6 @@ void sources_free(struct profiler_sources *s) {
 
 /* ---- The lines of a function ---- */
 
-static struct slice next_line(struct slice *rest) {
-    size_t n = 0;
-
-    while (n < rest->size && rest->data[n] != '\n')
-        n++;
-    struct slice line = slice_take(*rest, n);
-    *rest = slice_skip(*rest, n < rest->size ? n + 1 : n);
-    return line;
-}
-
 /* Without its indentation, whose width is returned. */
 static size_t indentation(struct slice *line) {
     size_t n = 0;
@@ -106,11 +96,11 @@ struct slice source_block(struct slice file, struct slice name, int first, int l
     size_t base = 0, end = 0;
 
     for (int i = 1; i < first && rest.size; i++)
-        next_line(&rest);
+        slice_cut(&rest, '\n');
     struct slice begin = rest;
     *ret_last = 0;
     for (int line = first; rest.size && line - first < SOURCE_FUNCTION_LINES_MAX; line++) {
-        struct slice text = next_line(&rest);
+        struct slice text = slice_cut(&rest, '\n');
         size_t indent = indentation(&text);
         if (line == first)
             base = indent;

@@ -81,14 +81,6 @@ static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *names) {
     return (PyObject *) m;
 }
 
-static PyObject *get(PyObject *self, PyObject *object, PyObject *type) {
-    if (!object || object == Py_None) {
-        Py_INCREF(self);
-        return self;
-    }
-    return PyMethod_New(self, object);
-}
-
 /* Its name, signature and documentation are the method's. */
 static PyObject *get_attribute(PyObject *self, PyObject *name) {
     StatementMethod *m = (StatementMethod *) self;
@@ -121,7 +113,7 @@ PyTypeObject StatementMethod_Type = {
         .tp_vectorcall_offset = offsetof(StatementMethod, call),
         .tp_call = PyVectorcall_Call,
         .tp_getattro = get_attribute,
-        .tp_descr_get = get,
+        .tp_descr_get = module_bind,
         .tp_new = new,
         .tp_traverse = traverse,
         .tp_dealloc = dealloc,

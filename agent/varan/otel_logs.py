@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _core, _report, otel_watch
+from . import _core, otel_watch
 
 _provider: Any = None
-_adopted: list[Any] = []  # the application's own
 
 
 def _make_provider_type(api: Any) -> type:
@@ -77,14 +76,10 @@ def make_logger_provider() -> Any:
 
 def _adopt(provider: Any) -> None:
     """An SDK's provider that the application sets; those of other makers replace ours."""
-    try:
-        from . import otel, otel_logger_adopt
+    from . import otel, otel_logger_adopt
 
-        if otel_logger_adopt.is_of_sdk(provider) and provider not in _adopted:
-            _adopted.append(provider)
-            otel_logger_adopt.adopt(provider, _provider, otel.target)
-    except Exception as error:
-        _report.failure("honouring the application's LoggerProvider", error)
+    if otel_logger_adopt.is_of_sdk(provider):
+        otel_logger_adopt.adopt(provider, _provider, otel.target)
 
 
 def bind(api: Any) -> None:
@@ -95,8 +90,9 @@ def bind(api: Any) -> None:
         return
     _provider = _make_provider_type(api)()
     internal = api._internal
+    adopt = otel_watch.guarded("LoggerProvider", _adopt)
     if internal._LOGGER_PROVIDER is None:
         internal._LOGGER_PROVIDER = _provider
     else:
-        _adopt(internal._LOGGER_PROVIDER)
-    otel_watch.for_providers((api, internal), "set_logger_provider", "_LOGGER_PROVIDER", _adopt)
+        adopt(internal._LOGGER_PROVIDER)
+    otel_watch.for_providers((api, internal), "set_logger_provider", "_LOGGER_PROVIDER", adopt)

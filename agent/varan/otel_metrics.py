@@ -9,7 +9,6 @@ from typing import Any, Callable
 from . import _core, _report, metrics, otel_watch
 
 _provider: Any = None
-_adopted: list[Any] = []  # the application's own
 
 
 def _make_observable(
@@ -145,14 +144,10 @@ def make_meter_provider() -> Any:
 
 def _adopt(provider: Any) -> None:
     """An SDK's provider that the application sets; those of other makers replace ours."""
-    try:
-        from . import otel, otel_meter_adopt
+    from . import otel, otel_meter_adopt
 
-        if otel_meter_adopt.is_of_sdk(provider) and provider not in _adopted:
-            _adopted.append(provider)
-            otel_meter_adopt.adopt(provider, otel.target)
-    except Exception as error:
-        _report.failure("honouring the application's MeterProvider", error)
+    if otel_meter_adopt.is_of_sdk(provider):
+        otel_meter_adopt.adopt(provider, otel.target)
 
 
 def bind(api: Any) -> None:
@@ -168,9 +163,10 @@ def bind(api: Any) -> None:
         gauge.register(_core.Gauge)
     _provider = _make_provider_type(api)()
     internal = api._internal
+    adopt = otel_watch.guarded("MeterProvider", _adopt)
     if internal._METER_PROVIDER is None:
         internal._METER_PROVIDER = _provider
         internal._PROXY_METER_PROVIDER.on_set_meter_provider(_provider)
     else:
-        _adopt(internal._METER_PROVIDER)
-    otel_watch.for_providers((api, internal), "set_meter_provider", "_METER_PROVIDER", _adopt)
+        adopt(internal._METER_PROVIDER)
+    otel_watch.for_providers((api, internal), "set_meter_provider", "_METER_PROVIDER", adopt)

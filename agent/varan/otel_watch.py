@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable
 
+from . import _report
+
 
 def for_providers(
     modules: tuple[Any, ...], setter: str, held: str, adopt: Callable[[Any], None]
@@ -23,3 +25,18 @@ def for_providers(
 
     for module in modules:
         setattr(module, setter, set_and_adopt)
+
+
+def guarded(what: str, adopt: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`adopt` for each provider once; what goes wrong is told and hurts nobody."""
+    adopted: list[Any] = []
+
+    def take(provider: Any) -> None:
+        try:
+            if provider not in adopted:
+                adopted.append(provider)
+                adopt(provider)
+        except Exception as error:
+            _report.failure(f"honouring the application's {what}", error)
+
+    return take

@@ -56,6 +56,10 @@ static void unknown(struct http_request *q, void *ctx) {
     prom_refuse(q, PROM_NOT_FOUND, "there is no such path in this API");
 }
 
+void prometheus_starting(struct http_request *q, void *ctx) {
+    prom_refuse(q, PROM_UNAVAILABLE, "the server is starting");
+}
+
 #define API "/prometheus/api/v1/"
 /* Forms by POST, as Grafana sends them. */
 #define GET_AND_POST(path, handler, help)                                                          \

@@ -36,6 +36,8 @@ int prometheus_new(const struct prometheus_options *o, struct prometheus **ret);
 void prometheus_free(struct prometheus *p);
 /* Valid as long as `p`. */
 struct http_routes prometheus_routes(struct prometheus *p);
+/* A handler for the time before: 503 in the shape that clients of Prometheus read. */
+void prometheus_starting(struct http_request *q, void *ctx);
 
 struct prometheus_stats {
     uint64_t queries, failed, refused, timeouts, samples, running, waiting;

@@ -1,4 +1,5 @@
 /* The server's own small resources: health, readiness, metrics, and the answer while it starts. */
+#include "api/prometheus.h"
 #include "cli/serve.h"
 
 #define METRICS_BYTES_MAX (1 << 20)
@@ -40,16 +41,6 @@ static void starting(struct http_request *q, void *ctx) {
     http_respond_error(q, 503, "overloaded", "the server is starting");
 }
 
-/* In the shape that clients of Prometheus read. */
-static void starting_prometheus(struct http_request *q, void *ctx) {
-    static const struct http_header retry = {"Retry-After", "1"};
-
-    http_respond(q, 503, "application/json",
-                 SLICE("{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"the server "
-                       "is starting\"}"),
-                 &retry, 1);
-}
-
 static const struct http_route operation[] = {
         {HTTP_GET, "/healthz", healthz, 0, "200 while the process lives"},
         {HTTP_GET, "/readyz", readyz, 0, "200 once storage answers"},
@@ -58,8 +49,8 @@ static const struct http_route operation[] = {
 
 static const struct http_route start[] = {
         {HTTP_GET, "/healthz", healthz, 0, "200 while the process lives"},
-        {HTTP_GET, "/prometheus/*", starting_prometheus, 0, "503 while starting"},
-        {HTTP_POST, "/prometheus/*", starting_prometheus, ANY_BODY_MAX, "503 while starting"},
+        {HTTP_GET, "/prometheus/*", prometheus_starting, 0, "503 while starting"},
+        {HTTP_POST, "/prometheus/*", prometheus_starting, ANY_BODY_MAX, "503 while starting"},
         {HTTP_GET, "/*", starting, 0, "503 while starting"},
         {HTTP_POST, "/*", starting, ANY_BODY_MAX, "503 while starting"},
 };

@@ -33,7 +33,6 @@ int ahead_read_fixed(struct cpython *c, uint64_t address, void *to, size_t size)
 /* Takes over the words that begin with the last holder. */
 static void take_words(struct gil *gil, const uint8_t words[GIL_WORDS_BYTES]) {
     gil->last = field_u64(words, GIL_WORDS_BYTES, 0);
-    gil->locked = field_u32(words, GIL_WORDS_BYTES, 8);
     gil->switches = field_u64(words, GIL_WORDS_BYTES, 16);
 }
 
@@ -173,7 +172,6 @@ static bool read_first(struct cpython *c, struct known_thread *k) {
 /* Threads whose states and stacks are read by one call. */
 struct group {
     struct known_thread *threads[STATE_PARTS_MAX];
-    bool with_stack[STATE_PARTS_MAX];
     struct memory_part states[STATE_PARTS_MAX], stacks[STACKS_PARTS_MAX + STACK_PARTS_MAX];
     uint32_t state_of[STATE_PARTS_MAX]; /* the part that the thread's state is in */
     size_t at[STATE_PARTS_MAX];         /* … and where in `merged` */

@@ -21,12 +21,11 @@ struct asyncio_places {
 
 /* The GIL of an interpreter. */
 struct gil {
-    uint64_t address; /* 0: it has none */
-    uint64_t holder;  /* the thread state that has it; 0: none, or not known */
-    bool known;       /* what follows can be believed */
-    uint64_t words;   /* address of: */
-    uint64_t last;    /* the thread state that had it last, or has it */
-    uint32_t locked;
+    uint64_t address;  /* 0: it has none */
+    uint64_t holder;   /* the thread state that has it; 0: none, or not known */
+    bool known;        /* what follows can be believed */
+    uint64_t words;    /* address of: */
+    uint64_t last;     /* the thread state that had it last, or has it */
     uint64_t switches; /* how often it came to another thread */
 };
 

@@ -331,9 +331,10 @@ int metrics_find(const struct metrics_turn *t, const struct promql_matcher *matc
                           .metrics = t->metrics,
                           .error = t->error,
                           .lazy = ret->lazy};
-    series_read_stats(t->metrics->series, &stats);
-    if (!ask_table)
+    if (!ask_table) {
+        series_read_stats(t->metrics->series, &stats);
         c->n_seen = stats.series;
+    }
     int r = find_in_index(c, matchers, n, from_ms, to_ms);
     size_t before = ret->series.n;
     if (r == 0)

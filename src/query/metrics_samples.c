@@ -9,7 +9,8 @@
 #include <inttypes.h>
 
 #define ROWS_PER_SELECT 6000000
-#define GRANULE_MS (8192 * INT64_C(15000)) /* what a granule of a series spans, about */
+#define GRANULE_MS                                                                                 \
+    (8192 * (int64_t) METRICS_INTERVAL_MS) /* what a granule of a series spans, about */
 #define INTERVAL_GUESS_MS 10000            /* between two samples, for the size of a SELECT */
 
 static int no_room(struct error *e) {

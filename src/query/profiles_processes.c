@@ -6,6 +6,22 @@
 #define PROCESSES_MAX 200u
 #define RELEASES_MAX 20u
 
+/* Runs what `build` makes; of all services together nothing is said. */
+static int of_service(struct query *q, const struct profile_selection *p,
+                      void (*build)(struct sql *, const struct profile_selection *),
+                      struct rows *ret) {
+    struct sql s;
+
+    *ret = (struct rows){0};
+    if (!p->service.data)
+        return 0;
+    sql_init(&s, q->arena);
+    build(&s, p);
+    int r = query_run(q, &s, ret);
+    sql_done(&s);
+    return r;
+}
+
 /* ---- Processes ---- */
 
 /* What each resource cost, with what it says about itself. */
@@ -43,16 +59,9 @@ static void write_process(struct json_writer *w, const struct rows *rows, size_t
 }
 
 int write_profile_processes(struct query *q, const struct profile_selection *p) {
-    struct rows rows = {0};
-    struct sql s;
-    int r = 0;
+    struct rows rows;
+    int r = of_service(q, p, build_processes, &rows);
 
-    if (p->service.data) {
-        sql_init(&s, q->arena);
-        build_processes(&s, p);
-        r = query_run(q, &s, &rows);
-        sql_done(&s);
-    }
     if (r < 0)
         return r;
     json_put_key(q->json, "processes");
@@ -94,16 +103,9 @@ static void build_releases(struct sql *s, const struct profile_selection *p) {
 
 int write_profile_releases(struct query *q, const struct profile_selection *p) {
     struct json_writer *w = q->json;
-    struct rows rows = {0};
-    struct sql s;
-    int r = 0;
+    struct rows rows;
+    int r = of_service(q, p, build_releases, &rows);
 
-    if (p->service.data) {
-        sql_init(&s, q->arena);
-        build_releases(&s, p);
-        r = query_run(q, &s, &rows);
-        sql_done(&s);
-    }
     if (r < 0)
         return r;
     json_put_key(w, "releases");

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "receive/otlp_decode.h"
 #include "receive/profile_sink.h"
+#include "signal/profile_attributes.h"
 #include "wire/protobuf.h"
 
 enum { T_MAPPING = 1, T_LOCATION, T_FUNCTION, T_LINK, T_STRING, T_ATTRIBUTE, T_STACK, TABLES };

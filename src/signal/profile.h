@@ -31,8 +31,6 @@ struct profile_sample {
 };
 
 #define PROFILE_SOURCE_BYTES_MAX ((size_t) 64 << 10)
-/* The attribute of a location that holds its function's text, from start_line on. */
-#define PROFILE_SOURCE_ATTRIBUTE "varan.source"
 
 /* The text of a function, as its process had it. */
 struct profile_source {

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from common import free_port, wait_or_kill
 from contestants import clean_environment, install_peers
 
 HERE = Path(__file__).parent
@@ -29,11 +30,6 @@ SERVERS = {
     "gunicorn, Django": ("django", GUNICORN),
     "uvicorn, FastAPI": ("fastapi", UVICORN),
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return int(s.getsockname()[1])
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], what: str) -> None:
@@ -71,11 +67,7 @@ class Server:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        wait_or_kill(self.process, 15)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,15 +12,9 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from common import TICKS, Server
+from common import TICKS, Server, free_port
 
 READY_SECONDS_MAX = 120
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def debian_version(package: str) -> str:
@@ -84,10 +77,6 @@ class Peer:
     def flush(self) -> None:
         """Makes everything visible that was acknowledged."""
 
-    def restart(self) -> float:
-        """Stops it and starts it on the same data: seconds until it says that it is ready."""
-        raise NotImplementedError
-
 
 class Varan(Peer):
     name, api = "varan", "/prometheus/api/v1"
@@ -111,6 +100,7 @@ class Varan(Peer):
         return int(rows[0]), int(size[0])
 
     def restart(self) -> float:
+        """Stops it and starts it on the same data: seconds until it says that it is ready."""
         self.server.stop()
         self.server.start()
         self.url, self.pid = self.server.url, self.server.process.pid

@@ -14,7 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from common import Results, median
+from common import Results, median, wait_or_kill
 
 SETTLE_S = 0.1  # after a contestant went on: it may catch up, caches fill
 WINDOW_S = 0.3
@@ -76,11 +76,7 @@ class Attached:
     def end(self) -> None:
         self.work()
         self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        wait_or_kill(self.process, 20)
 
 
 def slower(now: float, before: float, after: float) -> float:

@@ -38,16 +38,11 @@ export const gridTimes = (g: Grid): number[] =>
  * name is cut at its end. An instance says where, not what, and comes last.
  */
 export function varyingLabels(list: readonly { metric: Labels }[]): Set<string> {
-  const varying = new Set<string>();
-  const values = new Map<string, Set<string | undefined>>();
-  const first = list[0]?.metric ?? {};
-  for (const { metric } of list) {
-    for (const name of Object.keys(metric)) if (metric[name] !== first[name]) varying.add(name);
-    for (const name of Object.keys(first)) if (!(name in metric)) varying.add(name);
-  }
-  for (const name of varying) values.set(name, new Set(list.map((s) => s.metric[name])));
-  const rank = (name: string) => (name === "instance" ? -1 : values.get(name)!.size);
-  return new Set([...varying].sort((a, b) => rank(b) - rank(a) || (a < b ? -1 : 1)));
+  const names = new Set(list.flatMap((s) => Object.keys(s.metric)));
+  const values = new Map([...names].map((name) => [name, new Set(list.map((s) => s.metric[name])).size]));
+  const varying = [...names].filter((name) => values.get(name)! > 1);
+  const rank = (name: string) => (name === "instance" ? -1 : values.get(name)!);
+  return new Set(varying.sort((a, b) => rank(b) - rank(a) || (a < b ? -1 : 1)));
 }
 
 /** `{code="500"}`, `up`, or the expression when nothing else names it. */
