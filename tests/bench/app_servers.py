@@ -30,6 +30,8 @@ SERVERS = {
     "gunicorn, Django": ("django", GUNICORN),
     "uvicorn, FastAPI": ("fastapi", UVICORN),
 }
+# Further contestants: who they are, and what else stands in their environment
+VARIANTS = {"bare-again": ("bare", {}), "varan-plain": ("varan", {"VARAN_PROFILER": "off"})}
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], what: str) -> None:
@@ -44,15 +46,17 @@ def wait_for(port: int, process: subprocess.Popen[bytes], what: str) -> None:
 
 
 class Server:
-    def __init__(self, title: str, way: str, endpoint: str, upstream: int, folder: str) -> None:
+    def __init__(self, title: str, name: str, endpoint: str, upstream: int, folder: str) -> None:
         framework, command = SERVERS[title]
-        self.name = f"{title} ({way})"
+        way, more = VARIANTS.get(name, (name, {}))
+        self.name = f"{title} ({name})"
         self.port = free_port()
         words = [word.replace("PORT", str(self.port)) for word in command]
         env = {k: v for k, v in clean_environment().items() if not k.startswith("PYTHON")}
         env.update(
-            BENCH_WAY=way, BENCH_ENDPOINT=endpoint, BENCH_FRAMEWORK=framework, BENCH_FOLDER=folder,
-            BENCH_UPSTREAM=f"http://127.0.0.1:{upstream}/rate", PYTHONPATH=str(HERE),
+            BENCH_WAY=way, BENCH_ENDPOINT=endpoint, BENCH_FRAMEWORK=framework,
+            BENCH_UPSTREAM=f"http://127.0.0.1:{upstream}/rate", BENCH_DATABASE=f"{folder}/{name}.sqlite3",
+            PYTHONPATH=str(HERE), **more,
         )  # fmt: skip
         if way == "varan":
             import varan

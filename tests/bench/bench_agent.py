@@ -11,7 +11,8 @@ Parts, each of two or three minutes; without one, all of them but the last:
     requests      Flask, Django and FastAPI requests with a query, and with an outgoing call
     databases     one query on sqlite3, psycopg and redis
     load          servers as busy as they can be: requests per second and p99
-    rate          servers at half of their capacity, requests sent by the clock: p99 from the time meant
+    rate          servers at half of their capacity, requests sent by the clock: p99 from the time meant; a
+                  minute for each round of each server (--only flask --against bare --rounds 5)
     instructions  the part "requests" counted by callgrind, where a machine is too noisy for times
 """
 
@@ -36,9 +37,11 @@ import frameworks
 import servers_load
 import servers_rate
 import turns
+from app_servers import VARIANTS
 from contestants import CONTESTANTS, ROOT, STARTERS, serve_sink
 
 ROUNDS, ROUNDS_QUICK = 5, 1
+ROUNDS_RATE = 2  # a minute for each of its servers
 PEERS = [way for way in CONTESTANTS if way != "varan"]
 
 
@@ -75,8 +78,8 @@ PARTS = {
     "requests": lambda at, o: frameworks.rows(at, row, o.rounds, o.only),
     "databases": lambda at, o: agent_databases.rows(at, row, o.rounds, o.only),
     "load": lambda at, o: servers_load.rows(at, row, o.rounds, o.only, o.against),
-    "rate": lambda at, o: servers_rate.rows(at, row, o.rounds, o.only, o.against),
-    "instructions": lambda at, o: agent_instructions.rows(at, row, o.only),
+    "rate": lambda at, o: servers_rate.rows(at, row, o.rounds_rate, o.only, o.mine, o.against),
+    "instructions": lambda at, o: agent_instructions.rows(at, row, o.only, o.against),
 }
 
 
@@ -99,8 +102,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--only", default="", metavar="NAME", help="pieces of a part by name: span5, flask-call, db-redis, gunicorn")  # fmt: skip
-    parser.add_argument("--against", default=list(PEERS), type=lambda text: text.split(","), metavar="NAMES", help="of the parts load and rate: bare, otel, ddtrace, sentry")  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
+    parser.add_argument("--against", default=list(PEERS), type=lambda text: text.split(","), metavar="NAMES", help="of the parts load, rate and instructions: bare, otel, ddtrace, sentry")  # fmt: skip
+    parser.add_argument("--mine", default="varan", choices=("varan", *VARIANTS), help="of the part rate, who stands in Varan's place: a second bare one, Varan without its profiler")  # fmt: skip
+    parser.add_argument(
+        "--rounds", type=int, help=f"default {ROUNDS}, of the part rate {ROUNDS_RATE}"
+    )
     parser.add_argument("--quick", action="store_true", help="few rounds: does it run")
     parser.add_argument("--output", type=Path, help="default build/bench/agent.json, agent-PART.json")  # fmt: skip
     options = parser.parse_args()
@@ -112,6 +118,8 @@ def parse() -> argparse.Namespace:
         parser.error(f"--against: nobody is called {unknown[0]}: there are {', '.join(PEERS)}")
     if options.quick:
         options.rounds = ROUNDS_QUICK
+    options.rounds_rate = options.rounds or ROUNDS_RATE
+    options.rounds = options.rounds or ROUNDS
     return options
 
 

@@ -73,12 +73,11 @@ def make_flask() -> Any:
 def make_django() -> Any:
     from django.conf import settings
 
-    folder = os.environ["BENCH_FOLDER"]
     settings.configure(
         ROOT_URLCONF="bench_urls", ALLOWED_HOSTS=["*"], SECRET_KEY="x", LOGGING_CONFIG=None,
         MIDDLEWARE=["django.middleware.security.SecurityMiddleware", "django.middleware.common.CommonMiddleware"],
         DATABASES={
-            "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": f"{folder}/{WAY}.sqlite3", "CONN_MAX_AGE": None}
+            "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["BENCH_DATABASE"], "CONN_MAX_AGE": None}
         },
     )  # fmt: skip
     start("django")

@@ -3,15 +3,25 @@ query, a call of another service, work) with the agent, without, and with each p
 
 Requests are sent by the clock, at the same rate to all, and a latency counts from the moment the request was meant to be
 sent: a server that stalls is not asked less often (no coordinated omission). The rate is about half of what the server
-without an agent answers when it is as busy as it can be. All servers live at once and are loaded in turns of a few
-seconds, who is first changing; a turn's figure is its own 99th percentile, a ratio the median of the ratios in the same
-turn. Printed beside it: the quartiles of the ratios, and the median of the medians."""
+without an agent answers when it is as busy as it can be.
+
+What is looked for is a few percent, and a process is faster or slower by as much than its twin all its life, by how its
+memory happens to lie. So the servers are started anew in each round. Within a round all are alive, and loaded in turns of
+two seconds whose order changes; the first quarter of a turn does not count, in which caches warm up and the one before
+still sends what it has. A figure is the percentile of all latencies of a contestant, a ratio that of two such figures. Its
+95 % interval is by the bootstrap: rounds, and turns within them, drawn with replacement, the same ones for both. Against
+its twin ("--mine bare-again --against bare") it shows what the method cannot tell apart.
+
+CPU is what all threads of the server's processes used for one request, those of the agents included."""
 
 from __future__ import annotations
 
+import random
 import statistics
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any, Callable
 
 import app_servers
@@ -20,64 +30,125 @@ from contestants import ROOT, peers
 PATH = "/page/2"
 LOADER = ROOT / "build" / "tests" / "bench" / "rate_load"
 CONNECTIONS = 16
-SECONDS = 2
-SATURATING_RATE = 20_000
+TURN_S = 2
+SETTLE = 0.25  # of a turn
+TURNS = 24  # of a round, of all contestants together
+SATURATED_S = 2
 SHARE = 0.5  # of the capacity
+DRAWS = 1000
+
+# A turn: the latencies in milliseconds, and the milliseconds of CPU for a request.
+Turn = tuple[list[float], float]
+# Contestant → rounds → turns
+Runs = dict[str, list[list[Turn]]]
 
 
-def send(server: app_servers.Server, rate: float, seconds: float, connections: int) -> list[float]:
-    """Latencies in milliseconds, sorted."""
+def send(server: app_servers.Server, rate: float, seconds: float) -> list[float]:
+    """Latencies in milliseconds, in the order of the answers."""
     words = [str(LOADER), f"127.0.0.1:{server.port}", PATH, f"{rate:.1f}", f"{seconds}"]
-    done = subprocess.run([*words, str(connections)], capture_output=True, text=True)
+    done = subprocess.run([*words, str(CONNECTIONS)], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return sorted(float(line) / 1e3 for line in done.stdout.split())
+    return [float(line) / 1e3 for line in done.stdout.split()]
+
+
+def cpu_ms(pid: int) -> float:
+    """What the process and its children have used."""
+    found = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += int((task / "schedstat").read_text().split()[0])
+        for child in (task / "children").read_text().split():
+            found += int(cpu_ms(int(child)) * 1e6)
+    return found / 1e6
+
+
+def take_turn(server: app_servers.Server, rate: float) -> Turn:
+    before = cpu_ms(server.process.pid)
+    latencies = send(server, rate, TURN_S)
+    used = cpu_ms(server.process.pid) - before
+    return latencies[int(len(latencies) * SETTLE) :], used / len(latencies)
+
+
+def capacity(server: app_servers.Server) -> float:
+    """Requests per second with four always waiting."""
+    words = ["wrk", "-t1", "-c4", f"-d{SATURATED_S}", f"http://127.0.0.1:{server.port}{PATH}"]
+    text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert "Non-2xx" not in text, text
+    return float(text.partition("Requests/sec:")[2].split()[0])
+
+
+def measure(endpoint: str, title: str, ways: tuple[str, ...], rounds: int) -> tuple[float, Runs]:
+    """The rate, and what the turns found."""
+    rate, runs = 0.0, Runs((way, []) for way in ways)
+    turns = TURNS // len(ways)
+    for number in range(rounds):
+        started = time.monotonic()
+        with app_servers.started(title, ways, endpoint) as live:
+            found = {way: capacity(server) for way, server in live.items()}  # warms them, too
+            rate = rate or SHARE * found["bare" if "bare" in ways else ways[0]]
+            for way in ways:
+                runs[way].append([])
+            for turn in range(turns):
+                order = list(ways)
+                random.Random(turn // 2).shuffle(order)
+                for way in order if turn % 2 else reversed(order):
+                    runs[way][-1].append(take_turn(live[way], rate))
+        print(f"    round {number + 1}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
+    return rate, runs
 
 
 def quantile(latencies: list[float], q: float) -> float:
     return latencies[min(len(latencies) - 1, int(len(latencies) * q))]
 
 
-def capacity(server: app_servers.Server) -> float:
-    """Requests per second with four always waiting."""
-    words = ["wrk", "-t1", "-c4", "-d2", f"http://127.0.0.1:{server.port}{PATH}"]
-    text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    assert "Non-2xx" not in text, text
-    return float(text.partition("Requests/sec:")[2].split()[0])
+def pooled(rounds: list[list[Turn]], drawn: list[tuple[int, int]]) -> tuple[float, ...]:
+    """p50, p99 and CPU of the drawn turns."""
+    turns = [rounds[i][j] for i, j in drawn]
+    latencies = sorted(latency for turn, _ in turns for latency in turn)
+    cpu = statistics.median(used for _, used in turns)
+    return quantile(latencies, 0.5), quantile(latencies, 0.99), cpu
 
 
-def measure(endpoint: str, title: str, ways: tuple[str, ...], turns: int) -> tuple[float, dict[str, list[list[float]]]]:  # fmt: skip
-    """The rate, and the latencies of each contestant's turns."""
-    runs: dict[str, list[list[float]]] = {way: [] for way in ways}
-    with app_servers.started(title, ways, endpoint) as live:
-        for server in live.values():
-            capacity(server)  # warm
-        rate = capacity(live["bare" if "bare" in ways else "varan"]) * SHARE
-        for turn in range(turns):
-            first = turn % len(ways)
-            for way in ways[first:] + ways[:first]:
-                runs[way].append(send(live[way], rate, SECONDS, CONNECTIONS))
-    return rate, runs
+FIGURES = ("p50", "p99", "CPU for a request")
 
 
-def rows(endpoint: str, row: Callable[..., Any], rounds: int, only: str, against: list[str]) -> list[Any]:  # fmt: skip
-    found, ways = [], ("varan", *against)
+def compare(mine: list[list[Turn]], theirs: list[list[Turn]]) -> list[tuple[float, ...]]:
+    """For each of FIGURES: mine, theirs, the ratio theirs / mine, and the ends of its interval."""
+    numbers, turns = range(len(mine)), range(len(mine[0]))
+    everything = [(i, j) for i in numbers for j in turns]
+    a, b = pooled(mine, everything), pooled(theirs, everything)
+    draw, ratios = random.Random(1), []
+    for _ in range(DRAWS):
+        drawn = [
+            (i, j)
+            for i in draw.choices(numbers, k=len(numbers))
+            for j in draw.choices(turns, k=len(turns))
+        ]
+        pair = zip(pooled(mine, drawn), pooled(theirs, drawn))
+        ratios.append([his / my for my, his in pair])
+    found = []
+    for at in range(len(FIGURES)):
+        drawn_ratios = sorted(ratio[at] for ratio in ratios)
+        ends = quantile(drawn_ratios, 0.025), quantile(drawn_ratios, 0.975)
+        found.append((a[at], b[at], b[at] / a[at], *ends))
+    return found
+
+
+def rows(endpoint: str, row: Callable[..., Any], rounds: int, only: str, mine: str, against: list[str]) -> list[Any]:  # fmt: skip
+    found = []
+    others = [o for o in (("bare", "without agent", ""), *peers()) if o[0] in against]
     for title in app_servers.SERVERS:
         if only.lower() not in title.lower():
             continue
         print(f"  {title}", file=sys.stderr, flush=True)
-        rate, runs = measure(endpoint, title, ways, rounds)
-        what = f"{title}, {rate:.0f} requests/s:"
-        for way, peer, version in (("bare", "without agent", ""), *peers()):
-            if way not in ways:
-                continue
-            for text, q in (("p50", 0.5), ("p99", 0.99)):
-                mine, theirs = ([quantile(run, q) for run in runs[w]] for w in ("varan", way))
-                ratios = sorted(b / a for a, b in zip(mine, theirs))
-                r = row(f"{what} {text}", statistics.median(mine), statistics.median(theirs), peer, version, "ms")  # fmt: skip
-                r["ratio"] = round(statistics.median(ratios), 3)
-                if len(ratios) > 1:
-                    low, _, high = statistics.quantiles(ratios, n=4)
-                    r["spread"] = f"{low:.3f} to {high:.3f}"
+        rate, runs = measure(endpoint, title, (mine, *against), rounds)
+        of = "" if mine == "varan" else f" of {mine}"
+        for way, peer, version in others:
+            figures = compare(runs[mine], runs[way])
+            for text, (ours, theirs, ratio, low, high) in zip(FIGURES, figures):
+                what = f"{title}, {rate:.0f} requests/s: {text}{of}"
+                r = row(what, ours, theirs, peer, version, "ms")
+                r["ratio"] = round(ratio, 3)
+                r["spread"] = f"95 %: {low:.3f} to {high:.3f}"
                 found.append(r)
     return found
