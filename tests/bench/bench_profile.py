@@ -9,8 +9,8 @@ the contestant's own output counts them. Contestants take turns; figures are med
     python tests/bench/bench_profile.py [PART ...] [--rounds N] [--seconds S] [--quick]
 
 Parts, each of three minutes at most: threads1, threads20, threads270 (at 100 Hz and 1 kHz), most (the highest rate),
-slowdown (what the program feels), agent (the profiler in the agent), server (a day of profiles); all of them without a
-name. --rounds: how often each contestant runs; --seconds: how long, and a quarter of the time in `slowdown` and `agent`.
+slowdown (what the program feels; five minutes), agent (the profiler in the agent), server (a day of profiles); all of
+them without a name. --rounds: how often each contestant runs; --seconds: how long each time.
 """
 
 from __future__ import annotations
@@ -218,10 +218,10 @@ def measure_most(results: Results, versions: dict, threads: int, rounds: int, se
 
 
 def measure_slowdown(results: Results, versions: dict, rounds: int, seconds: float):
-    with Program(1, 1.0) as program:
-        for rate in (100, 1000):
-            span = rounds * seconds * (3 if rate == 100 else 2)
-            profile_slowdown.measure(results, versions, program, COMMANDS, rate, span)
+    nonblocking = {name: COMMANDS[name] for name in ("varan", "py-spy")}
+    profile_slowdown.measure(results, versions, nonblocking, 100, 9 * rounds * seconds)
+    alone = {"varan": varan_command}
+    profile_slowdown.measure(results, versions, alone, 1000, 3 * rounds * seconds)
 
 
 def measure_threads(threads: int):

@@ -1,59 +1,95 @@
-"""What a program feels of being looked into: pairs of short windows of one running program, with and without.
+"""What a program feels of being looked into: a thousand short blocks of one running program, with and without.
 
-All contestants are attached to the same program and stopped; one at a time goes on for a window (SIGCONT), with a window
-in which none does before it and after it. The program counts its own work. Each window is compared with the two beside
-it, so that what the machine does slowly cancels out; the figure is the median over the windows, with a 95 % interval
-from their ranks (binomial), which assumes nothing of how they are spread. The same is done for windows in which nothing
-was attached (`nobody`): what it says is what this machine's noise makes of no effect at all."""
+The program does the same unit of work over and over and notes after each when it ended and how much processor time it
+has used (its own thread's clock), so that a block of time is known to the nanosecond, without asking the kernel about
+it from outside. Whoever looks is attached all the time, and stopped (SIGSTOP) except in blocks of its own; nothing is
+pinned to a processor. Between two blocks of contestants, whose order is by chance, is one in which nobody looks. A
+block's figure is its time per unit against the mean of the two blocks beside it: a machine's noise grows with the
+distance in time, so blocks are as short as a few samples allow. `nobody` is a contestant that does nothing: what it
+says is what this machine's noise makes of no effect at all.
+
+Printed are the mean of the middle 60 % of the figures and its 95 % interval (bootstrap), by the clock on the wall (what
+a user of the program feels) and by processor time (what the reading costs it: caches, the kernel's locks; not that the
+recorder took a processor from it)."""
 
 from __future__ import annotations
 
-import math
+import contextlib
+import mmap
+import random
 import signal
+import struct
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
-from common import Results, median, wait_or_kill
+from common import Results, wait_or_kill
 
-SETTLE_S = 0.1  # after a contestant went on: it may catch up, caches fill
-WINDOW_S = 0.3
+SETTLE_S = 0.03  # after a contestant went on: it may catch up, caches fill
+BLOCK_S = 0.1
+KEPT = 0.6  # of the blocks' figures
+RESAMPLED = 2000
+UNITS_MIN = 20  # of a block: it takes longer where the program is kept from working
+SLOTS = 1 << 15
+
+PROGRAM = """
+import mmap, struct, sys, time
+with open(sys.argv[1], "r+b") as file:
+    notes = mmap.mmap(file.fileno(), 0)
+slots = (len(notes) - 8) // 16
+
+def work(n):
+    x = 0
+    for i in range(n):
+        x += i * i
+    return x
+
+def down(depth, n):
+    return down(depth - 1, n) if depth else work(n)
+
+wall, cpu = time.monotonic_ns, time.thread_time_ns
+done = 0
+print("ready", flush=True)
+while True:
+    down(18, 10000)
+    struct.pack_into("<qq", notes, 8 + 16 * (done % slots), wall(), cpu())
+    done += 1
+    struct.pack_into("<q", notes, 0, done)
+"""
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """The median's 95 % interval, by ranks."""
-    values = sorted(values)
-    n = len(values)
-    if n < 6:
-        return values[0], values[-1]
-    reach = 1.96 * math.sqrt(n) / 2
-    low, high = math.floor(n / 2 - reach), math.ceil(n / 2 + reach) - 1
-    return values[max(low, 0)], values[min(high, n - 1)]
+class Program:
+    """Works, and notes when each unit of work was done."""
 
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="varan-bench-")
+        notes = Path(self.folder.name) / "notes"
+        notes.write_bytes(bytes(8 + 16 * SLOTS))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(notes)], stdout=subprocess.PIPE
+        )
+        with notes.open("r+b") as file:
+            self.notes = mmap.mmap(file.fileno(), 0)
+        assert self.process.stdout.readline() == b"ready\n"
+        self.pid = str(self.process.pid)
 
-def add_median(results: Results, what: str, values: list[float], peer=None, version=None) -> None:
-    low, high = interval(values)
-    results.add(
-        f"{what} ({low:+.2f} … {high:+.2f}, {len(values)} pairs)",
-        median(values),
-        "%",
-        peer,
-        version,
-    )
+    def now(self) -> tuple[int, int, int]:
+        """Units done; when the last of them ended, and the processor time until then (ns)."""
+        done = struct.unpack_from("<q", self.notes, 0)[0]
+        return done, *struct.unpack_from("<qq", self.notes, 8 + 16 * ((done - 1) % SLOTS))
 
+    def __enter__(self) -> Program:
+        while self.now()[0] < 100:
+            time.sleep(0.1)
+        return self
 
-def cpu_ns(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
-
-
-def window(program) -> tuple[float, float]:
-    """Work done a second, and a second of processor time."""
-    time.sleep(SETTLE_S)
-    begin, cpu, done = time.monotonic(), cpu_ns(program.process.pid), program.done()
-    time.sleep(WINDOW_S)
-    done = program.done() - done
-    took, used = time.monotonic() - begin, cpu_ns(program.process.pid) - cpu
-    return done / took, 1e9 * done / max(used, 1)
+    def __exit__(self, *_) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.notes.close()
+        self.folder.cleanup()
 
 
 class Attached:
@@ -65,52 +101,87 @@ class Attached:
         )
         time.sleep(1.5)  # symbols, first sight of the code
         assert self.process.poll() is None, command
-        self.rest()
-
-    def rest(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
 
-    def work(self) -> None:
+    def __enter__(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
+    def __exit__(self, *_) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
     def end(self) -> None:
-        self.work()
+        self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(signal.SIGINT)
         wait_or_kill(self.process, 20)
 
 
-def slower(now: float, before: float, after: float) -> float:
-    return 100 * (1 - now / ((before + after) / 2))
+def block(program: Program) -> tuple[float, float]:
+    """Nanoseconds per unit of work: on the wall, and of processor time."""
+    time.sleep(SETTLE_S)
+    done, wall, cpu = program.now()
+    units, end = 0, time.monotonic() + BLOCK_S
+    while units < UNITS_MIN or time.monotonic() < end:
+        time.sleep(max(end - time.monotonic(), 0.01))
+        done_then, wall_then, cpu_then = program.now()
+        units = done_then - done
+    return (wall_then - wall) / units, (cpu_then - cpu) / units
 
 
-def measure(results: Results, versions: dict, program, commands: dict, rate: int, seconds: float):
+def middle(values: list[float]) -> float:
+    """The mean of the middle part: nearly as exact as the mean, and hardly moved by outliers."""
+    values = sorted(values)
+    off = int(len(values) * (1 - KEPT) / 2)
+    values = values[off : len(values) - off]
+    return sum(values) / len(values)
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    chance = random.Random(1)
+    means = sorted(middle(chance.choices(values, k=len(values))) for _ in range(RESAMPLED))
+    return means[int(0.025 * RESAMPLED)], means[int(0.975 * RESAMPLED) - 1]
+
+
+Figures = dict[str, list[tuple[float, float]]]
+
+
+def slower(now: tuple, before: tuple, after: tuple) -> tuple[float, float]:
+    """Percent that a block took longer per unit than those beside it: wall, processor."""
+    wall, cpu = (100 * (n / ((b + a) / 2) - 1) for n, b, a in zip(now, before, after, strict=True))
+    return wall, cpu
+
+
+def compare(program: Program, attached: dict[str, Attached], end: float) -> Figures:
+    chance = random.Random(7)
+    figures: Figures = {name: [] for name in (*attached, "nobody")}
+    order = list(figures)
+    before = block(program)
+    while time.monotonic() < end or len(figures["nobody"]) < 5:
+        chance.shuffle(order)
+        for name in order:
+            with attached.get(name, contextlib.nullcontext()):
+                now = block(program)
+            after = block(program)
+            figures[name].append(slower(now, before, after))
+            before = after
+    return figures
+
+
+def measure(results: Results, versions: dict, commands: dict, rate: int, seconds: float):
     """`commands`: by name, what makes the command from (pid, rate, seconds, target)."""
-    names = [*commands, "nobody"]
-    wall: dict[str, list[float]] = {name: [] for name in names}
-    cpu: dict[str, list[float]] = {name: [] for name in names}
-    attached = {}
-    try:
-        for name, make in commands.items():
-            target = Path(program.folder.name) / f"{name}.slow"
-            attached[name] = Attached(make(program.pid, rate, 3600, target))
-        end = time.monotonic() + seconds
-        before = window(program)
-        while time.monotonic() < end or not wall["nobody"]:
-            for name in names:
-                if name in attached:
-                    attached[name].work()
-                now = window(program)
-                if name in attached:
-                    attached[name].rest()
-                after = window(program)
-                wall[name].append(slower(now[0], before[0], after[0]))
-                cpu[name].append(slower(now[1], before[1], after[1]))
-                before = after
-    finally:
-        for one in attached.values():
-            one.end()
-    for name in names:
-        facts = (name, versions.get(name)) if name in versions else ()
-        what = f"at {rate} Hz, {name}"
-        add_median(results, f"slowdown of the program {what}", wall[name], *facts)
-        add_median(results, f"less work by the same CPU time {what}", cpu[name], *facts)
+    attached: dict[str, Attached] = {}
+    with Program() as program:
+        try:
+            for name, make in commands.items():
+                target = Path(program.folder.name) / f"{name}.slow"
+                attached[name] = Attached(make(program.pid, rate, 3600, target))
+            figures = compare(program, attached, time.monotonic() + seconds)
+        finally:
+            for one in attached.values():
+                one.end()
+    for which, what in enumerate(("slowdown", "more CPU time per unit of work")):
+        for name, pairs in figures.items():
+            values = [pair[which] for pair in pairs]
+            low, high = interval(values)
+            work = " ".join((f"{what} at {rate} Hz,", name, versions.get(name, ""))).rstrip()
+            work += f" ({low:+.2f} … {high:+.2f}, {len(values)} blocks)"
+            results.add(work, middle(values), "%")
