@@ -64,7 +64,7 @@ struct work {
     struct cpython *target;
     struct cpython_sample sample;
     struct profiler_window *window;
-    struct profiler_sources *sources;
+    struct function_texts *sources;
     uint64_t window_start_ns, window_end_ns, last_walk_ns;
     uint64_t period_ns, period_begin_ns, due_ns;
     uint64_t chance;
@@ -191,7 +191,7 @@ static int open_work(struct work *w) {
     cpython_sample_init(&w->sample);
     r = window_new(&w->window);
     if (r == 0)
-        r = sources_new(began_ns, &w->sources);
+        r = function_texts_new(began_ns, NULL, NULL, &w->sources);
     if (r < 0) {
         window_free(w->window);
         cpython_close(w->target);
@@ -209,7 +209,7 @@ static int open_work(struct work *w) {
 static void close_work(struct work *w) {
     cpython_sample_done(&w->sample);
     window_free(w->window);
-    sources_free(w->sources);
+    function_texts_free(w->sources);
     cpython_close(w->target);
 }
 

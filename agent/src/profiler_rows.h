@@ -44,7 +44,7 @@ struct frame {
 
 struct function {
     uint32_t name, file; /* strings */
-    int first_line;
+    int first_line, last_line; /* last: 0 when not known */
     struct slice text; /* of its lines, to be sent; empty: none */
 };
 

@@ -96,7 +96,7 @@ static int64_t frame_number(struct profiler_window *w, const struct cpython_fram
     const struct function function = {
             (uint32_t) window_string(w, f->code->name, strlen(f->code->name)),
             (uint32_t) window_string(w, f->code->file, strlen(f->code->file)), f->code->first_line,
-            SLICE_EMPTY};
+            f->code->last_line, SLICE_EMPTY};
     int64_t number =
             NUMBER_OF(&w->functions_by_key, key, sizeof(*key), &w->functions, function, FRAMES_MAX);
     if (number < 0)

@@ -24,7 +24,7 @@ struct profile_settings {
     const char *match, *server, *service, *environment;
     uint64_t pid, rate;
     int64_t duration_ns;
-    bool continuous, wall, list;
+    bool continuous, wall, source, list;
 };
 
 #define AT(field) offsetof(struct profile_settings, field)
@@ -42,6 +42,8 @@ static const struct option_def rows[] = {
          "Samples a second, 1 to 250; fewer where one per cent of a processor does not allow it."},
         {"wall", NULL, NULL, OPTION_FLAG, AT(wall), "true", NULL,
          "Wall time too, of threads that wait as well (--no-wall: CPU time and GIL wait alone)."},
+        {"source", "VARAN_PROFILE_SOURCE", NULL, OPTION_FLAG, AT(source), "true", NULL,
+         "The text of the application's functions that cost most too (--no-source: not)."},
         {"service", "VARAN_SERVICE", NULL, OPTION_TEXT, AT(service), NULL, "NAME",
          "What all of them are called. Without it each process by its own OTEL_SERVICE_NAME or "
          "VARAN_SERVICE, else by its program."},
@@ -194,6 +196,7 @@ static int profile(const struct profile_settings *s, const regex_t *regex) {
                                          .service = s->service,
                                          .rate_max = (unsigned) s->rate,
                                          .wall = s->wall,
+                                         .source = s->source,
                                          .tell = tell,
                                          .sealed = sealed,
                                          .ctx = &g};

@@ -2,6 +2,8 @@
  * the old one stays for the samples that point to it. */
 #include "cpython/codes.h"
 
+#include "cpython/lines.h"
+
 #define CODES_MAX 200000u
 #define CODES_BYTES_MAX ((size_t) 256 << 20)
 
@@ -45,6 +47,7 @@ static struct entry *load(struct codes *c, uint64_t address, const uint8_t *raw)
                                    &c->texts);
     code->name = cpython_read_text(c->memory, o, name, &c->texts);
     code->line_table = cpython_read_bytes(c->memory, o, code->check[1], &c->texts);
+    code->last_line = cpython_last_line(o->minor, code->line_table, code->first_line);
     if (o->code.instructions)
         code->instructions = address + o->code.instructions;
     return code->file && code->name && code->line_table.data ? e : NULL;

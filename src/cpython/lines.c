@@ -54,33 +54,49 @@ static bool take_signed(struct slice *t, int *ret) {
     return true;
 }
 
-/* 3.11+: entries of one head byte (bit 7, four bits of kind, three of length - 1) and its data. */
-static int line_entries(struct slice t, int line, int64_t offset) {
-    int64_t end = 0;
+struct entry {
+    int64_t bytes; /* of code */
+    int line, end_line;
+    bool has_line;
+};
 
-    while (t.size) {
-        uint8_t head = t.data[0];
-        unsigned kind = head >> 3 & 15;
-        uint32_t skipped;
-        int delta = 0;
-        if (!(head & 0x80))
-            return 0;
-        t = slice_skip(t, 1);
-        end += 2 * (int64_t) ((head & 7) + 1);
-        if (kind == 13 && !take_signed(&t, &delta))
-            return 0;
-        if (kind == 14 && !(take_signed(&t, &delta) && take_varint(&t, &skipped) &&
-                            take_varint(&t, &skipped) && take_varint(&t, &skipped)))
-            return 0;
-        if (kind >= 10 && kind <= 12) {
-            delta = (int) kind - 10;
-            t = slice_skip(t, 2);
-        } else if (kind < 10) {
-            t = slice_skip(t, 1);
-        }
-        line += delta;
+/* 3.11+: one head byte (bit 7, four bits of kind, three of length - 1) and its data. False at the
+ * end, and when it is malformed. `line`: of the entry before. */
+static bool take_entry(struct slice *t, int line, struct entry *ret) {
+    uint32_t more_lines = 0, skipped;
+    int delta = 0;
+
+    if (t->size == 0 || !(t->data[0] & 0x80))
+        return false;
+    uint8_t head = t->data[0];
+    unsigned kind = head >> 3 & 15;
+    *t = slice_skip(*t, 1);
+    if (kind == 13 && !take_signed(t, &delta))
+        return false;
+    if (kind == 14 && !(take_signed(t, &delta) && take_varint(t, &more_lines) &&
+                        take_varint(t, &skipped) && take_varint(t, &skipped)))
+        return false;
+    if (kind >= 10 && kind <= 12) {
+        delta = (int) kind - 10;
+        *t = slice_skip(*t, 2);
+    } else if (kind < 10) {
+        *t = slice_skip(*t, 1);
+    }
+    if (__builtin_add_overflow(line, delta, &ret->line) ||
+        __builtin_add_overflow(ret->line, (int) more_lines, &ret->end_line))
+        return false;
+    ret->bytes = 2 * (int64_t) ((head & 7) + 1);
+    ret->has_line = kind != 15;
+    return true;
+}
+
+static int line_entries(struct slice t, int line, int64_t offset) {
+    struct entry e = {.line = line};
+
+    for (int64_t end = 0; take_entry(&t, e.line, &e);) {
+        end += e.bytes;
         if (end > offset)
-            return kind == 15 ? 0 : line;
+            return e.has_line ? e.line : 0;
     }
     return 0;
 }
@@ -95,4 +111,27 @@ int cpython_line(unsigned minor, struct slice table, int first_line, int64_t off
     else
         line = line_lnotab(table, first_line, offset);
     return line > 0 ? line : 0;
+}
+
+int cpython_last_line(unsigned minor, struct slice table, int first_line) {
+    struct entry e = {.line = first_line};
+    int line = first_line, last = 0;
+
+    if (minor >= 11) {
+        while (take_entry(&table, e.line, &e))
+            if (e.has_line && e.end_line > last)
+                last = e.end_line;
+        return last;
+    }
+    last = first_line > 0 ? first_line : 0;
+    for (size_t i = 0; i + 1 < table.size; i += 2) {
+        int delta = (int8_t) table.data[i + 1];
+        if (minor == 10 && delta == -128)
+            continue;
+        if (__builtin_add_overflow(line, delta, &line))
+            return last;
+        if (line > last)
+            last = line;
+    }
+    return last;
 }

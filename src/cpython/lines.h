@@ -10,5 +10,8 @@
  * Objects/lnotab_notes.txt and Objects/locations.md (InternalDocs/code_objects.md) of CPython.
  */
 int cpython_line(unsigned minor, struct slice table, int first_line, int64_t offset);
+/* The last line that an instruction has, or that a statement ends with where the table tells that
+ * (3.11+); 0: none. Code objects inside have tables of their own. */
+int cpython_last_line(unsigned minor, struct slice table, int first_line);
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "profile/profile.h"
+#include "profile/target_file.h"
+#include "profile/texts.h"
 #include "wire/pprof.h"
 
 #include <errno.h>
@@ -40,6 +42,7 @@ struct target {
     struct process_info info;
     struct cpython *c;
     struct profile profile;
+    struct function_texts *texts; /* NULL: they are not wanted */
     VECTOR(struct cost) costs;
     struct map cost_ids;
     VECTOR(struct thread_cpu) threads;
@@ -96,6 +99,7 @@ static void target_free(struct target *t) {
         return;
     cpython_close(t->c);
     profile_done(&t->profile);
+    function_texts_free(t->texts);
     vector_done(&t->costs);
     map_done(&t->cost_ids);
     vector_done(&t->threads);
@@ -176,6 +180,16 @@ static void write_costs(struct target *t, struct pprof_writer *w) {
     }
 }
 
+static void write_texts(struct target *t, struct pprof_writer *w) {
+    uint64_t *costs = t->texts ? calloc(t->profile.nodes.n + 1, sizeof(*costs)) : NULL;
+
+    if (!costs)
+        return;
+    vector_each(&t->costs, c) for (int i = 0; i < VALUES; i++) costs[c->node] += c->ns[i];
+    profile_write_texts(t->texts, &t->profile, costs, VALUES, w);
+    free(costs);
+}
+
 static void seal(struct continuous *c, struct target *t) {
     const struct pprof_value_type types[VALUES] = {
             [CPU] = {SLICE("cpu"), SLICE("nanoseconds")},
@@ -189,6 +203,7 @@ static void seal(struct continuous *c, struct target *t) {
         buffer_init(&body, WINDOW_BYTES_MAX);
         pprof_writer_init(&w, types, VALUES, WINDOW_BYTES_MAX);
         write_costs(t, &w);
+        write_texts(t, &w);
         if (pprof_write_end(&w, t->start_wall_ns, clock_monotonic_ns() - t->start_ns, &types[WALL],
                             c->period_ns, &body) == 0) {
             c->stats.windows++;
@@ -226,6 +241,12 @@ static struct known *find_known(struct continuous *c, const struct process_info 
     return &c->known.items[c->known.n - 1];
 }
 
+static int open_file(void *ctx, const char *path) {
+    const struct target *t = ctx;
+
+    return target_open(t->info.pid, path);
+}
+
 static int open_target(struct continuous *c, struct process_info *p, struct error *e) {
     struct target *t = calloc(1, sizeof(*t));
 
@@ -234,6 +255,8 @@ static int open_target(struct continuous *c, struct process_info *p, struct erro
     int r = profile_init(&t->profile);
     if (r == 0)
         r = cpython_open(p->pid, &t->c, e);
+    if (r == 0 && c->o.source)
+        r = function_texts_new(process_began_ns(p), open_file, t, &t->texts);
     if (r < 0) {
         target_free(t);
         return r;

@@ -35,6 +35,8 @@ int process_each(const void *regex, int (*fn)(void *ctx, const struct process_in
 void process_name(struct process_info *p);
 /* Whether the agent's profiler runs in the process. */
 bool process_has_profiler(pid_t pid);
+/* When it began (wall clock), to a hundredth of a second. */
+int64_t process_began_ns(const struct process_info *p);
 /* The parts, for tests: a command line's words, each ending with NUL; `folder`: the process's. */
 void process_guess_service(struct slice words, const char *folder, char ret[SERVICE_BYTES_MAX]);
 
@@ -53,6 +55,7 @@ struct continuous_options {
     const char *service; /* for all of them; NULL: each by its own name */
     unsigned rate_max;
     bool wall;
+    bool source; /* the text of the hottest functions of the application too */
     /* Says what happened to a process. */
     void (*tell)(void *ctx, enum continuous_event event, const struct process_info *p,
                  const char *text);

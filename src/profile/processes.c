@@ -2,11 +2,14 @@
  * process may end at any moment, and its texts may be anything. */
 #include "profile/continuous.h"
 
+#include "base/clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WORDS_BYTES_MAX 8192u
@@ -177,6 +180,15 @@ static struct slice application_of(struct slice words) {
         return slice_cut(&word, '.');
     }
     return SLICE_EMPTY;
+}
+
+int64_t process_began_ns(const struct process_info *p) {
+    struct timespec boot;
+    int64_t tick_ns = NS_PER_S / sysconf(_SC_CLK_TCK);
+
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    return clock_now_ns() - (boot.tv_sec * NS_PER_S + boot.tv_nsec) +
+           ((int64_t) p->start_ticks + 1) * tick_ns;
 }
 
 void process_guess_service(struct slice words, const char *folder, char ret[SERVICE_BYTES_MAX]) {

@@ -155,6 +155,8 @@ static int64_t function_of(struct profile *p, const struct cpython_code *code) {
     if (e)
         return (int64_t) e->number;
     int64_t id = profile_add_function(p, code->name, code->file, code->first_line);
+    if (id >= 0 && p->functions.items[id].last_line < code->last_line)
+        p->functions.items[id].last_line = code->last_line;
     if (id >= 0 && code->serial && (e = map_put(&p->code_ids, key, NULL)))
         e->number = (uint64_t) id;
     return id;

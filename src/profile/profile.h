@@ -20,6 +20,7 @@
 struct profile_function {
     const char *name, *file; /* UTF-8 */
     int first_line;
+    int last_line; /* of its line table; 0: not known */
 };
 
 /* A place in a function. */

@@ -2,6 +2,7 @@
 #include "receive/profile_sink.h"
 
 #include "base/clock.h"
+#include "signal/profile_attributes.h"
 #include "wire/pprof.h"
 #include "wire/utf8.h"
 
@@ -160,6 +161,30 @@ static void plan_columns(const struct pprof_head *h, const struct profile_about 
     }
 }
 
+/* The text of a function, on its way as a sample that costs nothing. */
+static int add_source(struct profile_sink *s, const struct pprof_sample *p, struct slice text,
+                      int64_t time_ns) {
+    const struct pprof_frame *f = &p->frames[0];
+    struct error e;
+
+    s->work += text.size + f->function.size + f->file.size;
+    if (s->work > PROFILE_WORK_MAX)
+        return -E2BIG;
+    struct profile_source source = {
+            .resource = &s->resource,
+            .time_ns = time_ns,
+            .function = f->function,
+            .file = f->file,
+            .first_line =
+                    f->start_line > 0 && f->start_line <= UINT32_MAX ? (uint32_t) f->start_line : 0,
+            .text = text,
+    };
+    if (!clean(s, &source.function) || !clean(s, &source.file) || !clean(s, &source.text))
+        return -ENOMEM;
+    int r = ingest_profile_source(s->txn, &source, &e);
+    return r == -EINVAL ? 0 : r; /* its samples say why */
+}
+
 static int add_pprof_sample(struct profile_sink *s, const struct pprof_sample *p,
                             const struct column *columns, struct profile_sample *sample) {
     int r = 0;
@@ -167,8 +192,11 @@ static int add_pprof_sample(struct profile_sink *s, const struct pprof_sample *p
     sample->thread = sample->endpoint = SLICE_EMPTY;
     memset(sample->trace_id, 0, 16);
     memset(sample->span_id, 0, 8);
-    for (size_t i = 0; i < p->n_labels; i++)
+    for (size_t i = 0; i < p->n_labels && r == 0; i++) {
         profile_take_label(sample, p->labels[i].key, p->labels[i].text);
+        if (p->n_frames && slice_is(p->labels[i].key, PROFILE_SOURCE_ATTRIBUTE))
+            r = add_source(s, p, p->labels[i].text, sample->time_ns);
+    }
     sample->n_frames =
             p->n_frames < PROFILE_STACK_FRAMES_MAX ? p->n_frames : PROFILE_STACK_FRAMES_MAX;
     for (size_t i = 0; i < sample->n_frames; i++) {

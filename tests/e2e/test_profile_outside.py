@@ -44,9 +44,9 @@ class Programs:
     def __init__(self, folder: Path):
         self.folder, self.running = folder, []
 
-    def start(self, name: str, **env: str) -> subprocess.Popen:
+    def start(self, name: str, text: str = PROGRAM, **env: str) -> subprocess.Popen:
         path = self.folder / name
-        path.write_text(PROGRAM)
+        path.write_text(text)
         process = subprocess.Popen(
             [sys.executable, str(path)],
             cwd=self.folder,
@@ -135,6 +135,53 @@ def test_processes_come_and_go(server, tmp_path, programs):
         "WHERE service = 'named'"
     )
     assert attributes[0] == [str(second.pid), "cpython"]
+
+
+SOURCE_PROGRAM = PROGRAM.replace(
+    """def work():
+""",
+    """def wrapped(f):
+    return f
+
+@wrapped
+def work():
+    text = '''
+further left than the function
+'''
+# as this is
+""",
+)
+
+
+def texts(server, service: str) -> dict[str, tuple[int, str]]:
+    """First line and text of the program's functions."""
+    rows = server.api("/profiles/table", service=service, limit=1000)["rows"]
+    found = {}
+    for file in {row["file"] for row in rows if row["file"].endswith(f"{service}.py")}:
+        for one in server.api("/profiles/source", service=service, file=file)["sources"]:
+            found[one["function"].rpartition(".")[2]] = one["first_line"], one["text"]
+    return found
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_text_of_hot_functions(server, tmp_path, programs, wanted):
+    service = "texts" if wanted else "no-texts"
+    programs.start(f"{service}.py", text=SOURCE_PROGRAM)
+    profiler = Profiler(
+        server, tmp_path, "--continuous", "--match", f"{tmp_path}/{service}.py", "--rate", "50",
+        *([] if wanted else ["--no-source"]),
+    )  # fmt: skip
+    wait_until(lambda: "work" in seconds(server, service), 60, "a window")
+    if wanted:
+        wait_until(lambda: "work" in texts(server, service), 60, "the text of a function")
+    assert profiler.stop() == 0
+    found = texts(server, service)
+    if not wanted:
+        assert found == {}
+        return
+    lines = SOURCE_PROGRAM.splitlines()
+    first, last = lines.index("@wrapped"), lines.index("        nap()")
+    assert found["work"] == (first + 1, "\n".join(lines[first : last + 1]))
 
 
 def test_a_program_with_the_agent_is_left_alone(server, tmp_path, programs):

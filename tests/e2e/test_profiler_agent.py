@@ -177,6 +177,10 @@ def decorated(
 that stands further left.
     \'\'\'
     spin(0.2)
+# This, too.
+    a = \'\'\'
+def decorated_not(): pass
+\'\'\'
     # A word behind the last statement.
 
 class Cart:

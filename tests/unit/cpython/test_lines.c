@@ -48,11 +48,37 @@ static void entries(void **state) {
     assert_int_equal(cpython_line(11, SLICE("\x05\x05"), 1, 0), 0);
 }
 
+static void last_lines(void **state) {
+    static const uint8_t lnotab_bytes[] = {6,   1,   50, (uint8_t) -2, 0,
+                                           100, 255, 0,  10,           (uint8_t) -9};
+    static const uint8_t pair_bytes[] = {4, 1, 8, 2, 6, 0x80, 2, (uint8_t) -1};
+    static const uint8_t entry_bytes[] = {
+            0x80 | 11 << 3 | 1, 0, 0,       /* 101 */
+            0x80 | 14 << 3 | 0, 8, 6, 1, 1, /* 105, to 111 */
+            0x80 | 15 << 3 | 0,             /* no line */
+            0x80 | 13 << 3 | 0, 3,          /* 104 */
+    };
+    static const uint8_t far[] = {0x80 | 13 << 3, 0x7e, 0x7f, 0x7f, 0x7f, 0x3f};
+    struct slice t = slice_new(entry_bytes, sizeof(entry_bytes));
+
+    assert_int_equal(cpython_last_line(9, slice_new(lnotab_bytes, 10), 10), 109);
+    assert_int_equal(cpython_last_line(10, slice_new(pair_bytes, 8), 5), 8);
+    assert_int_equal(cpython_last_line(12, t, 100), 111);
+    assert_int_equal(cpython_last_line(12, slice_take(t, 3), 100), 101);
+    assert_int_equal(cpython_last_line(12, SLICE_EMPTY, 100), 0);
+    assert_int_equal(cpython_last_line(9, SLICE_EMPTY, -7), 0);
+    cpython_last_line(11, slice_new(far, sizeof(far)), INT32_MAX); /* no overflow */
+    cpython_last_line(9, slice_new(pair_bytes, 8), INT32_MAX);
+    for (size_t n = 0; n < t.size; n++)
+        cpython_last_line(11, slice_take(t, n), 100);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(lnotab),
             cmocka_unit_test(pairs),
             cmocka_unit_test(entries),
+            cmocka_unit_test(last_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,14 @@
+/*
+ * Files of another process, read for it and no further: as it sees them, and only what it may read
+ * itself, whoever profiles it. A program names any file as its source. One thread at a time.
+ */
+#ifndef VARAN_PROFILE_TARGET_FILE_H
+#define VARAN_PROFILE_TARGET_FILE_H
+
+#include <sys/types.h>
+
+/* Opens a file by its absolute path in the process's own root folder, which links do not lead out
+ * of (Linux 5.6+): a descriptor, not blocking; or a negative errno. */
+int target_open(pid_t pid, const char *path);
+
+#endif
