@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/profile_file.h"
+#include "cli/query_profile_process.h"
 #include "cli/settings.h"
 
 #include <stdlib.h>
@@ -16,10 +17,10 @@
 #define NAME_WIDTH 44u
 
 struct profile_settings {
-    const char *server, *from, *to, *service, *version, *endpoint, *thread, *type, *trace, *span,
-            *search, *sort, *output, *format;
+    const char *server, *from, *to, *service, *version, *endpoint, *thread, *process, *type, *trace,
+            *span, *search, *sort, *output, *format;
     uint64_t limit;
-    bool json, lines;
+    bool json, lines, processes;
 };
 
 #define AT(field) offsetof(struct profile_settings, field)
@@ -39,6 +40,10 @@ static const struct option_def rows[] = {
          "While it served this endpoint ('GET /checkout'); '' is work outside of requests."},
         {"version", NULL, NULL, OPTION_TEXT, AT(version), NULL, "NAME", "Of this version."},
         {"thread", NULL, NULL, OPTION_TEXT, AT(thread), NULL, "NAME", "Of threads of this name."},
+        {"process", NULL, NULL, OPTION_TEXT, AT(process), NULL, "PID",
+         "Of this process: its process id, or its instance where several have the same."},
+        {"processes", NULL, NULL, OPTION_FLAG, AT(processes), "false", NULL,
+         "List the service's processes by their share."},
         {"trace", NULL, NULL, OPTION_TEXT, AT(trace), NULL, "ID", "Of this trace."},
         {"span", NULL, NULL, OPTION_TEXT, AT(span), NULL, "ID",
          "Of this span of the trace, and those below it."},
@@ -63,7 +68,8 @@ static const struct usage usage = {
         "Examples:\n"
         "  varan query profile --service shop --endpoint 'GET /checkout'\n"
         "  varan query profile --service shop --type gil_wait --from now-24h\n"
-        "  varan query profile render_page --service shop\n"
+        "  varan query profile --service shop --processes\n"
+        "  varan query profile render_page --service shop --process 4711\n"
         "  varan query profile --service shop --from now-1h -o shop.html\n",
 };
 
@@ -81,13 +87,8 @@ static bool is_about_one(const struct profile_settings *s) {
     return s->service || s->trace;
 }
 
-static void build_url(const struct profile_settings *s, const char *function, struct buffer *url) {
+static void begin_url(const struct profile_settings *s, const char *path, struct buffer *url) {
     struct slice server = slice_from(s->server);
-    const char *path = !is_about_one(s) ? "summary"
-                       : s->output      ? "flame"
-                       : function       ? "function"
-                                        : "table";
-    char limit[32];
 
     while (slice_ends(server, SLICE("/")))
         server = slice_take(server, server.size - 1);
@@ -96,11 +97,31 @@ static void build_url(const struct profile_settings *s, const char *function, st
     add(url, "service", s->service);
     add(url, "from", s->from);
     add(url, "to", s->to);
+}
+
+/* What there is, its processes among it. */
+static void build_summary_url(const struct profile_settings *s, struct buffer *url) {
+    begin_url(s, "summary", url);
+    add(url, "type", s->type);
+    buffer_append_u8(url, 0);
+}
+
+static void build_url(const struct profile_settings *s, const char *function, const char *process,
+                      struct buffer *url) {
+    char limit[32];
+
+    begin_url(s,
+              !is_about_one(s) ? "summary"
+              : s->output      ? "flame"
+              : function       ? "function"
+                               : "table",
+              url);
     if (is_about_one(s)) {
         add(url, "type", s->type);
         add(url, "endpoint", s->endpoint);
         add(url, "version", s->version);
         add(url, "thread", s->thread);
+        add(url, "process", process);
         add(url, "trace_id", s->trace);
         add(url, "span_id", s->span);
         add(url, "subtree", s->span ? "1" : NULL);
@@ -288,6 +309,15 @@ static int save(const struct profile_settings *s, const struct format *format, s
     return r == 0 && any ? EXIT_OK : EXIT_FAILED;
 }
 
+/* NULL: it is none, which it has said. */
+static json_t *read_answer(const struct profile_settings *s, struct slice body) {
+    json_t *answer = json_loadb((const char *) body.data, body.size, 0, NULL);
+
+    if (!answer)
+        fprintf(stderr, "varan query: the answer is not JSON; is %s a Varan server?\n", s->server);
+    return answer;
+}
+
 static int print_answer(const struct profile_settings *s, const char *function, struct slice body) {
     struct printer p = printer_of_stdout();
 
@@ -296,12 +326,12 @@ static int print_answer(const struct profile_settings *s, const char *function, 
         fputc('\n', stdout);
         return EXIT_OK;
     }
-    json_t *answer = json_loadb((const char *) body.data, body.size, 0, NULL);
-    if (!answer) {
-        fprintf(stderr, "varan query: the answer is not JSON; is %s a Varan server?\n", s->server);
+    json_t *answer = read_answer(s, body);
+    if (!answer)
         return EXIT_FAILED;
-    }
-    if (!is_about_one(s))
+    if (s->processes)
+        print_profile_processes(&p, answer);
+    else if (!is_about_one(s))
         print_summary(&p, answer);
     else
         (function ? print_sandwich : print_rows)(&p, answer);
@@ -309,36 +339,66 @@ static int print_answer(const struct profile_settings *s, const char *function, 
     return ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 
-static int ask(const struct profile_settings *s, const char *function,
-               const struct format *format) {
+/* The server's answer to a question (ending with NUL), or what is wrong, which it has said. */
+static int ask(const struct buffer *url, struct buffer *ret) {
+    const struct http_client_request request = {.method = "GET",
+                                                .url = (const char *) url->data,
+                                                .timeout_ns = QUERY_DEADLINE_NS,
+                                                .answer_bytes_max = ANSWER_BYTES_MAX};
     struct http_client_answer a = {0};
     struct http_client *client = NULL;
     struct error e = ERROR_NONE;
-    int status = EXIT_FAILED;
-    struct buffer url;
+    int status = EXIT_OK;
 
-    buffer_init(&url, URL_BYTES_MAX);
-    build_url(s, function, &url);
-    const struct http_client_request request = {.method = "GET",
-                                                .url = (const char *) url.data,
-                                                .timeout_ns = QUERY_DEADLINE_NS,
-                                                .answer_bytes_max = ANSWER_BYTES_MAX};
-    int r = url.failed ? url.failed : http_client_new(&client);
+    int r = url->failed ? url->failed : http_client_new(&client);
     if (r == 0)
         r = http_client_send(client, &request, &a, &e);
     if (r < 0) {
         fprintf(stderr, "varan query: %s\n", e.text[0] ? e.text : error_name(r));
+        status = EXIT_FAILED;
     } else if (a.status != 200) {
         print_api_error(stderr, "query", a.status, buffer_slice(&a.body), NULL);
         status = a.status == 400 ? EXIT_USAGE : EXIT_FAILED;
-    } else if (s->output) {
-        status = save(s, format, buffer_slice(&a.body));
-    } else {
-        status = print_answer(s, function, buffer_slice(&a.body));
     }
-    buffer_done(&a.body);
-    buffer_done(&url);
     http_client_free(client);
+    *ret = a.body;
+    return status;
+}
+
+static int find_process(const struct profile_settings *s, char ret[PROCESS_ID_MAX]) {
+    struct buffer url, body;
+
+    buffer_init(&url, URL_BYTES_MAX);
+    build_summary_url(s, &url);
+    int status = ask(&url, &body);
+    json_t *summary = status == EXIT_OK ? read_answer(s, buffer_slice(&body)) : NULL;
+    if (status == EXIT_OK && !(summary && find_profile_process(summary, s->process, ret)))
+        status = EXIT_FAILED;
+    json_decref(summary);
+    buffer_done(&body);
+    buffer_done(&url);
+    return status;
+}
+
+static int answer(const struct profile_settings *s, const char *function,
+                  const struct format *format) {
+    char process[PROCESS_ID_MAX];
+    struct buffer url, body;
+    int status = s->process ? find_process(s, process) : EXIT_OK;
+
+    if (status != EXIT_OK)
+        return status;
+    buffer_init(&url, URL_BYTES_MAX);
+    if (s->processes)
+        build_summary_url(s, &url);
+    else
+        build_url(s, function, s->process ? process : NULL, &url);
+    status = ask(&url, &body);
+    if (status == EXIT_OK)
+        status = s->output ? save(s, format, buffer_slice(&body))
+                           : print_answer(s, function, buffer_slice(&body));
+    buffer_done(&body);
+    buffer_done(&url);
     return status;
 }
 
@@ -356,6 +416,10 @@ static int run(int argc, char **argv, struct arena *arena) {
         wrong = "name one function; --search finds several";
     else if ((function || s.output) && !is_about_one(&s))
         wrong = "say of which service: --service NAME";
+    else if ((s.process || s.processes) && !s.service)
+        wrong = "say of which service: --service NAME";
+    else if (s.processes && (function || s.output || s.process))
+        wrong = "--processes lists them; choose one of them afterwards, with --process";
     else if (s.span && !s.trace)
         wrong = "--span goes with --trace";
     else if (function && s.output)
@@ -364,11 +428,12 @@ static int run(int argc, char **argv, struct arena *arena) {
         fprintf(stderr, "varan query profile: %s\n", wrong);
     if (wrong || (s.output && !(format = profile_choose_format("query", s.format, s.output))))
         return EXIT_USAGE;
-    return ask(&s, function, format);
+    return answer(&s, function, format);
 }
 
 int query_profile(int argc, char **argv) {
-    static const char *const flags[] = {"json", "no-json", "lines", "no-lines", "help", NULL};
+    static const char *const flags[] = {"json",      "no-json",      "lines", "no-lines",
+                                        "processes", "no-processes", "help",  NULL};
 
     profile_long_output(argc, argv);
     return run_options_first(argc, argv, flags, run);

@@ -28,6 +28,7 @@ from payloads import Profiles  # noqa: E402
 
 STACKS, FUNCTIONS, TEMPLATES, OF_TEMPLATE = 3000, 1500, 8, 400
 SAMPLES = 120  # of one window: 12 requests with some stacks each, and threads that wait
+TRACE = "5eed" * 8
 WINDOW_S, BATCH = 10, 60  # windows of a request: it is about storage, not about sending
 
 
@@ -98,7 +99,8 @@ def template(random_: random.Random, stacks: list[list[str]], process: int) -> b
     """A request of BATCH windows; window n has the time n + 1, to be replaced."""
     request, mine = None, random_.sample(stacks, OF_TEMPLATE)
     for window in range(BATCH):
-        made = Profiles("day", f"1.{process % 2}", window + 1)
+        about = {"process.pid": str(100 + process), "service.instance.id": f"day-{process}"}
+        made = Profiles("day", f"1.{process % 2}", window + 1, **about)
         if request is None:
             request = made
         else:  # the same tables for all
@@ -115,6 +117,15 @@ def template(random_: random.Random, stacks: list[list[str]], process: int) -> b
             kind = random_.choice(("cpu", "wall", "wall", "gil_wait"))
             made.add(mine[rank - 1], random_.randint(1, 5) * 10_000_000, kind, **about)
     return request.body()
+
+
+def one_trace(stacks: list[list[str]], at_s: int) -> bytes:
+    """A long request that was met again and again."""
+    about = {"process.pid": "100", "service.instance.id": "day-0"}
+    made = Profiles("day", "1.0", at_s * 10**9, **about)
+    for i in range(SAMPLES):
+        made.add(stacks[i % OF_TEMPLATE], 10_000_000, trace_id=TRACE, span_id=f"{i + 1:016x}")
+    return made.request.SerializeToString()
 
 
 def fill(server: Server, hours: int, processes: int) -> tuple[int, int]:
@@ -134,6 +145,7 @@ def fill(server: Server, hours: int, processes: int) -> tuple[int, int]:
                 now = b"\x19" + ((first + window * WINDOW_S) * 10**9).to_bytes(8, "little")
                 body = body.replace(was, now)
             server.post(body)
+    server.post(one_trace(stacks, end - hours * 1800))
     return batches * processes * BATCH * SAMPLES, end
 
 
@@ -156,6 +168,10 @@ def measure_day(results: Results, hours: int, processes: int, rounds: int) -> No
         about = {"service": "day", "from": str(end - hours * 3600), "to": str(end)}
         middle = str(end - hours * 1800)
         halves = {"from": middle, "base_from": about["from"], "base_to": middle}
+        summary = json.loads(server.get("summary", **about))
+        one = max(summary["processes"], key=lambda found: found["sum"])["value"]
+        middle_s = int(middle)
+        of_trace = {"trace_id": TRACE, "from": str(middle_s - 60), "to": str(middle_s + 60)}
         for what, path, params in (
             ("merged flame graph", "flame", {}),
             (
@@ -164,9 +180,15 @@ def measure_day(results: Results, hours: int, processes: int, rounds: int) -> No
                 {"type": "wall", "endpoint": "GET /endpoint/3"},
             ),
             ("two halves compared", "flame", halves),
+            ("merged flame graph, one process", "flame", {"process": one}),
+            ("flame graph of one trace, in its minute", "flame", of_trace),
+            ("flame graph of one trace, looked for all day", "flame", {"trace_id": TRACE}),
+            ("callers and callees of a function", "function", {"function": "function_7"}),
             ("functions", "table", {}),
+            ("functions, two halves compared", "table", halves),
             ("rates by endpoint", "series", {"by": "endpoint"}),
-            ("what there is", "summary", {}),
+            ("rates by version, with releases", "series", {"by": "version"}),
+            ("what there is, with processes", "summary", {}),
         ):
             asked = {**about, **params}
             ms = median_ms(lambda path=path, asked=asked: server.get(path, **asked), rounds)

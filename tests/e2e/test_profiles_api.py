@@ -320,6 +320,8 @@ def test_in_a_terminal(shop, tmp_path):
         (["a", "b"], 2, "name one function"),
         (["a"], 2, "--service NAME"),
         (["--service", "shop", "--span", SPAN], 2, "--span goes with --trace"),
+        (["--processes"], 2, "--service NAME"),
+        (["--service", "shop", "--processes", "--process", "1"], 2, "--processes lists them"),
         (["--service", "shop", "-o", "x.unknown"], 2, "does not tell the format"),
         (["--service", "shop", "--from", "yesterday"], 2, "from: a time is expected"),
         (["--service", "shop", "nothing"], 1, "no stack of this selection"),
@@ -373,6 +375,17 @@ def test_processes_and_releases(server):
         assert paths(one) == {"main": (0, 7 * MS), "main;work_12": (7 * MS, 7 * MS)}
         assert one["total"] == 7 * MS
     assert server.api("/profiles/summary")["processes"] == []
+    # In a terminal, by process id or instance.
+    listed = query(server, "--service", "workers", "--processes").stdout.splitlines()
+    assert [line.split()[0] for line in listed[1:]] == ["12", "11", "13"]
+    assert listed[1].split()[1:] == ["46.7", "%", "box", "1.0", "worker-12"]
+    for name in ("11", "worker-11"):
+        one = query(server, "--service", "workers", "--process", name)
+        assert "work_11" in one.stdout
+        assert "work_12" not in one.stdout
+    missing = query(server, "--service", "workers", "--process", "99")
+    assert missing.returncode == 1
+    assert "no process 99" in missing.stderr
     # The version that was there first is no release; neither are those of others.
     for range_from in ("now-15m", "now-24h"):
         series = server.api("/profiles/series", service="workers", from_=range_from)
