@@ -9,7 +9,7 @@
 #define ATTEMPTS 5 /* a stack that moves under the walk is walked again this often */
 
 struct dump_settings {
-    bool json, locals, async_tree;
+    bool json, locals, async_tree, native;
     const char *core;
 };
 
@@ -22,6 +22,10 @@ static const struct option_def rows[] = {
          "The local variables of each frame, too: texts, numbers and what holds them, shortened."},
         {"async-tree", NULL, NULL, OPTION_FLAG, AT(async_tree), "false", NULL,
          "The asyncio tasks, too, with what they await and who awaits them."},
+        {"native", NULL, NULL, OPTION_FLAG, AT(native), "false", NULL,
+         "Frames of C, C++, Rust and Cython among Python's, too. All threads are held while they "
+         "are "
+         "read: some milliseconds."},
         {"core", NULL, NULL, OPTION_TEXT, AT(core), NULL, "FILE",
          "Read a core file instead of a process."},
 };
@@ -29,7 +33,8 @@ static const struct option_def rows[] = {
 static const struct usage usage = {
         "varan dump [OPTION]... (PID | --core FILE)",
         "Prints the stack of every thread of a running Python program (CPython 3.8 to 3.14), "
-        "innermost call first, without pausing it: whether it runs, which lock it waits for, which "
+        "innermost call first, without pausing it (but with --native): whether it runs, which lock "
+        "it waits for, which "
         "it holds, deadlocks, suspended greenlets.",
         "The program needs no preparation. Reading another process needs its user's rights, or "
         "root's.\n",
@@ -58,6 +63,7 @@ struct found {
     struct cpython_locks locks;
     struct cpython_greenlets greenlets;
     struct cpython_tasks tasks;
+    struct dump_native native;
 };
 
 static void found_init(struct found *f) {
@@ -65,9 +71,11 @@ static void found_init(struct found *f) {
     cpython_locks_init(&f->locks);
     cpython_greenlets_init(&f->greenlets);
     cpython_tasks_init(&f->tasks);
+    f->native = (struct dump_native){0};
 }
 
 static void found_done(struct found *f) {
+    dump_native_done(&f->native);
     cpython_tasks_done(&f->tasks);
     cpython_greenlets_done(&f->greenlets);
     cpython_locks_done(&f->locks);
@@ -75,9 +83,10 @@ static void found_done(struct found *f) {
 }
 
 static int take(struct cpython *c, const struct dump_settings *settings, struct found *f) {
-    int r = cpython_sample(c, &f->sample);
+    int r = settings->native ? dump_native_take(c, &f->sample, &f->native)
+                             : cpython_sample(c, &f->sample);
 
-    for (unsigned i = 1; i < ATTEMPTS && r == 0 && any_torn(&f->sample); i++)
+    for (unsigned i = 1; i < ATTEMPTS && r == 0 && !settings->native && any_torn(&f->sample); i++)
         r = cpython_sample(c, &f->sample);
     if (r == 0)
         r = cpython_read_locks(c, &f->sample, &f->locks);
@@ -91,6 +100,8 @@ static void put(struct buffer *out, const struct dump_settings *settings, struct
     const struct dump_report report = {.pid = cpython_pid(c),
                                        .target = c,
                                        .sample = &f->sample,
+                                       .shown = f->native.threads ? f->native.threads
+                                                                  : f->sample.threads,
                                        .locks = &f->locks,
                                        .greenlets = &f->greenlets,
                                        .tasks = settings->async_tree ? &f->tasks : NULL,
@@ -103,6 +114,17 @@ static void put(struct buffer *out, const struct dump_settings *settings, struct
     dump_put_text(out, &report);
     if (report.tasks)
         dump_put_task_tree(out, &report);
+}
+
+static const char *explain(const struct dump_settings *settings, int r) {
+    if (r == -ESRCH)
+        return "the process has ended";
+    if (settings->native && r == -EPERM)
+        return "the threads cannot be held: a debugger or another tracer has them (without "
+               "--native they are read as they run)";
+    if (settings->native && r == -ENOTSUP)
+        return "--native knows x86-64 and arm64 only";
+    return error_name(r);
 }
 
 static int dump(const struct dump_settings *settings, pid_t pid) {
@@ -124,9 +146,12 @@ static int dump(const struct dump_settings *settings, pid_t pid) {
     if (r == 0)
         r = out.failed;
     if (r < 0)
-        fprintf(stderr, "varan dump: %s\n", r == -ESRCH ? "the process has ended" : error_name(r));
+        fprintf(stderr, "varan dump: %s\n", explain(settings, r));
     else if (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0)
         r = -EIO;
+    if (r == 0 && found.native.not_held)
+        fprintf(stderr, "varan dump: %zu threads could not be held, and have no native frames\n",
+                found.native.not_held);
     buffer_done(&out);
     found_done(&found);
     cpython_close(c);
@@ -148,6 +173,10 @@ static int run(int argc, char **argv, struct arena *arena) {
                 "varan dump: give one process id, as in: varan dump 1234, or --core FILE\n");
         return EXIT_USAGE;
     }
+    if (settings.core && settings.native) {
+        fprintf(stderr, "varan dump: --native reads a running process, not a core file\n");
+        return EXIT_USAGE;
+    }
     if (!settings.core && process_id_parse(argv[result.rest], &pid, &e) < 0) {
         fprintf(stderr, "varan dump: %s\n", e.text);
         return EXIT_USAGE;
@@ -156,8 +185,9 @@ static int run(int argc, char **argv, struct arena *arena) {
 }
 
 int cmd_dump(int argc, char **argv) {
-    static const char *const flags[] = {"json",       "no-json",       "locals", "no-locals",
-                                        "async-tree", "no-async-tree", "help",   NULL};
+    static const char *const flags[] = {
+            "json",          "no-json", "locals",    "no-locals", "async-tree",
+            "no-async-tree", "native",  "no-native", "help",      NULL};
 
     return run_options_first(argc, argv, flags, run);
 }

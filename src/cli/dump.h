@@ -3,11 +3,25 @@
 #define VARAN_CLI_DUMP_H
 
 #include "cpython/cpython.h"
+#include "profile/native.h"
+
+/* Stacks with native frames among Python's. */
+struct dump_native {
+    struct native_stacks *stacks;
+    struct cpython_thread *threads; /* as the sample's, which owns them; NULL: not asked for */
+    size_t not_held;                /* threads that are shown without native frames */
+};
+
+/* Takes the sample while all threads are held for a moment. 0; -EPERM; -ESRCH; -ENOTSUP: the
+ * processor is not known; -ENOMEM. dump_native_done() in every case. */
+int dump_native_take(struct cpython *c, struct cpython_sample *s, struct dump_native *ret);
+void dump_native_done(struct dump_native *n);
 
 struct dump_report {
     pid_t pid;
     struct cpython *target;
     const struct cpython_sample *sample;
+    const struct cpython_thread *shown; /* the sample's threads, with native frames when asked */
     const struct cpython_locks *locks;
     const struct cpython_greenlets *greenlets;
     const struct cpython_tasks *tasks; /* NULL: not asked for */

@@ -38,7 +38,7 @@ static void put_frames(struct json_writer *w, const struct dump_report *report,
             json_put_int(w, f->line);
         else
             json_put_null(w);
-        if (report->locals)
+        if (report->locals && f->address)
             put_locals(w, report, f);
         json_end_object(w);
     }
@@ -135,7 +135,7 @@ static void put_deadlocks(struct json_writer *w, const struct dump_report *repor
 /* ---- Threads ---- */
 
 static void put_thread(struct json_writer *w, const struct dump_report *report, size_t thread) {
-    const struct cpython_thread *t = &report->sample->threads[thread];
+    const struct cpython_thread *t = &report->shown[thread];
 
     json_begin_object(w);
     json_field_text(w, "name", thread_title(report->pid, t));

@@ -146,7 +146,7 @@ static void put_deadlocks(struct buffer *out, const struct dump_report *report) 
 /* ---- Threads ---- */
 
 static void put_thread(struct buffer *out, const struct dump_report *report, size_t thread) {
-    const struct cpython_thread *t = &report->sample->threads[thread];
+    const struct cpython_thread *t = &report->shown[thread];
 
     buffer_append_text(out, "\nThread ");
     put_thread_name(out, report, t);
@@ -161,7 +161,7 @@ static void put_thread(struct buffer *out, const struct dump_report *report, siz
     for (size_t i = 0; i < t->n_frames; i++) {
         buffer_append_text(out, "    ");
         dump_put_frame(out, &t->frames[i]);
-        if (report->locals)
+        if (report->locals && t->frames[i].address)
             put_locals(out, report, &t->frames[i], 0);
     }
     if (t->n_frames == 0)

@@ -3,6 +3,7 @@
  * of the stack's top, and the target's present memory below. Places are resolved to names once.
  */
 #include "profile/native.h"
+#include "profile/native_source.h"
 
 #include "base/clock.h"
 #include "base/map.h"
@@ -42,10 +43,13 @@ struct capture {
     uint8_t *bytes;
 };
 
-/* What lies at a program counter: a code object without lines, that profiles take like others. */
+/* What lies at a program counter: a code object that profiles take like others. */
 struct place {
     const struct cpython_code *code;
-    bool eval, interpreter;
+    int line;    /* 0: not known */
+    bool eval;   /* the interpreter's loop */
+    bool cython; /* a function of the source, as Python's are */
+    bool glue;   /* between those it tells nothing */
 };
 
 struct native_stacks {
@@ -56,6 +60,7 @@ struct native_stacks {
     struct map places;    /* by program counter */
     struct map functions; /* code objects by name and file */
     struct arena texts;
+    struct native_sources sources;
     VECTOR(struct capture) captures;
     size_t n_captured;
     struct memory_reader memory;
@@ -201,6 +206,7 @@ int native_stacks_open(pid_t pid, const char *interpreter, struct native_stacks 
     map_init(&n->places, PLACES_MAX, PLACES_BYTES_MAX);
     map_init(&n->functions, PLACES_MAX, PLACES_BYTES_MAX);
     arena_init(&n->texts, PLACES_BYTES_MAX);
+    native_sources_init(&n->sources, pid);
     int r = report(n);
     if (r < 0) {
         native_stacks_close(n);
@@ -219,6 +225,7 @@ void native_stacks_close(struct native_stacks *n) {
     vector_done(&n->captures);
     map_done(&n->places);
     map_done(&n->functions);
+    native_sources_done(&n->sources);
     arena_done(&n->texts);
     free(n);
 }
@@ -256,7 +263,7 @@ int native_stacks_capture(struct native_stacks *n, pid_t thread) {
 
 /* One code object for all places of a function. */
 static const struct cpython_code *function_of(struct native_stacks *n, const char *name,
-                                              const char *file) {
+                                              const char *file, int first_line) {
     char key[NAME_MAX_BYTES + PATH_MAX];
     int size = snprintf(key, sizeof(key), "%s%c%s", name, 0, file);
     struct slice bytes = slice_new(key, (size_t) size < sizeof(key) ? (size_t) size : sizeof(key));
@@ -269,18 +276,39 @@ static const struct cpython_code *function_of(struct native_stacks *n, const cha
         return NULL;
     code->name = (const char *) arena_dup(&n->texts, slice_from(name)).data;
     code->file = (const char *) arena_dup(&n->texts, slice_from(file)).data;
+    code->first_line = first_line;
     if (!code->name || !code->file || !(e = map_put(&n->functions, bytes, NULL)))
         return NULL;
     e->pointer = code;
     return code;
 }
 
+/* A Cython function: its name in the source, and its lines there when they are known. */
+static bool resolve_cython(struct native_stacks *n, Dwfl_Module *module, uint64_t pc,
+                           const char *symbol, uint64_t start, const char *file, struct place *p) {
+    const char *source, *first_source;
+    char name[NAME_MAX_BYTES];
+    int first_line = 0;
+
+    if (!native_cython_name(symbol, name, sizeof(name)))
+        return false;
+    if (native_source_at(&n->sources, module, pc, &source, &p->line)) {
+        file = source;
+        if (!native_source_at(&n->sources, module, start, &first_source, &first_line) ||
+            strcmp(source, first_source) != 0)
+            first_line = 0;
+    }
+    p->cython = true;
+    p->code = function_of(n, name, file, first_line);
+    return true;
+}
+
 static struct place *resolve(struct native_stacks *n, uint64_t pc) {
     Dwfl_Module *module = dwfl_addrmodule(n->dwfl, pc);
     const char *file =
             module ? dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL) : NULL;
-    char name[NAME_MAX_BYTES], cython[NAME_MAX_BYTES];
     struct place *p = arena_new(&n->texts, struct place);
+    char name[NAME_MAX_BYTES];
     GElf_Off offset;
     GElf_Sym symbol;
 
@@ -290,15 +318,16 @@ static struct place *resolve(struct native_stacks *n, uint64_t pc) {
             module ? dwfl_module_addrinfo(module, pc, &offset, &symbol, NULL, NULL, NULL) : NULL;
     file = file ? file : "";
     const char *base = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
-    p->interpreter = strcmp(file, n->interpreter) == 0;
-    p->eval = known && native_is_eval(known);
-    if (known && native_cython_name(known, cython, sizeof(cython)))
-        snprintf(name, sizeof(name), "%s", cython);
-    else if (known)
+    *p = (struct place){.eval = known && native_is_eval(known),
+                        .glue = strcmp(file, n->interpreter) == 0 ||
+                                (known && strncmp(known, "__Pyx_", 6) == 0)};
+    if (known && resolve_cython(n, module, pc, known, pc - offset, file, p))
+        return p->code ? p : NULL;
+    if (known)
         snprintf(name, sizeof(name), "%s", known);
     else
         snprintf(name, sizeof(name), "[%s]", base[0] ? base : "unknown"); /* no symbols */
-    p->code = function_of(n, name, file);
+    p->code = function_of(n, name, file, 0);
     return p->code ? p : NULL;
 }
 
@@ -370,6 +399,7 @@ static void put_python(struct merge *m) {
 
 int native_stacks_merge(struct native_stacks *n, struct arena *to, struct cpython_thread *t) {
     struct merge m = {.python = t, .room = t->n_frames + NATIVE_FRAMES_MAX};
+    bool inside = false; /* around functions of the source, of which one was met */
 
     n->current = find_capture(n, t->native_id);
     if (!n->current || t->torn)
@@ -387,11 +417,12 @@ int native_stacks_merge(struct native_stacks *n, struct arena *to, struct cpytho
             continue;
         }
         if (t->n_frames && m.at == t->n_frames)
-            break;              /* what started the thread */
-        bool inside = m.at > 0; /* between Python frames the interpreter's own calls tell nothing */
+            break; /* what started the thread */
+        inside |= m.at > 0;
         bool twice = m.n && m.frames[m.n - 1].code == p->code;
-        if (!(inside && p->interpreter) && !twice)
-            put(&m, (struct cpython_frame){.code = p->code});
+        if (!(inside && p->glue) && !twice)
+            put(&m, (struct cpython_frame){.code = p->code, .line = p->line});
+        inside |= p->cython;
     }
     while (m.at < t->n_frames)
         put_python(&m);

@@ -92,7 +92,7 @@ static void wait_a_little(unsigned looks) {
 }
 
 int pause_begin(struct pause *p, pid_t pid, bool all) {
-    int64_t end = clock_monotonic_ns() + PAUSE_DEADLINE_NS;
+    int64_t end = clock_monotonic_ns() + (p->deadline_ns ? p->deadline_ns : PAUSE_DEADLINE_NS);
     unsigned looks = 0;
     size_t waiting;
 

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #define PAUSE_THREADS_MAX 4096u
-#define PAUSE_DEADLINE_NS INT64_C(10000000) /* for all of them to stop */
+#define PAUSE_DEADLINE_NS INT64_C(10000000) /* for all of them to stop, unless told otherwise */
 
 struct pause_thread {
     pid_t id;
@@ -22,7 +22,8 @@ struct pause_thread {
 
 struct pause {
     VECTOR(struct pause_thread) threads;
-    uint64_t failed; /* threads that could not be stopped, so far */
+    uint64_t failed;     /* threads that could not be stopped, so far */
+    int64_t deadline_ns; /* 0: PAUSE_DEADLINE_NS */
 };
 
 /* Holds the threads of `pid` that run (sleeping ones too when `all`). 0; -EPERM when the kernel

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
+import sysconfig
+import textwrap
 from pathlib import Path
 
 import pytest
-from test_profile import PYTHONS, SPLIT, Program, read_collapsed, varan
+from test_profile import PYTHONS, SPLIT, Program, line_of, read_collapsed, varan
 
 from conftest import VARAN, wait_until
 
@@ -172,3 +175,125 @@ def test_a_command_that_is_held_ends_with_its_own_status(tmp_path):
     done = varan("record", "--native", "-o", str(target), "--", sys.executable, str(script))
     assert done.returncode == 7, done.stderr
     assert "work (" in target.read_text()
+
+
+CYTHON = """
+    # cython: language_level=3
+    cdef long grind(long n) noexcept:
+        cdef long i, x = 0
+        for i in range(n):
+            x ^= (i * 3) % 11
+        return x
+
+
+    cdef class Mill:
+        cdef long turns
+
+        def __init__(self, long turns):
+            self.turns = turns
+
+        def run(self, callback):
+            cdef long x = grind(self.turns)
+            callback()
+            return x
+"""
+
+RUNS_THE_MILL = """
+    import threading, time
+    import mill
+
+    def called():
+        x = 0
+        for i in range(20000):
+            x += i
+
+    def sleeps():
+        time.sleep(1000)
+
+    def main():
+        one = mill.Mill(1000000)
+        print("ready", flush=True)
+        while True:
+            one.run(called)
+
+    threading.Thread(target=sleeps, daemon=True).start()
+    main()
+"""
+
+
+@pytest.fixture(scope="module")
+def mill(tmp_path_factory):
+    """A folder with a module that Cython made, with debug information, as setuptools builds them."""
+    folder = tmp_path_factory.mktemp("mill")
+    (folder / "mill.pyx").write_text(textwrap.dedent(CYTHON))
+    subprocess.run([sys.executable, "-m", "cython", "mill.pyx"], cwd=folder, check=True)
+    command = ["cc", "-O1", "-g", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
+    target = f"mill{sysconfig.get_config_var('EXT_SUFFIX')}"
+    subprocess.run([*command, "-o", target, "mill.c"], cwd=folder, check=True)
+    return folder
+
+
+def frames_of(stack: str) -> list[tuple[str, str]]:
+    """Function, and where: file's name and line."""
+    return [(f.split(" (")[0], f.rpartition("/")[2].rstrip(")")) for f in stack.split(";")]
+
+
+def test_cython_functions_have_their_names_and_lines(mill):
+    target = mill / "out.txt"
+    line = line_of(CYTHON, "x ^= (i * 3) % 11")
+    seen: list[list[tuple[str, str]]] = []
+    with Program(mill, RUNS_THE_MILL) as program:
+
+        def both_seen():
+            done = varan(
+                *("record", "--native", "-o", str(target), "--pid", program.pid),
+                *("--duration", "1s"),
+            )
+            assert done.returncode == 0, done.stderr
+            for text in target.read_text().splitlines():
+                seen.append(frames_of(text.rsplit(" ", 1)[0]))
+            return any(s[-1][1] == f"mill.pyx:{line}" for s in seen) and any(
+                ("called" in dict(s)) and ("mill.Mill.run" in dict(s)) for s in seen
+            )
+
+        wait_until(both_seen, 90, "stacks in the Cython function, and in what it calls back")
+        assert program.process.poll() is None
+    back = next(s for s in seen if "called" in dict(s) and "mill.Mill.run" in dict(s))
+    names = [name for name, _ in back]
+
+    assert names[names.index("mill.Mill.run") - 1] == "main"
+    assert names[names.index("mill.Mill.run") + 1] == "called"
+    assert dict(back)["mill.Mill.run"] == f"mill.pyx:{line_of(CYTHON, 'callback()')}"
+
+
+def test_dump_with_native_frames(mill):
+    with Program(mill, RUNS_THE_MILL) as program:
+        found = {}
+
+        def both_seen():
+            done = varan("dump", "--native", "--locals", "--json", program.pid)
+            assert done.returncode == 0, done.stderr
+            for thread in json.loads(done.stdout)["threads"]:
+                functions = [frame["function"] for frame in thread["frames"]]
+                if "main" in functions and "mill.Mill.run" in functions:
+                    found["main"] = thread
+                if "sleeps" in functions and functions[0] != "sleeps":
+                    found["sleeps"] = thread
+            return len(found) == 2
+
+        wait_until(both_seen, 90, "the Cython function, and the C library in which the other waits")
+        for task in Path(f"/proc/{program.pid}/task").iterdir():
+            assert "TracerPid:\t0" in (task / "status").read_text()
+        text = varan("dump", "--native", program.pid).stdout
+    frames = {frame["function"]: frame for frame in found["main"]["frames"]}
+    assert frames["mill.Mill.run"]["file"] == str(mill / "mill.pyx")
+    assert frames["mill.Mill.run"]["line"] and "locals" not in frames["mill.Mill.run"]
+    assert "one" in frames["main"]["locals"]
+    assert found["sleeps"]["state"] == "idle"
+    assert "libc" in found["sleeps"]["frames"][0]["file"]
+    assert "    main (" in text
+
+
+def test_dump_with_native_frames_wants_a_process(tmp_path):
+    done = varan("dump", "--native", "--core", str(tmp_path / "core"))
+    assert done.returncode == 2 and "running process" in done.stderr
