@@ -5,13 +5,10 @@
 #include "query/internal.h"
 
 #include "query/filter_fields.h"
-#include "signal/signal.h"
+#include "signal/value.h"
 
 #define VALUES_DAYS_NS (7 * 86400 * NS_PER_S) /* the rollup is asked for so far back, at least */
 #define RECENT_ROWS 200000u /* spans or lines looked at for values that no rollup holds */
-
-static const char *const type_names[] = {"empty",  "string", "bool",  "int",
-                                         "double", "bytes",  "array", "map"};
 
 static const char *field_type_name(const struct filter_field *f) {
     switch (f->type) {
@@ -89,8 +86,7 @@ int query_attribute_keys(struct query *q, struct slice prefix) {
             char *name = arena_printf(q->arena, "resource.%.*s", SLICE_ARG(key));
             key = name ? slice_from(name) : key;
         }
-        write_key(w, key, type <= VALUE_MAP ? type_names[type] : "string", row_u64(&rows, i, 3),
-                  NULL);
+        write_key(w, key, value_type_name(type), row_u64(&rows, i, 3), NULL);
     }
     json_end_array(w);
     json_end_object(w);

@@ -4,7 +4,7 @@
  */
 #include "query/internal.h"
 
-#include "signal/signal.h"
+#include "signal/value.h"
 
 #include <jansson.h>
 
@@ -137,9 +137,6 @@ bool json_is_value(struct slice text) {
 
 /* ---- Values of attributes ---- */
 
-static const char *const type_names[] = {"empty",  "string", "bool",  "int",
-                                         "double", "bytes",  "array", "map"};
-
 void json_value(struct json_writer *w, unsigned type, struct slice text) {
     int64_t integer;
     double number;
@@ -180,7 +177,7 @@ static void write_attribute(struct json_writer *w, struct slice key, unsigned ty
                             struct slice text) {
     json_begin_object(w);
     json_field_string(w, "key", key);
-    json_field_text(w, "type", type <= VALUE_MAP ? type_names[type] : "string");
+    json_field_text(w, "type", value_type_name(type));
     json_put_key(w, "value");
     json_value(w, type, text);
     json_end_object(w);
@@ -263,7 +260,7 @@ static void write_attribute_object(struct json_writer *w, const json_t *attribut
                                                : NULL;
         json_begin_object(w);
         json_field_text(w, "key", key);
-        json_field_text(w, "type", type_names[type]);
+        json_field_text(w, "type", value_type_name(type));
         json_put_key(w, "value");
         write_json(w, inner ? inner : v);
         json_end_object(w);

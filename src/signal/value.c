@@ -113,43 +113,6 @@ int value_text(const struct value *v, struct buffer *scratch, struct arena *a, s
     return copy_text((const char *) scratch->data, scratch->size, a, ret);
 }
 
-void value_write_json(struct json_writer *w, enum value_type type, struct slice text) {
-    int64_t integer;
-    double number;
-
-    switch (type) {
-    case VALUE_EMPTY: json_put_null(w); return;
-    case VALUE_BOOL:
-        if (slice_is(text, "true") || slice_is(text, "false")) {
-            json_put_raw(w, text);
-            return;
-        }
-        break;
-    case VALUE_INT:
-        if (slice_to_i64(text, &integer) == 0) {
-            json_put_int_safe(w, integer);
-            return;
-        }
-        break;
-    case VALUE_DOUBLE:
-        if (slice_to_double(text, &number) == 0 && isfinite(number)) {
-            json_put_double(w, number);
-            return;
-        }
-        break;
-    case VALUE_ARRAY:
-    case VALUE_MAP:
-        if (text.size >= 2 && ((text.data[0] == '[' && text.data[text.size - 1] == ']') ||
-                               (text.data[0] == '{' && text.data[text.size - 1] == '}'))) {
-            json_put_raw(w, text);
-            return;
-        }
-        break;
-    default: break;
-    }
-    json_put_string(w, text);
-}
-
 const char *value_type_name(enum value_type type) {
     static const char *const names[] = {"empty",  "string", "bool",  "int",
                                         "double", "bytes",  "array", "map"};

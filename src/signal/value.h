@@ -21,11 +21,8 @@ int value_put_json(struct json_writer *w, const struct value *v);
 /* {"key": value, …}; the same errors. */
 int attributes_put_json(struct json_writer *w, const struct attributes *a);
 
-/* A stored text as the API's JSON: numbers as numbers where a page's double holds them exactly,
- * bytes as base64, arrays and maps as they are. Any text is accepted; what does not fit its type is
- * written as a string. */
-void value_write_json(struct json_writer *w, enum value_type type, struct slice text);
-/* "string", "bool", "int", "double", "bytes", "array", "map", "empty". */
+/* "string" for what is no type, too: "string", "bool", "int", "double", "bytes", "array", "map",
+ * "empty". */
 const char *value_type_name(enum value_type type);
 
 #endif

@@ -225,5 +225,7 @@ void print_aggregate_head(const struct node *n, struct buffer *out);
 void print_binary_operator(const struct node *n, struct buffer *out);
 void print_subquery_suffix(const struct node *n, struct buffer *out);
 void print_quoted_string(struct slice s, struct buffer *out);
+/* Needs no quotes: letters, digits, underscores, and `colons`. */
+bool print_is_plain_name(struct slice s, bool colons);
 
 #endif

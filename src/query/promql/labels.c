@@ -1,6 +1,8 @@
 /* Label sets. Memory: the arena given. One owner at a time. */
 #include "query/promql/labels.h"
 
+#include "query/promql/ast.h"
+
 #include <errno.h>
 #include <xxhash.h>
 
@@ -191,42 +193,9 @@ uint64_t labels_prometheus_hash(struct arena *scratch, const struct promql_label
 
 /* ---- Printing. ---- */
 
-static bool plain_name(struct slice s, bool colons) {
-    for (size_t i = 0; i < s.size; i++) {
-        uint8_t c = s.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-                      (colons && c == ':');
-
-        if (!letter && !(i > 0 && c >= '0' && c <= '9'))
-            return false;
-    }
-    return s.size > 0;
-}
-
-static void print_quoted(struct slice s, struct buffer *out) {
-    buffer_append_u8(out, '"');
-    for (size_t i = 0; i < s.size; i++) {
-        uint8_t c = s.data[i];
-
-        if (c == '"' || c == '\\')
-            buffer_printf(out, "\\%c", c);
-        else if (c == '\n')
-            buffer_append_text(out, "\\n");
-        else if (c == '\t')
-            buffer_append_text(out, "\\t");
-        else if (c == '\r')
-            buffer_append_text(out, "\\r");
-        else if (c < 0x20 || c == 0x7f)
-            buffer_printf(out, "\\x%02x", c);
-        else
-            buffer_append_u8(out, c);
-    }
-    buffer_append_u8(out, '"');
-}
-
 void promql_labels_print(const struct promql_labels *l, struct buffer *out) {
     struct slice name = promql_labels_get(l, PROMQL_METRIC_NAME);
-    bool plain = plain_name(name, true), first = true;
+    bool plain = print_is_plain_name(name, true), first = true;
 
     if (plain)
         buffer_append_slice(out, name);
@@ -234,7 +203,7 @@ void promql_labels_print(const struct promql_labels *l, struct buffer *out) {
         return;
     buffer_append_u8(out, '{');
     if (name.size && !plain) {
-        print_quoted(name, out);
+        print_quoted_string(name, out);
         first = false;
     }
     for (uint32_t i = 0; i < l->n; i++) {
@@ -243,12 +212,12 @@ void promql_labels_print(const struct promql_labels *l, struct buffer *out) {
         if (!first)
             buffer_append_text(out, ", ");
         first = false;
-        if (plain_name(l->items[i].name, false))
+        if (print_is_plain_name(l->items[i].name, false))
             buffer_append_slice(out, l->items[i].name);
         else
-            print_quoted(l->items[i].name, out);
+            print_quoted_string(l->items[i].name, out);
         buffer_append_u8(out, '=');
-        print_quoted(l->items[i].value, out);
+        print_quoted_string(l->items[i].value, out);
     }
     buffer_append_u8(out, '}');
 }

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-static bool plain_name(struct slice s, bool colons) {
+bool print_is_plain_name(struct slice s, bool colons) {
     for (size_t i = 0; i < s.size; i++) {
         uint8_t c = s.data[i], l = c | 32;
 
@@ -16,6 +16,8 @@ static bool plain_name(struct slice s, bool colons) {
 }
 
 void print_quoted_string(struct slice s, struct buffer *out) {
+    bool text = slice_is_utf8(s);
+
     buffer_append_u8(out, '"');
     for (size_t i = 0; i < s.size; i++) {
         uint8_t c = s.data[i];
@@ -28,7 +30,7 @@ void print_quoted_string(struct slice s, struct buffer *out) {
             buffer_append_text(out, "\\t");
         else if (c == '\r')
             buffer_append_text(out, "\\r");
-        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !slice_is_utf8(s)))
+        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !text))
             buffer_printf(out, "\\x%02x", c);
         else
             buffer_append_u8(out, c);
@@ -37,7 +39,7 @@ void print_quoted_string(struct slice s, struct buffer *out) {
 }
 
 static void print_label(struct slice s, struct buffer *out) {
-    if (plain_name(s, false))
+    if (print_is_plain_name(s, false))
         buffer_append_slice(out, s);
     else
         print_quoted_string(s, out);
@@ -105,7 +107,7 @@ static void print_offset(const struct duration *offset, struct buffer *out) {
 
 static void print_bare_selector(const struct selector *s, struct buffer *out) {
     static const char *const ops[] = {"=", "!=", "=~", "!~"};
-    bool first = true, name_out = plain_name(s->name, true);
+    bool first = true, name_out = print_is_plain_name(s->name, true);
 
     if (name_out)
         buffer_append_slice(out, s->name);

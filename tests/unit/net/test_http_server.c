@@ -272,6 +272,18 @@ static void says_continue(void **state) {
     close(fd);
 }
 
+/* Until the server has read `bytes` of bodies: what was sent may still be in the kernel. */
+static void wait_received(uint64_t bytes) {
+    static const struct timespec pause = {.tv_nsec = MS};
+    int64_t end = clock_monotonic_ns() + WAIT_MS * MS;
+    struct http_server_stats stats = {0};
+
+    while (http_server_read_stats(server, &stats), stats.body_bytes < bytes) {
+        assert_true(clock_monotonic_ns() < end);
+        nanosleep(&pause, NULL);
+    }
+}
+
 static void limits_all_bodies_together(void **state) {
     enum { HOLDERS = 2 };
     int holders[HOLDERS], fd;
@@ -284,6 +296,7 @@ static void limits_all_bodies_together(void **state) {
         say(holders[i], "POST /size HTTP/1.1\r\n" HOST "Content-Length: 8388608\r\n\r\n");
     }
     say_bytes(holders[0], much, 8000000);
+    wait_received(8000000);
     say_bytes(holders[1], much, 8 << 20);
     hear(holders[1], "}}", text, sizeof(text));
     assert_has(text, "HTTP/1.1 503");

@@ -58,33 +58,6 @@ static void depth(void **state) {
     assert_int_equal(value_text(&levels[VALUE_DEPTH_MAX], &build, &arena, &s), -EINVAL);
 }
 
-static void api(void **state) {
-    static const struct {
-        enum value_type type;
-        const char *text, *json;
-    } cases[] = {
-            {VALUE_STRING, "a\"", "\"a\\\"\""},
-            {VALUE_BOOL, "true", "true"},
-            {VALUE_BOOL, "maybe", "\"maybe\""},
-            {VALUE_INT, "42", "42"},
-            {VALUE_INT, "9007199254740993", "\"9007199254740993\""},
-            {VALUE_INT, "x", "\"x\""},
-            {VALUE_DOUBLE, "0.5", "0.5"},
-            {VALUE_DOUBLE, "NaN", "\"NaN\""},
-            {VALUE_BYTES, "/wE=", "\"/wE=\""},
-            {VALUE_ARRAY, "[1]", "[1]"},
-            {VALUE_MAP, "{\"a\":1", "\"{\\\"a\\\":1\""},
-            {VALUE_EMPTY, "", "null"},
-            {(enum value_type) 99, "t", "\"t\""},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        struct json_writer w = json_writer(&out);
-        buffer_clear(&out);
-        value_write_json(&w, cases[i].type, slice_from(cases[i].text));
-        assert_slice(buffer_slice(&out), cases[i].json);
-    }
-}
-
 static int teardown(void **state) {
     arena_done(&arena);
     buffer_done(&build);
@@ -97,7 +70,6 @@ int main(void) {
             cmocka_unit_test(scalars),
             cmocka_unit_test(nested),
             cmocka_unit_test(depth),
-            cmocka_unit_test(api),
     };
     arena_init(&arena, 1 << 20);
     buffer_init(&build, 1 << 20);

@@ -13,10 +13,11 @@ import { asText, searchedWords } from "../parts/logline.text";
 import { Skeleton } from "../parts/skeleton";
 import { type Series, TimeChart } from "../parts/timechart";
 import { toast } from "../parts/toast";
-import { href, hrefHere, param, setParams } from "../router";
+import { hrefHere, param, setParams } from "../router";
 import { filter, live, range, resolvedRange, setFilter } from "../state";
 import { LogPanel, placeOf } from "./logs/log-panel";
 import { useTail } from "./logs/tail";
+import { NothingSent } from "./nothing-sent";
 import { mergeRows, ROWS_MAX, usePages } from "./traces/pages";
 import "./logs/logs.css";
 
@@ -391,16 +392,7 @@ function Download() {
 
 function NoLogs({ status }: { status: Status | undefined }) {
   return (
-    <Empty
-      title="No log line has arrived yet"
-      command="varan run -- python app.py"
-      waiting
-      actions={
-        <a class="button" href={href("/send-data")}>
-          Other ways to send data
-        </a>
-      }
-    >
+    <NothingSent title="No log line has arrived yet">
       Under the agent, whatever the application writes with Python's <code>logging</code> arrives with the id
       of its trace
       {status?.endpoints.otlp_http ? (
@@ -409,7 +401,7 @@ function NoLogs({ status }: { status: Status | undefined }) {
         </>
       ) : null}
       .
-    </Empty>
+    </NothingSent>
   );
 }
 

@@ -15,7 +15,7 @@ import { type Column, Table } from "../parts/table";
 import { href, segment } from "../router";
 import { condition, filter, range, relative, setFilter, setRange } from "../state";
 import "./services.css";
-import { agentDefault, reachable, runCommand } from "./send-data-snippets";
+import { NothingSent } from "./nothing-sent";
 import { wholeSteps } from "./service-steps";
 import { answerServices } from "./services-answer";
 
@@ -225,22 +225,12 @@ export default function Services(_: ScreenProps) {
 function NoServices() {
   const status = useApi<Status>("/status");
   if (!status.data) return null;
-  const endpoint = status.data.endpoints.otlp_http;
   if (!status.data.has_data.spans) {
     return (
-      <Empty
-        title="Nothing has been received yet"
-        command={runCommand(reachable(endpoint, window.location.hostname, agentDefault))}
-        waiting
-        actions={
-          <a class="button" href={href("/send-data")}>
-            Other ways to send data
-          </a>
-        }
-      >
+      <NothingSent title="Nothing has been received yet">
         Start your application under the agent. No change of its code is needed; its services appear here
         within seconds of the first request.
-      </Empty>
+      </NothingSent>
     );
   }
   return (

@@ -16,6 +16,7 @@ import { Skeleton } from "../parts/skeleton";
 import { type Column, Table } from "../parts/table";
 import { href, param, setParams } from "../router";
 import { filter, range, setFilter, zoomTo } from "../state";
+import { NothingSent } from "./nothing-sent";
 import { boxParams, Compare, standsOut } from "./traces/compare";
 import { ROWS_MAX, usePages } from "./traces/pages";
 import "../parts/sidepanel.css";
@@ -254,16 +255,7 @@ function BoxBar({
 
 function NoSpans({ status }: { status: Status | undefined }) {
   return (
-    <Empty
-      title="No trace has arrived yet"
-      command="varan run -- python app.py"
-      waiting
-      actions={
-        <a class="button" href={href("/send-data")}>
-          Other ways to send data
-        </a>
-      }
-    >
+    <NothingSent title="No trace has arrived yet">
       Start an application under the agent, without a change to its code
       {status?.endpoints.otlp_http ? (
         <>
@@ -271,7 +263,7 @@ function NoSpans({ status }: { status: Status | undefined }) {
         </>
       ) : null}
       .
-    </Empty>
+    </NothingSent>
   );
 }
 

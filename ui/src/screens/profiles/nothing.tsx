@@ -1,42 +1,27 @@
 /** No profile to show, and the exact command that makes one. */
-import { useApi } from "../../api";
-import type { Status } from "../../api-types";
 import { rangePhrase } from "../../format";
 import { Empty } from "../../parts/empty";
-import { href, setParams } from "../../router";
+import { setParams } from "../../router";
 import { setRange } from "../../state";
-import { agentDefault, reachable, runCommand } from "../send-data-snippets";
+import { NothingSent } from "../nothing-sent";
 import { everything } from "./selection";
-
-/** Where profiles are sent, as others reach it. */
-function useTarget(): string {
-  const status = useApi<Status>("/status", {}, { live: false });
-  return reachable(status.data?.endpoints.otlp_http ?? "", window.location.hostname, agentDefault);
-}
 
 /** Nothing of any service in this range. */
 export function NoProfiles() {
-  const http = useTarget();
   return (
-    <Empty
+    <NothingSent
       title={`No profiles ${rangePhrase()}`}
-      command={runCommand(http)}
-      waiting
+      way="profiles"
       actions={
-        <>
-          <button type="button" class="button" onClick={() => setRange("now-1d", "now")}>
-            Look at the last 24 hours
-          </button>
-          <a class="button" href={href("/send-data", { way: "profiles" })}>
-            Other ways to send data
-          </a>
-        </>
+        <button type="button" class="button" onClick={() => setRange("now-1d", "now")}>
+          Look at the last 24 hours
+        </button>
       }
     >
       The agent profiles every process it runs in: CPU, wall time and waiting for the GIL, tied to the
       requests it serves. It is on unless <code>VARAN_PROFILER=off</code> is set. Profiles of pprof, Pyroscope
       and OpenTelemetry are taken too.
-    </Empty>
+    </NothingSent>
   );
 }
 
