@@ -120,6 +120,24 @@ void span_add_link(Span *s, PyObject *target, PyObject *attributes) {
     context_parent_done(&linked);
 }
 
+/* By a look-up, not by PySequence_Contains(): a range of a billion is a "mapping" that would be
+ * searched. */
+static bool has_key(PyObject *mapping, PyObject *key) {
+    PyObject *value;
+    int found;
+
+    if (PyDict_Check(mapping)) {
+        found = PyDict_Contains(mapping, key);
+    } else {
+        value = PyObject_GetItem(mapping, key);
+        found = value != NULL;
+        Py_XDECREF(value);
+    }
+    if (PyErr_Occurred())
+        PyErr_Clear();
+    return found > 0;
+}
+
 /* Takes out of an encoded event what the caller gives itself. */
 static void remove_given(struct buf *b, PyObject *attributes, unsigned *n_attributes) {
     uint32_t at = 9; /* past the time */
@@ -130,17 +148,15 @@ static void remove_given(struct buf *b, PyObject *attributes, unsigned *n_attrib
         size_t n = pb_read_varint(&p), key_n;
         uint32_t next = (uint32_t) (p + n - b->data);
         PyObject *key;
-        int given;
+        bool given;
 
         if (tag == EVENT_ATTRIBUTE) {
             p++;
             key_n = pb_read_varint(&p);
             key = PyUnicode_DecodeUTF8(p, (Py_ssize_t) key_n, "replace");
-            given = key ? PySequence_Contains(attributes, key) : 0;
+            given = key && has_key(attributes, key);
             Py_XDECREF(key);
-            if (given < 0)
-                PyErr_Clear();
-            if (given > 0) {
+            if (given) {
                 memmove(b->data + at, b->data + next, b->used - next);
                 b->used -= next - at;
                 --*n_attributes;

@@ -4,6 +4,7 @@ the one that the application called."""
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import threading
 from typing import Any
@@ -14,7 +15,7 @@ emit_log = _core.emit_log
 
 _state = threading.local()  # inside: the library that the thread is about to log with
 
-# loguru's options: (exception, depth, record, lazy, colors, raw, capture, patchers, extra)
+# loguru's options: (exception, depth, record, lazy, colors, raw, capture, patchers, extra); before 0.7 one patcher or none
 _DEPTH, _PATCHERS = 1, 7
 
 
@@ -36,26 +37,38 @@ def _send(record: Any) -> None:
         pass
 
 
+def _with_sending(patchers: Any) -> Any:
+    if isinstance(patchers, list):
+        return [*patchers, _send]
+    if patchers is None:
+        return _send
+
+    def both(record: Any) -> None:
+        patchers(record)
+        _send(record)
+
+    return both
+
+
 def install(module: Any) -> None:
     logger = module.Logger
     log = logger._log
+    at = list(inspect.signature(log).parameters).index("options") - 1  # `self` is not among the arguments
 
     @functools.wraps(log)
-    def _log(
-        self: Any, level: Any, from_decorator: Any, options: Any, message: Any, *rest: Any
-    ) -> Any:
+    def _log(self: Any, *arguments: Any) -> Any:
         inside = getattr(_state, "inside", "")
         try:
-            options = list(options)
+            options = list(arguments[at])
             options[_DEPTH] += 1  # this function's frame
             if inside != "logging":
-                options[_PATCHERS] = [*options[_PATCHERS], _send]
-            options = tuple(options)
+                options[_PATCHERS] = _with_sending(options[_PATCHERS])
+            changed = (*arguments[:at], tuple(options), *arguments[at + 1 :])
         except Exception:
-            return log(self, level, from_decorator, options, message, *rest)
+            return log(self, *arguments)
         _state.inside = "loguru"
         try:
-            return log(self, level, from_decorator, options, message, *rest)
+            return log(self, *changed)
         finally:
             _state.inside = inside
 
