@@ -296,7 +296,7 @@ def test_redis_async(sent: Sent, redis_port: int) -> None:
         await client.set("a", 1)
         async with client.pipeline(transaction=True) as pipeline:
             await pipeline.get("a").get("b").execute()
-        await client.aclose()
+        await getattr(client, "aclose", client.close)()  # its older name
 
     asyncio.run(run())
     spans = ours(sent, "redis")

@@ -53,7 +53,9 @@ def _with_sending(patchers: Any) -> Any:
 def install(module: Any) -> None:
     logger = module.Logger
     log = logger._log
-    at = list(inspect.signature(log).parameters).index("options") - 1  # `self` is not among the arguments
+    at = (
+        list(inspect.signature(log).parameters).index("options") - 1
+    )  # `self` is not among the arguments
 
     @functools.wraps(log)
     def _log(self: Any, *arguments: Any) -> Any:

@@ -136,4 +136,5 @@ def install(module: Any) -> None:
     else:
         wrap = _wrap_async if module.__name__ == "redis.asyncio.cluster" else _wrap
         wrap(module.RedisCluster, "execute_command", _start)
-        wrap(module.ClusterPipeline, "execute", _pipeline)
+        if hasattr(module, "ClusterPipeline"):  # the asynchronous one came later
+            wrap(module.ClusterPipeline, "execute", _pipeline)
