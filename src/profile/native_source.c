@@ -1,5 +1,6 @@
 /* The lines are asked of the module's own file: nothing is looked for elsewhere. */
 #include "profile/native_source.h"
+#include "profile/target_file.h"
 
 #include <dwarf.h>
 #include <fcntl.h>
@@ -29,18 +30,10 @@ void native_sources_done(struct native_sources *s) {
     arena_done(&s->texts);
 }
 
-/* Opens a file as the target sees it. */
-static int open_file(const struct native_sources *s, const char *path) {
-    char name[PATH_MAX + 64];
-
-    snprintf(name, sizeof(name), "/proc/%d/root%s", (int) s->pid, path);
-    return open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-}
-
 static struct slice read_text(struct native_sources *s, const char *path) {
     struct slice text = SLICE_EMPTY;
     struct stat st;
-    int fd = open_file(s, path);
+    int fd = target_open(s->pid, path);
 
     if (fd < 0)
         return text;
@@ -78,7 +71,7 @@ static const char *find_pyx(struct native_sources *s, const char *c_file, struct
     while (name.data[0] != '/') {
         int n = snprintf(path, sizeof(path), "%.*s/%.*s", (int) folder, c_file, (int) name.size,
                          (const char *) name.data);
-        int fd = n < (int) sizeof(path) ? open_file(s, path) : -1;
+        int fd = n < (int) sizeof(path) ? target_open(s->pid, path) : -1;
         if (fd >= 0) {
             close(fd);
             return (const char *) arena_dup(&s->texts, slice_from(path)).data;
