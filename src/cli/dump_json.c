@@ -203,6 +203,7 @@ void dump_put_json(struct buffer *out, const struct dump_report *report) {
     json_begin_object(&w);
     json_field_int(&w, "pid", report->pid);
     json_field_text(&w, "version", cpython_version(report->target));
+    json_field_bool(&w, "free_threaded", cpython_free_threaded(report->target));
     json_field_text(&w, "path", cpython_path(report->target));
     if (cpython_core_end(report->target, &number, &ended_in)) {
         json_field_int(&w, "signal", number);

@@ -192,8 +192,9 @@ void dump_put_text(struct buffer *out, const struct dump_report *report) {
     pid_t ended_in;
     int number;
 
-    buffer_printf(out, "Process %d: Python %s (", (int) report->pid,
-                  cpython_version(report->target));
+    buffer_printf(out, "Process %d: Python %s%s (", (int) report->pid,
+                  cpython_version(report->target),
+                  cpython_free_threaded(report->target) ? " free-threaded" : "");
     dump_put_clean(out, cpython_path(report->target));
     buffer_append_text(out, ")\n");
     if (cpython_core_end(report->target, &number, &ended_in))

@@ -84,6 +84,8 @@ pid_t cpython_pid(const struct cpython *c);
 bool cpython_core_end(const struct cpython *c, int *ret_signal, pid_t *ret_thread);
 /* "3.11.7", or "3.8" before the interpreter has come far enough to tell its patch level. */
 const char *cpython_version(const struct cpython *c);
+/* Whether it is a build without a GIL (3.13t, 3.14t): its threads run at the same time. */
+bool cpython_free_threaded(const struct cpython *c);
 /* What a sample holds beside the stacks; a set of these, none at first. */
 enum {
     CPYTHON_THREAD_NAMES = 1, /* names are looked for when a thread is new, and now and then */

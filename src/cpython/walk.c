@@ -108,6 +108,10 @@ const char *cpython_version(const struct cpython *c) {
     return c->runtime.version;
 }
 
+bool cpython_free_threaded(const struct cpython *c) {
+    return c->runtime.offsets.free_threaded;
+}
+
 pid_t cpython_pid(const struct cpython *c) {
     return c->pid;
 }

@@ -117,7 +117,8 @@ void sampler_describe(const struct sampler *s, char *ret, size_t room) {
     ret[0] = 0;
     for (size_t i = 0; i < s->processes.n && !ret[0]; i++)
         if (s->processes.items[i].c)
-            snprintf(ret, room, "Python %s, process %d", cpython_version(s->processes.items[i].c),
+            snprintf(ret, room, "Python %s%s, process %d", cpython_version(s->processes.items[i].c),
+                     cpython_free_threaded(s->processes.items[i].c) ? " free-threaded" : "",
                      (int) s->processes.items[i].pid);
 }
 

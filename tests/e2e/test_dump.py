@@ -44,6 +44,7 @@ def test_threads_have_their_names_and_wait_for_the_gil(tmp_path, python):
             "all names",
         )
         assert thread_with(report, "sleeper")["name"] == "napper"
+        assert report["free_threaded"] == has_no_gil(python)
 
         if has_no_gil(python):
             return

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import VARAN, wait_until
+from conftest import ROOT, VARAN, wait_until
 
+# Others by name, and what tools/cpython-builds has built.
 PYTHONS = [sys.executable, *filter(None, os.environ.get("VARAN_TEST_PYTHONS", "").split(":"))]
+PYTHONS += map(str, sorted((ROOT / ".cache/cpython").glob("*/bin/python3")))
 
 SPLIT = """
     import threading, time
