@@ -5,6 +5,8 @@
 #include "module.h"
 #include "server.h"
 
+#include <strings.h>
+
 static void put(PyObject *headers, const char *key, const char *value, size_t n) {
     PyObject *k = PyUnicode_InternFromString(key);
     PyObject *v = PyUnicode_FromStringAndSize(value, (Py_ssize_t) n);
@@ -108,4 +110,89 @@ void http_inject(Span *s, PyObject *headers) {
         Py_XDECREF(done);
         PyErr_Clear();
     }
+}
+
+bool inject_late_is_possible;
+
+bool inject_can_be_late(void) {
+    return inject_late_is_possible && !other_inject &&
+           !(propagation_formats & ~(unsigned) (FORMAT_W3C | FORMAT_BAGGAGE));
+}
+
+/* The place of a header among the lines, or -1. `name` with its colon. */
+static Py_ssize_t find_line(PyObject *lines, const char *name) {
+    size_t n = strlen(name);
+
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(lines); i++) {
+        PyObject *line = PyList_GET_ITEM(lines, i);
+        if (PyBytes_CheckExact(line) && (size_t) PyBytes_GET_SIZE(line) >= n &&
+            strncasecmp(PyBytes_AS_STRING(line), name, n) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* "name: value" in the place of what is there by that name; no value that would end the line. */
+static void put_line(PyObject *lines, const char *name, const char *value, size_t n) {
+    Py_ssize_t at = find_line(lines, name);
+    PyObject *line;
+    char *p;
+
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char) value[i] < 0x20 || (unsigned char) value[i] >= 0x7f)
+            return;
+    line = PyBytes_FromStringAndSize(NULL, (Py_ssize_t) (strlen(name) + 1 + n));
+    if (!line)
+        return;
+    p = PyBytes_AS_STRING(line);
+    memcpy(p, name, strlen(name));
+    p += strlen(name);
+    *p++ = ' ';
+    memcpy(p, value, n);
+    if (at >= 0) {
+        PyList_SetItem(lines, at, line);
+        return;
+    }
+    PyList_Append(lines, line);
+    Py_DECREF(line);
+}
+
+static void put_text_line(PyObject *lines, const char *name, PyObject *text) {
+    const char *p;
+    Py_ssize_t n;
+
+    if (!text || !PyUnicode_Check(text))
+        return;
+    p = PyUnicode_AsUTF8AndSize(text, &n);
+    if (p)
+        put_line(lines, name, p, (size_t) n);
+}
+
+void inject_late(PyObject *connection) {
+    static PyObject *str_buffer;
+    Span *s = context_current_span();
+    PyObject *lines, *baggage;
+    char text[TRACEPARENT_LENGTH];
+
+    if (s && s->late == LATE_NOT && s->flags & SPAN_HTTP_CLIENT)
+        s->late = LATE_SEEN;
+    if (!s || s->late < LATE_WANTED)
+        return;
+    if (!str_buffer && !(str_buffer = PyUnicode_InternFromString("_buffer")))
+        return PyErr_Clear();
+    lines = PyObject_GetAttr(connection, str_buffer);
+    if (lines && PyList_CheckExact(lines) && PyList_GET_SIZE(lines) > 0) {
+        if (propagation_formats & FORMAT_W3C) {
+            traceparent_format(&s->id, text);
+            put_line(lines, "traceparent:", text, sizeof(text));
+            put_text_line(lines, "tracestate:", s->trace_state);
+        }
+        baggage = propagation_formats & FORMAT_BAGGAGE ? context_baggage() : NULL;
+        if (baggage && find_line(lines, "baggage:") < 0)
+            put_text_line(lines, "baggage:", baggage);
+        Py_XDECREF(baggage);
+        s->late = LATE_DONE;
+    }
+    Py_XDECREF(lines);
+    PyErr_Clear();
 }

@@ -1,29 +1,21 @@
 /* What the hooks put in a method's place, where a frame of Python for each call would cost more
  * than what it decides.
  *
- * Quiet(function, traced, attribute, below): the function itself where a hook has nothing to do,
- * else `traced`, which is called with the same arguments. `attribute` (a str or None): there is
- * something to do when the first argument's __dict__ has it. `below`: there is something to do
- * unless the current span is an outgoing HTTP call, in whose work this call is a detail.
+ * Quiet(function, traced, attribute, below, carries=False): the function itself where a hook has
+ * nothing to do, else `traced`, which is called with the same arguments. `attribute` (a str or
+ * None): there is something to do when the first argument's __dict__ has it. `below`: there is
+ * something to do unless the current span is an outgoing HTTP call, in whose work this call is a
+ * detail. `carries`: its first argument is http.client's connection whose headers are complete now:
+ * see inject_late().
  *
  * WsgiMethod(tracer, function): function(self, environ, start_response) inside a server span.
  *
  * Both look like the function they stand for, and bind as functions do. GIL held. */
-#include <stddef.h>
+#include "patches.h"
 
 #include "args.h"
 #include "context.h"
-#include "module.h"
-
-typedef struct {
-    PyObject_HEAD PyObject *function;
-    PyObject *traced;    /* of Quiet */
-    PyObject *attribute; /* NULL: none */
-    PyObject *tracer;    /* of WsgiMethod */
-    PyObject *dict;
-    bool below;
-    vectorcallfunc call;
-} Patch;
+#include "server.h"
 
 static bool has_attribute(PyObject *object, PyObject *name) {
     PyObject **dict = _PyObject_GetDictPtr(object), *found;
@@ -50,6 +42,8 @@ static PyObject *quiet_call(PyObject *self, PyObject *const *args, size_t nf, Py
     Patch *p = (Patch *) self;
     bool plain = nothing_to_do(p, args, PyVectorcall_NARGS(nf));
 
+    if (plain && p->carries && PyVectorcall_NARGS(nf) > 0)
+        inject_late(args[0]);
     return PyObject_Vectorcall(plain ? p->function : p->traced, args, nf, names);
 }
 
@@ -61,7 +55,7 @@ static PyObject *wsgi_call(PyObject *self, PyObject *const *args, size_t nf, PyO
     return wsgi_run(tracer_scope(p->tracer), p->function, args[0], args[1], args[2]);
 }
 
-static Patch *patch_new(PyTypeObject *type, PyObject *function, vectorcallfunc call) {
+Patch *patch_new(PyTypeObject *type, PyObject *function, vectorcallfunc call) {
     Patch *p = (Patch *) type->tp_alloc(type, 0);
 
     if (!p)
@@ -79,10 +73,10 @@ static Patch *patch_new(PyTypeObject *type, PyObject *function, vectorcallfunc c
 
 static PyObject *quiet_new(PyTypeObject *type, PyObject *args, PyObject *names) {
     PyObject *function, *traced, *attribute;
-    int below;
+    int below, carries = 0;
     Patch *p;
 
-    if (!PyArg_ParseTuple(args, "OOOp", &function, &traced, &attribute, &below))
+    if (!PyArg_ParseTuple(args, "OOOp|p", &function, &traced, &attribute, &below, &carries))
         return NULL;
     if (attribute != Py_None && !PyUnicode_CheckExact(attribute)) {
         PyErr_SetString(PyExc_TypeError, "Quiet(): the attribute is a str or None");
@@ -99,21 +93,28 @@ static PyObject *quiet_new(PyTypeObject *type, PyObject *args, PyObject *names) 
         p->attribute = attribute;
     }
     p->below = below;
+    p->carries = carries;
+    if (carries)
+        inject_late_is_possible = true;
     return (PyObject *) p;
 }
 
-static PyObject *wsgi_method_new(PyTypeObject *type, PyObject *args, PyObject *names) {
+PyObject *patch_new_traced(PyTypeObject *type, PyObject *args, vectorcallfunc call) {
     PyObject *tracer, *function;
     Patch *p;
 
     if (!PyArg_ParseTuple(args, "O!O", &Tracer_Type, &tracer, &function))
         return NULL;
-    p = patch_new(type, function, wsgi_call);
+    p = patch_new(type, function, call);
     if (!p)
         return NULL;
     Py_INCREF(tracer);
     p->tracer = tracer;
     return (PyObject *) p;
+}
+
+static PyObject *wsgi_method_new(PyTypeObject *type, PyObject *args, PyObject *names) {
+    return patch_new_traced(type, args, wsgi_call);
 }
 
 PyObject *module_bind(PyObject *self, PyObject *object, PyObject *type) {
@@ -125,7 +126,7 @@ PyObject *module_bind(PyObject *self, PyObject *object, PyObject *type) {
 }
 
 /* Its name, signature and documentation are the function's. */
-static PyObject *patch_getattr(PyObject *self, PyObject *name) {
+PyObject *patch_getattr(PyObject *self, PyObject *name) {
     static const char *const of_function[] = {"__doc__", "__module__", NULL};
     PyObject *found;
 
@@ -139,25 +140,27 @@ static PyObject *patch_getattr(PyObject *self, PyObject *name) {
     return PyObject_GetAttr(((Patch *) self)->function, name);
 }
 
-static int patch_traverse(PyObject *self, visitproc visit, void *arg) {
+int patch_traverse(PyObject *self, visitproc visit, void *arg) {
     Patch *p = (Patch *) self;
 
     Py_VISIT(p->function);
     Py_VISIT(p->traced);
     Py_VISIT(p->tracer);
+    Py_VISIT(p->known);
     Py_VISIT(p->dict);
     return 0;
 }
 
-static int patch_clear(PyObject *self) {
+int patch_clear(PyObject *self) {
     Patch *p = (Patch *) self;
 
     Py_CLEAR(p->traced);
+    Py_CLEAR(p->known);
     Py_CLEAR(p->dict);
     return 0;
 }
 
-static void patch_dealloc(PyObject *self) {
+void patch_dealloc(PyObject *self) {
     Patch *p = (Patch *) self;
 
     PyObject_GC_UnTrack(self);
@@ -165,28 +168,12 @@ static void patch_dealloc(PyObject *self) {
     Py_XDECREF(p->traced);
     Py_XDECREF(p->attribute);
     Py_XDECREF(p->tracer);
+    Py_XDECREF(p->known);
     Py_XDECREF(p->dict);
     Py_TYPE(self)->tp_free(self);
 }
 
-#define PATCH_TYPE(type_name, type_doc, new)                                                       \
-    {                                                                                              \
-        PyVarObject_HEAD_INIT(NULL, 0).tp_name = type_name, .tp_doc = type_doc,                    \
-                                    .tp_basicsize = sizeof(Patch),                                 \
-                                    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |          \
-                                                Py_TPFLAGS_HAVE_VECTORCALL |                       \
-                                                Py_TPFLAGS_METHOD_DESCRIPTOR,                      \
-                                    .tp_vectorcall_offset = offsetof(Patch, call),                 \
-                                    .tp_call = PyVectorcall_Call,                                  \
-                                    .tp_dictoffset = offsetof(Patch, dict),                        \
-                                    .tp_getattro = patch_getattr,                                  \
-                                    .tp_setattro = PyObject_GenericSetAttr,                        \
-                                    .tp_descr_get = module_bind, .tp_new = new,                    \
-                                    .tp_traverse = patch_traverse, .tp_clear = patch_clear,        \
-                                    .tp_dealloc = patch_dealloc,                                   \
-    }
-
-PyTypeObject Quiet_Type =
-        PATCH_TYPE("varan._core.Quiet", "Quiet(function, traced, attribute, below)", quiet_new);
+PyTypeObject Quiet_Type = PATCH_TYPE(
+        "varan._core.Quiet", "Quiet(function, traced, attribute, below, carries=False)", quiet_new);
 PyTypeObject WsgiMethod_Type =
         PATCH_TYPE("varan._core.WsgiMethod", "WsgiMethod(tracer, function)", wsgi_method_new);

@@ -416,38 +416,43 @@ static void put_url(Span *s, struct text url) {
     put_address(s, "url.full", url, true);
 }
 
-/* start_client(tracer, method, url) → a started span for an outgoing call, or None. */
-static PyObject *start_client(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+Span *client_start(uint16_t scope, PyObject *method, PyObject *address) {
     struct context_parent parent;
-    PyObject *name, *hold;
+    PyObject *name = method_name(method), *hold;
     struct text url;
-    Span *s;
+    Span *s = NULL;
 
-    if (!args_count("start_client", n, 3, 3))
-        return NULL;
     if (!span_enabled)
-        Py_RETURN_NONE;
+        return NULL;
     context_find_parent(NULL, &parent);
-    if (parent.suppressed) {
-        context_parent_done(&parent);
-        Py_RETURN_NONE;
-    }
-    name = method_name(args[1]);
-    s = span_new(name, tracer_scope(args[0]), KIND_CLIENT, SPAN_HTTP_CLIENT);
+    if (!parent.suppressed)
+        s = span_new(name, scope, KIND_CLIENT, SPAN_HTTP_CLIENT);
     if (s)
         span_start_below(s, parent.found ? &parent.context : NULL, parent.trace_state,
                          parent.remote);
     context_parent_done(&parent);
-    if (!s)
-        return NULL;
-    measure_span(s, MEASURED_HTTP_CLIENT);
-    if (span_keeps(s)) {
-        put_method(s, name);
-        text_of(args[2], &url.p, &url.n, &hold);
-        put_url(s, url);
-        Py_XDECREF(hold);
+    if (s) {
+        measure_span(s, MEASURED_HTTP_CLIENT);
+        if (span_keeps(s)) {
+            put_method(s, name);
+            text_of(address, &url.p, &url.n, &hold);
+            put_url(s, url);
+            Py_XDECREF(hold);
+        }
     }
     PyErr_Clear();
+    return s;
+}
+
+/* start_client(tracer, method, url) → a started span for an outgoing call, or None. */
+static PyObject *start_client(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    Span *s;
+
+    if (!args_count("start_client", n, 3, 3))
+        return NULL;
+    s = client_start(tracer_scope(args[0]), args[1], args[2]);
+    if (!s)
+        Py_RETURN_NONE;
     return (PyObject *) s;
 }
 

@@ -21,6 +21,17 @@ extern bool error_headers; /* off: they are not taken */
 /* The span's identifiers and baggage into a mapping of headers (str → str). */
 void http_inject(Span *s, PyObject *headers);
 
+/* The same, late: into the lines that http.client's connection is about to send, when the current
+ * span is an outgoing call that wants it. As a header of requests it would be copied and checked on
+ * its way through three libraries, which costs more than all the rest of the span. */
+void inject_late(PyObject *connection);
+extern bool inject_late_is_possible; /* http.client's connections call it */
+/* And it knows all formats that are to be sent. */
+bool inject_can_be_late(void);
+
+/* A started span of an outgoing call, or NULL without an exception. */
+Span *client_start(uint16_t scope, PyObject *method, PyObject *url);
+
 /* Asks the application's own propagators. True: *ret, and *ret_state is a new str. */
 bool http_ask_others(PyObject *request, struct trace_context *ret, PyObject **ret_state);
 

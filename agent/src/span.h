@@ -37,6 +37,9 @@ enum span_flag {
     SPAN_HEADERS = 1 << 15,     /* has its request's headers; see headers.c */
 };
 
+/* Of an outgoing call: does its request get the identifiers where it is written? */
+enum late_headers { LATE_NOT, LATE_SEEN /* not, but it could have been */, LATE_WANTED, LATE_DONE };
+
 typedef struct {
     PyObject_HEAD struct trace_context id;
     uint8_t parent_id[8];
@@ -48,6 +51,7 @@ typedef struct {
     uint16_t keys_n;     /* of the attributes, those that `keys` knows */
     uint64_t keys;       /* a bit by each one's hash: what is not there need not be looked for */
     uint8_t measured;    /* its end is measured: see measure.h */
+    uint8_t late;        /* enum late_headers */
     struct cell *active; /* where it is counted among the requests in progress, or NULL */
     uint32_t generation;
     uint64_t start_ns; /* monotonic */

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import http.client
 import http.server
+import io
+import socket
 import sqlite3
 import threading
 import urllib.error
@@ -398,3 +400,70 @@ def test_many_statements_are_not_kept(sent: Sent) -> None:
     for odd in (None, 5, b"bytes", "\ud800", object()):
         statements.start(odd).end()
     assert len(sent.spans()) == 3005
+
+
+def test_requests_headers_on_the_wire(sent: Sent, target: Target) -> None:
+    """They are put where the request is written: all of them, once, in each try, whatever the caller gave."""
+    trace, span_id = "7" * 32, "8" * 16
+    given = {"traceparent": f"00-{trace}-{span_id}-01", "TraceState": "old=1", "X-Own": "1"}
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        requests.get(f"{target.url}/200", headers=given)
+        requests.get(f"{target.url}/200", headers={"baggage": "own=1"})
+        start_response("200 OK", [])
+        return []
+
+    environ = {"REQUEST_METHOD": "GET", "HTTP_TRACEPARENT": f"00-{trace}-{span_id}-01"}
+    environ |= {"HTTP_TRACESTATE": "a=1,b=2", "HTTP_BAGGAGE": "user=5"}
+    _core.run_wsgi(_core.Tracer("t", "1"), application, environ, lambda *args: None)
+    spans = [s for s in sent.spans() if s.kind == 3]
+    for seen, span in zip(target.seen, spans):
+        assert seen["traceparent"] == f"00-{trace}-{span.span_id}-01"
+        assert seen["tracestate"] == "a=1,b=2"
+    assert [seen["baggage"] for seen in target.seen] == ["user=5", "own=1"]
+    assert target.seen[0]["x-own"] == "1" and given["TraceState"] == "old=1"
+
+
+def test_requests_without_http_client(sent: Sent, target: Target) -> None:
+    """Whatever an adapter sends by, each of its requests has the headers."""
+    seen: list[Any] = []
+
+    class Pool:
+        def urlopen(self, **given: Any) -> Any:
+            seen.append(given["headers"].get("traceparent"))
+            return urllib3.HTTPResponse(io.BytesIO(), status=204)
+
+    name = "get_connection_with_tls_context"
+    if not hasattr(requests.adapters.HTTPAdapter, name):
+        name = "get_connection"  # up to 2.31
+
+    class Adapter(requests.adapters.HTTPAdapter):
+        pass
+
+    setattr(Adapter, name, lambda *args, **kwargs: Pool())
+    session = requests.Session()
+    session.mount("http://", Adapter())
+    for _ in range(2):
+        assert session.get("http://other/").status_code == 204
+    delattr(Adapter, name)
+    for _ in range(2):
+        assert session.get(f"{target.url}/200").status_code == 200
+    spans = [s for s in sent.spans() if s.kind == 3]
+    assert [s.attributes["http.response.status_code"] for s in spans] == [204, 204, 200, 200]
+    seen += [given["traceparent"] for given in target.seen]
+    assert seen == [f"00-{s.trace_id}-{s.span_id}-01" for s in spans]
+
+
+def test_requests_fails(sent: Sent) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with varan.span("outer") as outer:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"http://127.0.0.1:{port}/")
+        assert varan.current_span() is outer
+        with pytest.raises(TypeError):
+            requests.adapters.HTTPAdapter().send()
+    (span,) = [s for s in sent.spans() if s.kind == 3]
+    assert span.status == 2 and "ConnectionError" in span.attributes["error.type"]
+    send = requests.adapters.HTTPAdapter.send
+    assert send.__name__ == "send" and "Sends PreparedRequest" in send.__doc__

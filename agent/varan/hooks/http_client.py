@@ -101,6 +101,6 @@ def install(module: Any) -> None:
 
     quiet = _core.Quiet
     connection.putrequest = quiet(putrequest, traced_putrequest, SPAN, True)
-    connection.endheaders = quiet(endheaders, traced_endheaders, SPAN, False)
+    connection.endheaders = quiet(endheaders, traced_endheaders, SPAN, False, True)
     connection.getresponse = quiet(getresponse, traced_getresponse, SPAN, False)
     connection.close = quiet(close, traced_close, SPAN, False)

@@ -25,29 +25,9 @@ def _start(request: Any) -> Any:
 
 
 def install(module: Any) -> None:
-    _wrap(module.Client)
+    client = module.Client
+    client._send_single_request = _core.ClientMethod(TRACER, client._send_single_request, False)
     _wrap_async(module.AsyncClient)
-
-
-def _wrap(client: Any) -> None:
-    send = client._send_single_request
-
-    @functools.wraps(send)
-    def traced_send(self: Any, request: Any) -> Any:
-        span = _start(request)
-        if span is None:
-            return send(self, request)
-        try:
-            response = send(self, request)
-            http_status(span, response.status_code)
-            return response
-        except Exception as error:
-            span.fail(error)
-            raise
-        finally:
-            span.finish()
-
-    client._send_single_request = traced_send
 
 
 def _wrap_async(client: Any) -> None:
