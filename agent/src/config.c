@@ -13,8 +13,6 @@
 #include "resource.h"
 #include "sampler.h"
 
-#define PROFILER_FLUSH_MS_MAX 300u
-
 static struct exporter_config exporter = {.interval_ms = 500, .timeout_ms = 10000};
 
 static int copy_text(char *ret, size_t size, PyObject *o, const char *what) {
@@ -199,15 +197,18 @@ static PyObject *enable(PyObject *module, PyObject *on) {
 
 /* flush(timeout_ms) → 0, or a negative errno */
 static PyObject *flush(PyObject *module, PyObject *args) {
+    uint64_t passed_ms;
     unsigned timeout_ms;
     int r;
 
     if (!PyArg_ParseTuple(args, "I", &timeout_ms))
         return NULL;
     thread_state(); /* in a forked child: forget the parent's records first */
-    Py_BEGIN_ALLOW_THREADS profiler_flush(
-            timeout_ms < PROFILER_FLUSH_MS_MAX ? timeout_ms : PROFILER_FLUSH_MS_MAX);
-    r = exporter_flush(timeout_ms);
+    Py_BEGIN_ALLOW_THREADS passed_ms = clock_monotonic_ns() / 1000000u;
+    /* A moment; but on a busy machine its thread waits for a processor. */
+    profiler_flush(timeout_ms / 2);
+    passed_ms = clock_monotonic_ns() / 1000000u - passed_ms;
+    r = exporter_flush(passed_ms < timeout_ms ? timeout_ms - (unsigned) passed_ms : 0);
     Py_END_ALLOW_THREADS return PyLong_FromLong(r);
 }
 

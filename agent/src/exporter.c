@@ -19,6 +19,9 @@
 #define THREAD_STACK_BYTES (256u << 10)
 #define OBSERVE_TIMEOUT_NS (1000 * 1000000u)
 #define FLUSH_PAUSE_NS (50 * 1000000u)
+/* Windows of the profiler that may wait for the thread, which may wait for a slow server itself;
+ * one is made every ten seconds, and one at each flush. */
+#define HANDED_MAX 4
 
 _Atomic bool exporter_is_awake;
 
@@ -29,7 +32,7 @@ static uint64_t flush_wanted, flush_done, flush_until_ns;
 static bool flush_good;
 static struct exporter_config config = {.interval_ms = 500, .timeout_ms = 10000};
 
-static _Atomic(struct request *) handed; /* waits for the thread to take it */
+static _Atomic(struct request *) handed[HANDED_MAX]; /* wait for the thread to take them */
 
 /* The thread's own. */
 static uint64_t metrics_due_ns; /* when to collect next; 0: not set yet */
@@ -98,7 +101,8 @@ static bool collect(void) {
     if (outbox_bytes() < EXPORT_PENDING_BYTES_MAX) {
         empty = ring_drain(take, batch_get());
         collect_metrics();
-        outbox_add(atomic_exchange(&handed, NULL));
+        for (int i = 0; i < HANDED_MAX; i++)
+            outbox_add(atomic_exchange(&handed[i], NULL));
         for (int s = 0; s < SIGNAL_N; s++)
             outbox_add(batch_seal(batch_get(), s, config.gzip));
     }
@@ -284,8 +288,17 @@ void exporter_ensure(void) {
     pthread_mutex_unlock(&control);
 }
 
+static bool put_handed(struct request *r) {
+    for (int i = 0; i < HANDED_MAX; i++) {
+        struct request *none = NULL;
+        if (atomic_compare_exchange_strong(&handed[i], &none, r))
+            return true;
+    }
+    return false;
+}
+
 int exporter_hand_over(enum signal_kind signal, char *body, size_t n, uint32_t records) {
-    struct request *r = calloc(1, sizeof(*r)), *none = NULL;
+    struct request *r = calloc(1, sizeof(*r));
     bool gzip, enabled;
 
     count(COUNTER_OF(SPANS_FINISHED, signal), records);
@@ -305,7 +318,7 @@ int exporter_hand_over(enum signal_kind signal, char *body, size_t n, uint32_t r
                           .body = body,
                           .length = n};
     r->gzip = gzip && compress_gzip(&r->body, &r->length) == 0;
-    if (!atomic_compare_exchange_strong(&handed, &none, r)) {
+    if (!put_handed(r)) {
         count(COUNTER_OF(SPANS_DROPPED_BUFFER_FULL, signal), records);
         request_free(r);
         return -ENOSPC;
@@ -375,5 +388,6 @@ void exporter_fork_child(void) {
     conditions_ready = running = urgent = false;
     flush_wanted = flush_done = 0;
     atomic_store(&exporter_is_awake, false);
-    atomic_store(&handed, NULL);
+    for (int i = 0; i < HANDED_MAX; i++)
+        atomic_store(&handed[i], NULL);
 }

@@ -51,8 +51,8 @@ uint64_t loss_rejected(const char *body, size_t n) {
 void loss_report(void) {
     static uint64_t reported;
     static uint32_t generation;
-    uint64_t spans = 0, logs = 0, now;
-    char text[160], storage[512], *p;
+    uint64_t spans = 0, logs = 0, rows = 0, now;
+    char text[200], storage[512], *p;
     struct buf b;
     uint32_t mark;
     int n;
@@ -62,17 +62,20 @@ void loss_report(void) {
             continue; /* the server knows */
         spans += atomic_load_explicit(&counters[c], memory_order_relaxed);
         logs += atomic_load_explicit(&counters[c + LOGS_OFFSET], memory_order_relaxed);
+        rows += atomic_load_explicit(&counters[COUNTER_OF(c, SIGNAL_PROFILE)],
+                                     memory_order_relaxed);
     }
     if (generation != process_generation) {
         generation = process_generation;
         reported = 0;
     }
-    if (spans + logs == reported)
+    if (spans + logs + rows == reported)
         return;
-    reported = spans + logs;
+    reported = spans + logs + rows;
     n = snprintf(text, sizeof(text),
-                 "Varan's agent lost %llu spans and %llu log records since the process began",
-                 (unsigned long long) spans, (unsigned long long) logs);
+                 "Varan's agent lost %llu spans and %llu log records%s since the process began",
+                 (unsigned long long) spans, (unsigned long long) logs,
+                 rows ? ", and parts of its profiles," : "");
     buf_init(&b, storage, sizeof(storage), sizeof(storage));
     now = clock_wall_ns();
     pb_put_fixed64(&b, LOG_TIME, now);
@@ -84,6 +87,8 @@ void loss_report(void) {
     pb_close(&b, mark);
     PUT_INT(&b, LOG_ATTRIBUTE, "varan.lost.spans", (int64_t) spans);
     PUT_INT(&b, LOG_ATTRIBUTE, "varan.lost.logs", (int64_t) logs);
+    if (rows)
+        PUT_INT(&b, LOG_ATTRIBUTE, "varan.lost.profile_rows", (int64_t) rows);
     p = ring_reserve(SIGNAL_LOG, 0, pb_bytes_size(b.used));
     if (p) {
         pb_bytes(p, 0x12, b.data, b.used); /* ScopeLogs.log_records */

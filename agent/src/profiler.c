@@ -129,7 +129,7 @@ static void begin_window(struct work *w) {
         w->window_end_ns += WINDOW_NS;
     if (w->last_walk_ns == 0)
         w->last_walk_ns = w->window_start_ns;
-    window_clear(w->window);
+    window_reset(w->window);
 }
 
 static void seal_window(struct work *w, const struct profiler_options *o) {

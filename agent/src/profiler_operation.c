@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "value.h"
+#include "text.h"
 
 #define READS_MAX 4u
 #define SETS 512u /* of WAYS traces each */

@@ -29,6 +29,8 @@ struct known {
     int64_t last_row;    /* where it was seen at work last in this window; -1: nowhere */
     unsigned last_factor;
     bool met, placed;   /* by this look; at work outside of all spans in this window */
+    bool unseen;        /* known by its visits alone */
+    bool cut_in;        /* what it did before the first look at it is not charged */
     unsigned slot;      /* PROFILER_SLOTS: none */
     uint64_t slot_mark; /* owners_mark, when it was looked for */
     char name[NAME_BYTES];
@@ -40,6 +42,7 @@ static struct profiler_view views[PROFILER_SLOTS];
 static uint32_t view_owners[PROFILER_SLOTS];   /* 0: no view */
 static uint64_t visit_charged[PROFILER_SLOTS]; /* of the visit that lasts */
 static unsigned views_n;
+static bool began;           /* there was a look before */
 static uint64_t owners_mark; /* another one when slots have other owners */
 
 /* The CPU clock of a thread by its kernel id, as clock_getcpuclockid(3) makes it for a process. */
@@ -64,17 +67,38 @@ static struct known *find(pid_t id) {
     return NULL;
 }
 
-static struct known *find_or_add(pid_t id, uint64_t now_ns, uint64_t passed_ns) {
+static struct known *add(pid_t id) {
+    if (known_n == KNOWN_MAX)
+        return NULL;
+    known[known_n] =
+            (struct known){.native_id = id, .unseen = true, .slot = PROFILER_SLOTS, .last_row = -1};
+    return &known[known_n++];
+}
+
+/* A thread that cannot have been there at the last look, for it has used no more CPU time than
+ * passed since then, is charged from its beginning; of another (one of a library's that calls
+ * Python for the first time, or at the profiler's start) nothing is known about what it did before.
+ */
+static void begin_thread(struct known *k, uint64_t now_ns, uint64_t passed_ns) {
+    uint64_t cpu_ns = 0;
+
+    k->unseen = false;
+    k->seen_at_ns = now_ns - passed_ns;
+    thread_cpu_ns(k->native_id, &cpu_ns);
+    k->cut_in = !began || cpu_ns > passed_ns;
+    if (k->cut_in) {
+        k->cpu_ns = cpu_ns;
+        k->traced_ns = 0;
+    }
+}
+
+static struct known *find_or_begin(pid_t id, uint64_t now_ns, uint64_t passed_ns) {
     struct known *k = find(id);
 
-    if (k || known_n == KNOWN_MAX)
-        return k;
-    k = &known[known_n++];
-    *k = (struct known){.native_id = id,
-                        .seen_at_ns = now_ns - passed_ns,
-                        .slot = PROFILER_SLOTS,
-                        .last_row = -1};
-    thread_cpu_ns(id, &k->cpu_ns); /* what it did before is not charged */
+    if (!k)
+        k = add(id);
+    if (k && k->unseen)
+        begin_thread(k, now_ns, passed_ns);
     return k;
 }
 
@@ -86,9 +110,15 @@ static uint32_t label_of(struct profiler_window *w, struct known *k) {
 
 /* ---- Before the look ---- */
 
+static struct known *visitor(uint32_t id) {
+    struct known *k = find((pid_t) id);
+
+    return k ? k : add((pid_t) id);
+}
+
 static void charge_visits(struct profiler_window *w, const struct profiler_visit *visits, size_t n,
                           uint64_t lost_ns) {
-    struct known *k = n ? find((pid_t) visits[0].native_id) : NULL;
+    struct known *k = n ? visitor(visits[0].native_id) : NULL;
     uint64_t sum = 0;
 
     for (size_t i = 0; i < n; i++)
@@ -96,7 +126,7 @@ static void charge_visits(struct profiler_window *w, const struct profiler_visit
     for (size_t i = 0; i < n; i++) {
         uint64_t ns = visits[i].cpu_ns;
         if (k && (uint32_t) k->native_id != visits[i].native_id)
-            k = find((pid_t) visits[i].native_id);
+            k = visitor(visits[i].native_id);
         if (lost_ns) /* those that found no room were like those that did */
             ns += (uint64_t) ((double) lost_ns * (double) ns / (double) (sum + !sum));
         window_charge(w, visits[i].trace_id, k ? label_of(w, k) : 0, ns);
@@ -181,7 +211,8 @@ static uint64_t charge(struct profiler_window *w, struct known *k, unsigned slot
     }
     int64_t outside = (int64_t) (cpu_ns - k->cpu_ns) - k->traced_ns;
     k->cpu_ns = cpu_ns;
-    k->traced_ns = outside < 0 ? -outside : 0;
+    k->traced_ns = outside < 0 && !k->cut_in ? -outside : 0;
+    k->cut_in = false;
     k->outside_ns += outside > 0 ? (uint64_t) outside : 0;
     return of_span;
 }
@@ -235,7 +266,7 @@ static void name_thread(struct known *k, const struct cpython_thread *t) {
 /* False: it does not count, the stack and the span may not belong together. */
 static bool add_thread(struct profiler_window *w, const struct cpython_thread *t, bool wall,
                        uint64_t now_ns, uint64_t passed_ns) {
-    struct known *k = t->native_id ? find_or_add(t->native_id, now_ns, passed_ns) : NULL;
+    struct known *k = t->native_id ? find_or_begin(t->native_id, now_ns, passed_ns) : NULL;
     uint64_t costs[COSTS] = {0}, cpu_ns = 0;
 
     if (!k)
@@ -281,6 +312,7 @@ void threads_add(struct profiler_window *w, const struct cpython_sample *s, bool
         *ret_torn += !counts;
     }
     forget_ended(w);
+    began = true;
 }
 
 /* ---- The window's end ---- */
@@ -290,6 +322,8 @@ void threads_settle(struct profiler_window *w) {
     for (size_t i = 0; i < known_n; i++) {
         struct known *k = &known[i];
         uint64_t cpu_ns;
+        if (k->unseen)
+            continue;
         unsigned slot = slot_of(k);
         /* What a visit that lasts has used since the last look comes with the next one. */
         bool between = slot == PROFILER_SLOTS || (still_there(slot) && !views[slot].span_id);
@@ -310,5 +344,6 @@ void threads_settle(struct profiler_window *w) {
 void threads_forget(void) {
     take_visits(NULL);
     known_n = known_next = 0;
+    began = false;
     memset(visit_charged, 0, sizeof(visit_charged));
 }

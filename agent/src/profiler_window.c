@@ -50,7 +50,7 @@ void window_free(struct profiler_window *w) {
     free(w);
 }
 
-void window_clear(struct profiler_window *w) {
+void window_reset(struct profiler_window *w) {
     map_clear(&w->nodes_by_key);
     map_clear(&w->rows_by_key);
     map_clear(&w->strings_by_text);
@@ -130,6 +130,10 @@ struct row *window_row(struct profiler_window *w, const struct row *wanted) {
                             traced ? wanted->span.span_id : wanted->operation,
                             (uint64_t) wanted->node << 32 | wanted->label};
     size_t before = w->rows.n;
+
+    if (traced && before >= WINDOW_TRACED_ROWS_MAX &&
+        !map_get(&w->rows_by_key, slice_new(key, sizeof(key))))
+        return NULL;
     int64_t number =
             NUMBER_OF(&w->rows_by_key, key, sizeof(key), &w->rows, *wanted, WINDOW_ROWS_MAX);
 

@@ -12,7 +12,8 @@
 #include "cpython/cpython.h"
 
 #define WINDOW_NODES_MAX 65536u
-#define WINDOW_ROWS_MAX 20000u /* stack, thread and span together */
+#define WINDOW_ROWS_MAX 20000u        /* stack, thread and span together */
+#define WINDOW_TRACED_ROWS_MAX 17500u /* with a span; the rest is for what finds no such row */
 #define WINDOW_BYTES_MAX ((size_t) 8 << 20)
 
 enum profiler_cost { COST_CPU, COST_WALL, COST_GIL_WAIT, COSTS };
@@ -51,6 +52,6 @@ size_t window_rows(const struct profiler_window *w);
 int window_encode(struct profiler_window *w, const void *resource, size_t resource_size,
                   int64_t start_ns, int64_t duration_ns, char **ret, size_t *ret_size);
 /* Starts over, keeps memory. */
-void window_clear(struct profiler_window *w);
+void window_reset(struct profiler_window *w);
 
 #endif

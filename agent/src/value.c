@@ -72,15 +72,6 @@ void text_of(PyObject *object, const char **ret, size_t *ret_n, PyObject **hold)
     *ret_n = (size_t) PyBytes_GET_SIZE(*hold);
 }
 
-size_t text_cut(const char *text, size_t n, size_t max) {
-    if (n <= max)
-        return n;
-    n = max;
-    while (n && ((unsigned char) text[n] & 0xc0) == 0x80)
-        n--;
-    return n;
-}
-
 /* What the calling thread makes, a span or a log record, has its own limit. */
 static size_t length_max(void) {
     uint32_t of_record = thread_state_self.length_max;

@@ -7,6 +7,7 @@
 #include <Python.h>
 
 #include "encode.h"
+#include "text.h"
 
 #define VALUE_DEPTH_MAX 5
 #define VALUE_ITEMS_MAX 256
@@ -26,8 +27,6 @@ int text_view(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold);
  * user code. */
 void text_of(PyObject *object, const char **ret, size_t *ret_n, PyObject **hold);
 
-/* Cuts at most to `max` bytes without splitting a character. */
-size_t text_cut(const char *text, size_t n, size_t max);
 /* Cuts to what an attribute's value may have. */
 size_t value_cut(const char *text, size_t n);
 

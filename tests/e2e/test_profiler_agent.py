@@ -105,7 +105,13 @@ class Program:
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "VARAN_ENDPOINT": self.server.otlp, **env},
+                env={
+                    **os.environ,
+                    "VARAN_ENDPOINT": self.server.otlp,
+                    # The last window is on its way when the program ends, on a busy machine for long.
+                    "VARAN_EXIT_TIMEOUT_MS": "30000",
+                    **env,
+                },
             )
 
     def stop(self) -> None:

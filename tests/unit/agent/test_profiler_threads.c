@@ -1,0 +1,351 @@
+/* Whose CPU time it is: real threads that spend it, in traces and outside of them, and a profiler
+ * that looks late, or not at all meanwhile. What their clocks say is charged, to the trace it was
+ * spent in; what a span is tied to is what its thread was in. */
+#include "../unit.h"
+
+#include "profiler_fixture.h"
+#include "profiler_operation.h"
+#include "profiler_rows.h"
+#include "profiler_slot.h"
+#include "profiler_threads.h"
+#include "runtime.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MS UINT64_C(1000000)
+
+static struct profiler_window *w;
+
+static int setup(void **state) {
+    threads_forget();
+    return window_new(&w);
+}
+
+static int teardown(void **state) {
+    window_free(w);
+    return 0;
+}
+
+/* ---- Threads ---- */
+
+/* A thread that does what it is told, one thing after the other. */
+struct worker {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    void (*task)(struct worker *w);
+    uint8_t trace[16], span[8];
+    uint64_t spend_ns;
+    uint64_t spent_ns; /* its clock, after the last task */
+    pid_t id;
+    bool end;
+};
+
+static uint64_t own_cpu(void) {
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
+}
+
+static void spend(struct worker *k) {
+    for (uint64_t end = own_cpu() + k->spend_ns; own_cpu() < end;)
+        ;
+}
+
+static void enter(struct worker *k) {
+    struct profiler_slot *s = profiler_slot_take();
+
+    assert_non_null(s);
+    profiler_slot_write(s, k->trace, k->span);
+}
+
+static void leave(struct worker *k) {
+    profiler_slot_write(profiler_slot_take(), NULL, NULL);
+}
+
+/* A request: into the trace, work, out of it. */
+static void serve(struct worker *k) {
+    enter(k);
+    spend(k);
+    leave(k);
+}
+
+static void *run(void *ctx) {
+    struct worker *k = ctx;
+
+    pthread_mutex_lock(&k->lock);
+    k->id = (pid_t) syscall(SYS_gettid);
+    for (;;) {
+        pthread_cond_broadcast(&k->changed);
+        while (!k->task && !k->end)
+            pthread_cond_wait(&k->changed, &k->lock);
+        if (!k->task)
+            break;
+        k->task(k);
+        k->task = NULL;
+        k->spent_ns = own_cpu();
+    }
+    pthread_mutex_unlock(&k->lock);
+    return NULL;
+}
+
+static void do_task(struct worker *k, void (*task)(struct worker *k), uint64_t spend_ns) {
+    pthread_mutex_lock(&k->lock);
+    k->task = task;
+    k->spend_ns = spend_ns;
+    pthread_cond_broadcast(&k->changed);
+    while (k->task)
+        pthread_cond_wait(&k->changed, &k->lock);
+    pthread_mutex_unlock(&k->lock);
+}
+
+static struct worker *start(uint8_t trace) {
+    struct worker *k = calloc(1, sizeof(*k));
+
+    assert_non_null(k);
+    memset(k->trace, trace, 16);
+    memset(k->span, trace, 8);
+    pthread_mutex_init(&k->lock, NULL);
+    pthread_cond_init(&k->changed, NULL);
+    pthread_mutex_lock(&k->lock);
+    assert_int_equal(pthread_create(&k->thread, NULL, run, k), 0);
+    while (!k->id)
+        pthread_cond_wait(&k->changed, &k->lock);
+    pthread_mutex_unlock(&k->lock);
+    return k;
+}
+
+static void end(struct worker *k) {
+    pthread_mutex_lock(&k->lock);
+    k->end = true;
+    pthread_cond_broadcast(&k->changed);
+    pthread_mutex_unlock(&k->lock);
+    pthread_join(k->thread, NULL);
+    free(k);
+}
+
+/* ---- Looks ---- */
+
+static uint64_t seen, torn, last_ns;
+
+/* A look that met these threads at work. */
+static void look(struct worker *const *workers, size_t n) {
+    struct cpython_thread threads[8];
+    const struct cpython_sample sample = {.threads = threads, .n_threads = n};
+    uint64_t now;
+
+    for (size_t i = 0; i < n; i++)
+        threads[i] = thread_at(workers[i]->id, at_work, 2);
+    threads_look(w);
+    now = clock_monotonic_ns();
+    threads_add(w, &sample, true, now, last_ns ? now - last_ns : 0, &seen, &torn);
+    last_ns = now;
+}
+
+static uint64_t cpu_of(uint64_t trace, bool any) {
+    uint64_t sum = 0;
+
+    vector_each(&w->rows, r) if (any || r->span.trace_id[0] == trace) sum += r->costs[COST_CPU];
+    return sum;
+}
+
+/* Within a millisecond, and what the last system calls took. */
+static void assert_about(uint64_t got, uint64_t want) {
+    assert_in_range(got, want - want / 50 - MS, want + want / 50 + MS);
+}
+
+static void late_looks_lose_nothing(void **state) {
+    struct worker *k = start(1);
+
+    last_ns = 0;
+    look(&k, 1);
+    uint64_t before = k->spent_ns;
+    profiler_operation_set(k->trace, "GET /a", 6, true);
+    for (int i = 0; i < 300; i++) /* more than there is room for, and nobody looks */
+        do_task(k, serve, MS / 5);
+    do_task(k, spend, 20 * MS); /* outside of all */
+    look(&k, 1);
+    do_task(k, enter, 0);
+    do_task(k, spend, MS);
+    look(&k, 1); /* the only one that meets a request */
+    do_task(k, leave, 0);
+    look(&k, 1);
+    threads_settle(w);
+    window_settle(w);
+    assert_about(cpu_of(0, true), k->spent_ns - before);
+    uint64_t served = 0;
+    vector_each(&w->rows, r) served += r->operation ? r->costs[COST_CPU] : 0;
+    /* Clocks are read every tenth of a millisecond: between two, passing time counts as used. */
+    assert_in_range(served, 61 * MS * 3 / 4, 61 * MS * 5 / 4);
+    assert_int_equal(torn, 0);
+    end(k);
+}
+
+static void a_request_is_charged_while_it_lasts(void **state) {
+    struct worker *k = start(2);
+    const uint64_t trace = 0x0202020202020202;
+
+    last_ns = 0;
+    profiler_operation_set(k->trace, "GET /b", 6, false);
+    look(&k, 1);
+    do_task(k, enter, 0);
+    do_task(k, spend, 10 * MS);
+    look(&k, 1);
+    assert_about(cpu_of(trace, false), 10 * MS);
+    do_task(k, spend, 10 * MS);
+    look(&k, 1);
+    do_task(k, spend, 10 * MS);
+    do_task(k, leave, 0);
+    profiler_operation_set(k->trace, "GET /b", 6, true);
+    look(&k, 1);
+    threads_settle(w);
+    window_settle(w);
+    uint64_t served = 0;
+    vector_each(&w->rows, r) if (r->operation) {
+        size_t n;
+        assert_memory_equal(profiler_operation_name(r->operation, &n), "GET /b", 6);
+        served += r->costs[COST_CPU];
+    }
+    assert_about(served, 30 * MS);
+    assert_about(cpu_of(trace, false), 20 * MS); /* as far as a look met it */
+    end(k);
+}
+
+static void threads_that_begin_between_looks_are_whole(void **state) {
+    struct worker *first = start(3), *both[2] = {first, NULL};
+
+    last_ns = 0;
+    do_task(first, spend, 30 * MS); /* before the first look: not charged */
+    look(&first, 1);
+    both[1] = start(4);
+    profiler_operation_set(both[1]->trace, "GET /d", 6, true);
+    do_task(both[1], spend, 10 * MS);
+    do_task(both[1], serve, 5 * MS);
+    look(both, 2);
+    do_task(both[1], serve, 5 * MS);
+    do_task(both[1], enter, 0);
+    look(both, 2);
+    do_task(both[1], leave, 0);
+    look(both, 2);
+    threads_settle(w);
+    window_settle(w);
+    assert_about(cpu_of(0, true), both[1]->spent_ns);
+    end(first);
+    end(both[1]);
+}
+
+static void a_thread_that_was_there_before_begins_when_it_is_met(void **state) {
+    struct worker *first = start(5), *old = start(6), *both[2] = {first, old};
+
+    last_ns = 0;
+    do_task(old, enter, 0);
+    do_task(old, spend, 50 * MS);
+    look(&first, 1);
+    look(&first, 1); /* hardly any time passes: `old` cannot have begun in between */
+    look(both, 2);
+    uint64_t before = old->spent_ns;
+    do_task(old, leave, 0);
+    do_task(old, spend, 10 * MS);
+    look(both, 2);
+    do_task(old, spend, 10 * MS);
+    look(both, 2);
+    threads_settle(w);
+    window_settle(w);
+    uint64_t outside = 0;
+    vector_each(&w->rows, r) outside += r->span.span_id ? 0 : r->costs[COST_CPU];
+    assert_about(outside, old->spent_ns - before);
+    end(first);
+    end(old);
+}
+
+static void many_threads(void **state) {
+    enum { N = 4096 + 100 };
+    struct cpython_thread *threads = calloc(N, sizeof(*threads));
+    const struct cpython_sample sample = {.threads = threads, .n_threads = N};
+
+    assert_non_null(threads);
+    for (int i = 0; i < N; i++) { /* none of them is there */
+        threads[i] = thread_at(100000000 + i, waiting, 2);
+        threads[i].state = CPYTHON_SLEEPING;
+    }
+    for (int round = 0; round < 3; round++) {
+        threads_look(w);
+        threads_add(w, &sample, true, 1000 * MS * (uint64_t) (round + 1), 1000 * MS, &seen, &torn);
+        assert_int_equal(seen, 4096);
+        assert_int_equal(torn, 100);
+    }
+    threads[0].torn = true;
+    threads[1].n_frames = 0;
+    threads[2].native_id = 0;
+    const struct cpython_sample three = {.threads = threads, .n_threads = 3};
+    threads_look(w);
+    threads_add(w, &three, true, 5000 * MS, 1000 * MS, &seen, &torn);
+    assert_int_equal(seen, 0);
+    assert_int_equal(torn, 2);
+    free(threads);
+}
+
+static void slots_are_given_back(void **state) {
+    uint32_t used = 0;
+
+    for (int i = 0; i < 40; i++) {
+        struct worker *k = start(7);
+        do_task(k, serve, 0);
+        end(k);
+        used = i == 20 ? profiler_slots_used() : used;
+    }
+    assert_int_equal(profiler_slots_used(), used);
+    for (unsigned i = 0; i < profiler_slots_used(); i++)
+        assert_int_equal(profiler_slot_owner(i), 0);
+}
+
+/* In a forked child nothing of the parent is left, and its thread has a slot of its own. */
+static void a_child_begins_anew(void **state) {
+    struct profiler_view view;
+    uint8_t id[16] = {9};
+    bool final;
+    int status;
+
+    profiler_operation_set(id, "GET /p", 6, false);
+    profiler_slot_write(profiler_slot_take(), id, id);
+    pid_t pid = fork();
+    if (pid == 0) {
+        process_generation++;
+        profiler_slots_fork_child();
+        threads_forget();
+        bool good = profiler_slots_used() == 0 &&
+                    profiler_operation_of((const uint64_t *) (const void *) id, &final) == 0;
+        thread_state();
+        struct profiler_slot *s = profiler_slot_take();
+        good = good && s && profiler_slot_view(s, &view) && view.span_id == 0 &&
+               profiler_slot_owner(0) == (uint32_t) getpid();
+        profiler_slots_sweep();
+        _exit(good && profiler_slot_owner(0) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_true(profiler_slot_view(profiler_slot_take(), &view));
+    assert_int_not_equal(view.span_id, 0);
+    profiler_slot_write(profiler_slot_take(), NULL, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(late_looks_lose_nothing, setup, teardown),
+            cmocka_unit_test_setup_teardown(a_request_is_charged_while_it_lasts, setup, teardown),
+            cmocka_unit_test_setup_teardown(threads_that_begin_between_looks_are_whole, setup,
+                                            teardown),
+            cmocka_unit_test_setup_teardown(a_thread_that_was_there_before_begins_when_it_is_met,
+                                            setup, teardown),
+            cmocka_unit_test_setup_teardown(many_threads, setup, teardown),
+            cmocka_unit_test_setup_teardown(slots_are_given_back, setup, teardown),
+            cmocka_unit_test_setup_teardown(a_child_begins_anew, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
