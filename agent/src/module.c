@@ -152,7 +152,11 @@ static int add_types(PyObject *m) {
                  {"Quiet", &Quiet_Type},
                  {"WsgiMethod", &WsgiMethod_Type},
                  {"StatementMethod", &StatementMethod_Type},
+                 {"CursorMethod", &CursorMethod_Type},
                  {"ClientMethod", &ClientMethod_Type},
+                 {"FlaskDispatch", &FlaskDispatch_Type},
+                 {"DjangoResolve", &DjangoResolve_Type},
+                 {"RouteHandle", &RouteHandle_Type},
                  {"Counter", &Counter_Type},
                  {"UpDownCounter", &UpDownCounter_Type},
                  {"Histogram", &Histogram_Type},
@@ -184,8 +188,9 @@ PyMODINIT_FUNC PyInit__core(void) {
         if (PyModule_AddFunctions(m, functions[i]) < 0)
             goto fail;
     if (add_types(m) < 0 || context_init() < 0 || logs_init() < 0 || server_init() < 0 ||
-        wsgi_init() < 0 || statement_method_init() < 0 || client_method_init() < 0 ||
-        steps_init() < 0 || caller_init() < 0 || fork_handlers_install() < 0)
+        wsgi_init() < 0 || statement_method_init() < 0 || cursor_method_init() < 0 ||
+        client_method_init() < 0 || route_method_init() < 0 || steps_init() < 0 ||
+        caller_init() < 0 || fork_handlers_install() < 0)
         goto fail;
     resource_renew();
     buf_init(&b, scope, sizeof(scope), sizeof(scope));

@@ -43,7 +43,8 @@ extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], log
         config_functions[], metrics_functions[], metrics_gc_functions[], logs_otel_functions[],
         carry_functions[], headers_functions[], inject_functions[];
 extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type, Quiet_Type,
-        WsgiMethod_Type, StatementMethod_Type, ClientMethod_Type, Counter_Type, UpDownCounter_Type,
+        WsgiMethod_Type, StatementMethod_Type, CursorMethod_Type, ClientMethod_Type,
+        FlaskDispatch_Type, DjangoResolve_Type, RouteHandle_Type, Counter_Type, UpDownCounter_Type,
         Histogram_Type, Gauge_Type, Observable_Type;
 
 /* logs.c, server.c, …: interned names and the like. Return 0 or a negative error with an exception
@@ -53,7 +54,9 @@ int server_init(void);
 int caller_init(void);
 int wsgi_init(void);
 int statement_method_init(void);
+int cursor_method_init(void);
 int client_method_init(void);
+int route_method_init(void);
 int steps_init(void);
 
 #endif

@@ -44,7 +44,7 @@ static PyObject *quiet_call(PyObject *self, PyObject *const *args, size_t nf, Py
 
     if (plain && p->carries && PyVectorcall_NARGS(nf) > 0)
         inject_late(args[0]);
-    return PyObject_Vectorcall(plain ? p->function : p->traced, args, nf, names);
+    return PyObject_Vectorcall(plain ? p->function : p->other, args, nf, names);
 }
 
 static PyObject *wsgi_call(PyObject *self, PyObject *const *args, size_t nf, PyObject *names) {
@@ -86,7 +86,7 @@ static PyObject *quiet_new(PyTypeObject *type, PyObject *args, PyObject *names) 
     if (!p)
         return NULL;
     Py_INCREF(traced);
-    p->traced = traced;
+    p->other = traced;
     if (attribute != Py_None) {
         Py_INCREF(attribute);
         PyUnicode_InternInPlace(&attribute);
@@ -144,7 +144,7 @@ int patch_traverse(PyObject *self, visitproc visit, void *arg) {
     Patch *p = (Patch *) self;
 
     Py_VISIT(p->function);
-    Py_VISIT(p->traced);
+    Py_VISIT(p->other);
     Py_VISIT(p->tracer);
     Py_VISIT(p->known);
     Py_VISIT(p->dict);
@@ -154,7 +154,7 @@ int patch_traverse(PyObject *self, visitproc visit, void *arg) {
 int patch_clear(PyObject *self) {
     Patch *p = (Patch *) self;
 
-    Py_CLEAR(p->traced);
+    Py_CLEAR(p->other);
     Py_CLEAR(p->known);
     Py_CLEAR(p->dict);
     return 0;
@@ -165,7 +165,7 @@ void patch_dealloc(PyObject *self) {
 
     PyObject_GC_UnTrack(self);
     Py_XDECREF(p->function);
-    Py_XDECREF(p->traced);
+    Py_XDECREF(p->other);
     Py_XDECREF(p->attribute);
     Py_XDECREF(p->tracer);
     Py_XDECREF(p->known);

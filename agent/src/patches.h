@@ -12,7 +12,8 @@
 
 typedef struct {
     PyObject_HEAD PyObject *function; /* what it stands for */
-    PyObject *traced, *attribute;     /* of Quiet */
+    PyObject *other;                  /* what else the type calls */
+    PyObject *attribute;              /* of Quiet */
     PyObject *tracer;
     PyObject *known; /* a set or dict that the type fills */
     PyObject *dict;

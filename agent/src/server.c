@@ -486,27 +486,28 @@ static PyObject *inject(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
-/* set_route(span, route): the route and the name that follows from it; the first one counts, and a
- * name given by the application stays. */
-static PyObject *set_route(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+void server_set_route(Span *s, PyObject *route) {
     PyObject *name;
-    Span *s;
 
-    if (!args_count("set_route", n, 2, 2))
-        return NULL;
-    if (!span_check(args[0]) || !PyUnicode_Check(args[1]) || !span_matters((Span *) args[0]))
-        Py_RETURN_NONE;
-    s = (Span *) args[0];
+    if (!PyUnicode_Check(route) || !span_matters(s))
+        return;
     for (size_t i = 0; i < sizeof(known_methods) / sizeof(known_methods[0]); i++)
         if (s->name == method_names[i] || s->name == name_http) {
-            name = PyUnicode_FromFormat("%U %U", s->name, args[1]);
+            name = PyUnicode_FromFormat("%U %U", s->name, route);
             if (name)
                 Py_SETREF(s->name, name);
             span_tell_operation(s); /* what is in progress is the route's, too */
-            span_put(s, "http.route", 10, args[1]);
+            span_put(s, "http.route", 10, route);
             break;
         }
     PyErr_Clear();
+}
+
+static PyObject *set_route(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    if (!args_count("set_route", n, 2, 2))
+        return NULL;
+    if (span_check(args[0]))
+        server_set_route((Span *) args[0], args[1]);
     Py_RETURN_NONE;
 }
 

@@ -13,6 +13,10 @@ Span *server_start_asgi(uint16_t scope, PyObject *asgi_scope);
 /* Status code of the response; sets the span's status as the conventions say. */
 void http_set_status(Span *s, long code);
 
+/* The route and the name that follows from it; the first one counts, and a name given by the
+ * application stays. */
+void server_set_route(Span *s, PyObject *route);
+
 /* The headers of a request that fails: a WSGI environ, or pairs of bytes or str. Once per span;
  * secrets are left out. */
 void headers_put(Span *s, PyObject *request);

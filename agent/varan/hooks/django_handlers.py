@@ -12,7 +12,6 @@ from .. import _core
 from ._routes import plain_route
 from .django_wsgi import TRACER
 
-set_route = _core.set_route
 current_span = _core.current_span
 ROUTES_MAX = 5000
 
@@ -96,21 +95,7 @@ def install(module: Any) -> None:
     from django.core.signals import got_request_exception
 
     handler = module.BaseHandler
-    resolve_request = handler.resolve_request
-
-    @functools.wraps(resolve_request)
-    def traced_resolve(self: Any, request: Any) -> Any:
-        match = resolve_request(self, request)
-        try:
-            span = span_of(request)
-            if span is not None and match.route is not None:
-                route = match.route
-                set_route(span, _routes.get(route) or _route_of(route))
-        except Exception:
-            pass
-        return match
-
-    handler.resolve_request = traced_resolve
+    handler.resolve_request = _core.DjangoResolve(handler.resolve_request, _routes, _route_of)
     got_request_exception.connect(_on_exception, weak=False, dispatch_uid="varan")
     if os.environ.get("VARAN_DJANGO_MIDDLEWARE", "").strip().lower() in ("1", "true", "yes", "on"):
         _wrap_middleware(module)

@@ -14,9 +14,10 @@ from .. import _core
 TRACER = _core.Tracer("varan.sqlite3", _core.version)
 Statements = _core.Statements
 StatementMethod = _core.StatementMethod
+CursorMethod = _core.CursorMethod
 
 _connections: dict[type, type] = {}
-_cursors: dict[type, type] = {}
+_cursors: dict[type | None, type] = {}  # ours, by the class that it stands for; None: sqlite3's own
 _statements: dict[str, Any] = {}
 _connect: Any = None
 _Cursor: Any = None
@@ -71,18 +72,17 @@ def _make_cursor(base: type) -> type:
     return Cursor
 
 
+def _cursor_class(factory: type | None) -> type:
+    made = _cursors[factory] = _make_cursor(_Cursor if factory is None else factory)
+    return made
+
+
 def _make_connection(base: type) -> type:
     class Connection(base):  # type: ignore[misc, valid-type]
         varan_off = True
         varan_statements: Any = None
 
-        def cursor(self, factory: Any = _Cursor) -> Any:
-            if self.varan_off or not isinstance(factory, type):
-                return super().cursor(factory)
-            traced = _cursors.get(factory)
-            if traced is None:
-                traced = _cursors[factory] = _make_cursor(factory)
-            return super().cursor(traced)
+        cursor = CursorMethod(base.cursor, _cursors, _cursor_class)  # type: ignore[attr-defined]
 
         # The C code makes plain cursors here.
         def execute(self, *args: Any) -> Any:

@@ -7,31 +7,14 @@ from typing import Any
 
 from .. import _core
 
-set_route = _core.set_route
 PREFIX = "varan.route"
 
 
 def install(module: Any) -> None:
-    _wrap_route(module.Route)
-    if hasattr(module, "WebSocketRoute"):
-        _wrap_route(module.WebSocketRoute)
+    for route in (module.Route, getattr(module, "WebSocketRoute", None)):
+        if route is not None:
+            route.handle = _core.RouteHandle(route.handle, None)
     _wrap_mount(module.Mount)
-
-
-def _wrap_route(route: Any) -> None:
-    handle = route.handle
-
-    @functools.wraps(handle)
-    def traced_handle(self: Any, scope: dict[str, Any], receive: Any, send: Any) -> Any:
-        try:
-            span = scope.get("varan.span")
-            if span is not None:
-                set_route(span, scope.get(PREFIX, "") + self.path)
-        except Exception:
-            pass
-        return handle(self, scope, receive, send)
-
-    route.handle = traced_handle
 
 
 def _wrap_mount(mount: Any) -> None:
