@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define NO_PAGE 1u /* an address of no page */
+#define NO_PAGE 1u  /* an address of no page */
+#define AROUND 128u /* bytes on both sides of what is wanted: a stack grows and shrinks */
 
 int pages_init(struct pages *p, struct memory_reader *memory, unsigned kept) {
     *p = (struct pages){.memory = memory,
@@ -46,52 +47,104 @@ static uint32_t place_of(const struct pages *p, uint64_t page) {
 static uint8_t *take(struct pages *p, uint32_t place, uint64_t page) {
     if (p->n == p->kept)
         return NULL;
-    p->places[place] = (struct page_place){page, p->n};
+    p->places[place] = (struct page_place){page, (uint16_t) p->n, 0, PAGE_BYTES, false};
     p->used[p->n] = place;
     return p->data[p->n++];
 }
 
-static void note(struct page_hints *hints, uint64_t page) {
-    for (unsigned i = 0; i < hints->n; i++)
-        if (hints->addresses[i] == page)
-            return;
-    if (hints->n < PAGES_HINTED)
-        hints->addresses[hints->n++] = page;
+static void note(struct page_hints *hints, uint64_t page, size_t within, size_t size) {
+    struct page_hint *h = hints->items, *end = h + hints->n;
+    uint16_t from = (uint16_t) within, to = (uint16_t) (within + size);
+
+    while (h < end && h->address != page)
+        h++;
+    if (h < end) {
+        h->from = from < h->from ? from : h->from;
+        h->to = to > h->to ? to : h->to;
+    } else if (hints->n < PAGES_HINTED) {
+        hints->items[hints->n++] = (struct page_hint){page, from, to};
+    }
 }
 
 static void sort(struct page_hints *hints) {
     for (unsigned i = 1; i < hints->n; i++) {
-        uint64_t one = hints->addresses[i];
+        struct page_hint one = hints->items[i];
         unsigned k = i;
-        for (; k > 0 && hints->addresses[k - 1] > one; k--)
-            hints->addresses[k] = hints->addresses[k - 1];
-        hints->addresses[k] = one;
+        for (; k > 0 && hints->items[k - 1].address > one.address; k--)
+            hints->items[k] = hints->items[k - 1];
+        hints->items[k] = one;
     }
+}
+
+/* What is wanted of a page now or was lately. What is not wanted any more fades by a byte in each
+ * walk: a thread that sleeps near the bottom of its stack will work further up again. */
+static void widen(const struct page_hints *hints, struct page_hint *h) {
+    for (unsigned i = 0; i < hints->n_before; i++) {
+        const struct page_hint *b = &hints->before[i];
+        if (b->address != h->address)
+            continue;
+        if (b->from < h->from)
+            h->from = (uint16_t) (b->from + 1);
+        if (b->to > h->to)
+            h->to = (uint16_t) (b->to - 1);
+        return;
+    }
+}
+
+static struct page_hint around(struct page_hint h) {
+    h.from = h.from > AROUND ? (uint16_t) (h.from - AROUND) : 0;
+    h.to = h.to + AROUND < PAGE_BYTES ? (uint16_t) (h.to + AROUND) : PAGE_BYTES;
+    return h;
+}
+
+struct page_hint pages_around(const struct page_hints *hints, uint64_t page) {
+    const struct page_hint *items = hints->n ? hints->items : hints->before;
+
+    for (unsigned i = 0; i < (hints->n ? hints->n : hints->n_before); i++) {
+        struct page_hint h = items[i];
+        if (h.address != page)
+            continue;
+        if (hints->n)
+            widen(hints, &h);
+        return around(h);
+    }
+    return (struct page_hint){page, 0, PAGE_BYTES};
 }
 
 size_t pages_plan(struct pages *p, struct page_hints *hints, struct memory_part *parts) {
     size_t n = 0;
 
     sort(hints);
+    for (unsigned i = 0; i < hints->n; i++)
+        widen(hints, &hints->items[i]);
     for (unsigned i = 0; i < hints->n; i++) {
-        uint64_t page = hints->addresses[i];
-        uint32_t place = place_of(p, page);
-        uint8_t *data = p->places[place].address ? NULL : take(p, place, page);
+        uint64_t page = hints->items[i].address;
+        uint32_t at = place_of(p, page);
+        uint8_t *data = p->places[at].address ? NULL : take(p, at, page);
         if (!data)
             continue;
-        if (n && parts[n - 1].address + parts[n - 1].size == page)
-            parts[n - 1].size += PAGE_BYTES; /* `data` lies behind the last one, too */
+        struct page_hint wanted = around(hints->items[i]);
+        if (!p->whole) {
+            p->places[at].from = wanted.from;
+            p->places[at].to = wanted.to;
+        }
+        uint64_t from = page + p->places[at].from, size = p->places[at].to - p->places[at].from;
+        if (n && parts[n - 1].address + parts[n - 1].size == from)
+            parts[n - 1].size += size; /* `data` lies behind the last one, too */
         else
-            parts[n++] = (struct memory_part){page, data, PAGE_BYTES};
+            parts[n++] = (struct memory_part){from, data + p->places[at].from, size};
     }
+    memcpy(hints->before, hints->items, sizeof(hints->before));
+    hints->n_before = hints->n;
     hints->n = 0; /* filled anew by what this walk really wants */
     return n;
 }
 
 void pages_unread(struct pages *p, const struct memory_part *parts, size_t n) {
     for (size_t i = 0; i < n; i++)
-        for (size_t at = 0; at < parts[i].size; at += PAGE_BYTES)
-            p->places[place_of(p, parts[i].address + at)].address = NO_PAGE;
+        for (uint64_t page = parts[i].address & ~(uint64_t) (PAGE_BYTES - 1);
+             page < parts[i].address + parts[i].size; page += PAGE_BYTES)
+            p->places[place_of(p, page)].address = NO_PAGE;
     p->last = 0;
 }
 
@@ -122,30 +175,42 @@ bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_firs
     return done >= n_first;
 }
 
-/* The page's data; NULL: it cannot be read, or not be kept. */
-static const uint8_t *find(struct pages *p, uint64_t page) {
-    if (p->last == page)
+static const uint8_t *found(struct pages *p, const struct page_place *place) {
+    p->later += place->later;
+    p->last = place->address;
+    p->last_from = place->from;
+    p->last_to = place->to;
+    return p->last_data = p->data[place->at];
+}
+
+/* The page's data, in which those bytes are; NULL: it cannot be read, or not be kept. */
+static const uint8_t *find(struct pages *p, uint64_t page, size_t within, size_t size) {
+    if (p->last == page && within >= p->last_from && within + size <= p->last_to)
         return p->last_data;
-    uint32_t place = place_of(p, page);
-    if (p->places[place].address) {
-        p->last = page;
-        return p->last_data = p->data[p->places[place].at];
-    }
-    p->later++;
-    if (p->n == p->kept && !p->shared) {
+    struct page_place *place = &p->places[place_of(p, page)];
+    bool held = place->address == page;
+    if (held && within >= place->from && within + size <= place->to)
+        return found(p, place);
+    p->last = 0;
+    if (!held && p->n == p->kept && !p->shared) {
         pages_clear(p);
-        place = place_of(p, page);
+        place = &p->places[place_of(p, page)];
     }
-    uint8_t *data = take(p, place, page);
-    if (!data)
+    uint8_t *data = held ? p->data[place->at] : take(p, (uint32_t) (place - p->places), page);
+    if (!data) {
+        p->later++;
         return NULL;
+    }
     if (memory_read(p->memory, page, data, PAGE_BYTES) < 0) {
-        p->places[place].address = 0;
-        p->n--;
+        place->address = held ? NO_PAGE : 0;
+        p->n -= !held;
+        p->later++;
         return NULL;
     }
-    p->last = page;
-    return p->last_data = data;
+    place->from = 0;
+    place->to = PAGE_BYTES;
+    place->later = true;
+    return found(p, place);
 }
 
 int pages_read(struct pages *p, uint64_t address, void *to, size_t size, struct page_hints *hints) {
@@ -154,13 +219,13 @@ int pages_read(struct pages *p, uint64_t address, void *to, size_t size, struct 
 
     if (!page || address + size < address)
         return -EFAULT;
-    const uint8_t *data = find(p, page);
+    if (here > size)
+        here = size;
+    const uint8_t *data = find(p, page, within, here);
     if (!data)
         return memory_read(p->memory, address, to, size); /* a reader of smaller pieces */
     if (hints)
-        note(hints, page);
-    if (here > size)
-        here = size;
+        note(hints, page, within, here);
     memcpy(to, data + within, here);
     return here == size
                    ? 0

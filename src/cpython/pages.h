@@ -14,14 +14,23 @@
 #define PAGES_FIRST_MAX 8u /* parts of a read before the pages, and after them */
 #define PAGES_HINTED 16u   /* pages that one stack wanted, to be read ahead the next time */
 
+/* What a walk wanted of a page: bytes `from` … `to`. */
+struct page_hint {
+    uint64_t address;
+    uint16_t from, to;
+};
+
 struct page_hints {
-    uint64_t addresses[PAGES_HINTED];
-    unsigned n;
+    struct page_hint items[PAGES_HINTED];
+    struct page_hint before[PAGES_HINTED]; /* what was planned the last time */
+    unsigned n, n_before;
 };
 
 struct page_place {
-    uint64_t address; /* 0: free */
-    uint32_t at;      /* in `data` */
+    uint64_t address;  /* 0: free */
+    uint16_t at;       /* in `data` */
+    uint16_t from, to; /* the bytes that are held */
+    bool later;        /* it was read by itself */
 };
 
 struct pages {
@@ -31,9 +40,12 @@ struct pages {
     struct page_place *places;   /* 2 * kept, by the address' hash */
     uint32_t *used;              /* those of `places` that are not free, in the order of `data` */
     uint8_t (*data)[PAGE_BYTES]; /* filled from the beginning on: the rest costs no memory */
+    bool whole;                  /* pages are always read from end to end */
     uint64_t last;               /* the page that was looked for last, 0: none */
+    uint16_t last_from, last_to; /* of which these bytes are held */
     const uint8_t *last_data;
-    uint64_t later; /* reads that were made one by one, after the pages that were read together */
+    uint64_t
+            later; /* how often a page was used that was read after those that were read together */
 };
 
 /* `kept`: PAGES_KEPT or PAGES_SHARED. 0 or -ENOMEM. */
@@ -43,8 +55,12 @@ void pages_done(struct pages *p);
 void pages_clear(struct pages *p);
 /* For a call that reads other things too: fills in the parts to be read for the hinted pages that
  * are not held (at most PAGES_HINTED; neighbours are one part), their number; then tells of the
- * last `n` of them that they could not be read. */
+ * last `n` of them that they could not be read. Of a page that is read what the last walks wanted
+ * of it, and a little around: copying it all would be the greater part of the work. */
 size_t pages_plan(struct pages *p, struct page_hints *hints, struct memory_part *parts);
+/* What pages_plan() reads of that page, or has just read; all of one that is not among the hints.
+ */
+struct page_hint pages_around(const struct page_hints *hints, uint64_t page);
 void pages_unread(struct pages *p, const struct memory_part *parts, size_t n);
 /* Clears, then reads `first` parts, the hinted pages and `last` parts in one call and that order;
  * true when all `n_first` parts were read (pages that are gone do not matter). *ret_all: everything

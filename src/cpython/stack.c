@@ -65,14 +65,17 @@ static size_t plan_pointers(const struct cpython_offsets *o, uint64_t thread, co
     return s->cframe ? 2 : 0;
 }
 
-/* The pointers once more, to be read at last, with the page in which the innermost frame was. */
+/* The pointers once more, to be read at last, with what lies around the last innermost frame,
+ * within its page. */
 static size_t plan_again(const struct cpython_offsets *o, struct stack_again *a, uint64_t thread,
                          const struct stack *s, struct memory_part parts[3]) {
     size_t n = s->top ? plan_pointers(o, thread, s, &a->frame, &a->cframe, parts) : 0;
 
     if (n) {
-        a->page = s->top & ~(uint64_t) (PAGE_BYTES - 1);
-        parts[n++] = (struct memory_part){a->page, a->data, PAGE_BYTES};
+        struct page_hint around = pages_around(&s->hints, s->top & ~(uint64_t) (PAGE_BYTES - 1));
+        a->from = around.address + around.from;
+        a->size = around.to - around.from;
+        parts[n++] = (struct memory_part){a->from, a->data, a->size};
     }
     return n;
 }
@@ -200,11 +203,11 @@ static bool was_unchanged(const struct stack_reader *r, const struct pages *p,
                           const struct stack *s, const struct top *top) {
     const struct cpython_offsets *o = r->offsets;
     const struct stack_again *a = &r->again[r->again[1].of == s];
-    uint64_t at = top->frame - a->page; /* huge when it lies before */
+    uint64_t at = top->frame - a->from; /* huge when it lies before */
 
     if (a->of != s || a->later != p->later || a->frame != top->frame ||
-        (o->thread.cframe && a->cframe != s->cframe) || at >= PAGE_BYTES ||
-        at + o->frame.size > PAGE_BYTES)
+        (o->thread.cframe && a->cframe != s->cframe) || at >= a->size ||
+        at + o->frame.size > a->size)
         return false;
     const uint8_t *raw = a->data + at;
     return field_u64(raw, o->frame.size, o->frame.previous) == top->previous &&

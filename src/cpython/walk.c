@@ -33,6 +33,8 @@ int cpython_open_reader(pid_t pid, struct memory_reader memory,
         cpython_close(c);
         return -ENOMEM;
     }
+    /* Frames are objects among others up to 3.10, and threads share their pages. */
+    c->reader.pages.whole = c->reader.shared.whole = runtime->offsets.minor < 11;
     *ret = c;
     return 0;
 }

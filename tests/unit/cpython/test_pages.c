@@ -57,7 +57,9 @@ static void snapshot(void **state) {
 static void together(void **state) {
     static struct image m = {.size = 3 * PAGE_BYTES};
     struct memory_reader reader = {.read = read_image, .ctx = &m};
-    struct page_hints hints = {.addresses = {BASE + 2 * PAGE_BYTES, BASE, BASE + PAGE_BYTES},
+    struct page_hints hints = {.items = {{BASE + 2 * PAGE_BYTES, 0, PAGE_BYTES},
+                                         {BASE, 0, PAGE_BYTES},
+                                         {BASE + PAGE_BYTES, 0, PAGE_BYTES}},
                                .n = 3};
     struct memory_part parts[PAGES_HINTED];
     struct pages p;
@@ -89,6 +91,57 @@ static void together(void **state) {
     assert_memory_equal(got, m.bytes + 8, 4);
     assert_int_equal(m.reads, before + 3);
     p.n = 0;
+    pages_done(&p);
+}
+
+/* Of a page that is planned what was wanted of it is read, and a little around; the rest when it is
+ * needed after all, which counts as later. What is not wanted any more fades. */
+static void parts_of_pages(void **state) {
+    static struct image m = {.size = 3 * PAGE_BYTES};
+    struct memory_reader reader = {.read = read_image, .ctx = &m};
+    struct page_hints hints = {.items = {{BASE, 1000, 1100}}, .n = 1};
+    struct memory_part parts[PAGES_HINTED];
+    struct pages p;
+    uint8_t got[16];
+
+    for (size_t i = 0; i < m.size; i++)
+        m.bytes[i] = (uint8_t) (i * 11);
+    assert_int_equal(pages_init(&p, &reader, PAGES_SHARED), 0);
+    assert_int_equal(pages_plan(&p, &hints, parts), 1);
+    assert_true(parts[0].address > BASE && parts[0].address <= BASE + 1000);
+    assert_true(parts[0].address + parts[0].size >= BASE + 1100 && parts[0].size < 1000);
+    assert_int_equal(memory_read_many(&reader, parts, 1), 1);
+    unsigned before = m.reads;
+    assert_int_equal(pages_read(&p, BASE + 1090, got, 10, &hints), 0);
+    assert_memory_equal(got, m.bytes + 1090, 10);
+    assert_int_equal(m.reads, before);
+    assert_int_equal(p.later, 0);
+    m.bytes[3000]++;
+    assert_int_equal(pages_read(&p, BASE + 2995, got, 10, &hints), 0);
+    assert_memory_equal(got, m.bytes + 2995, 10);
+    assert_int_equal(m.reads, before + 1);
+    assert_int_equal(p.later, 1);
+
+    pages_clear(&p);
+    assert_int_equal(pages_plan(&p, &hints, parts), 1);
+    assert_true(parts[0].address <= BASE + 1090 && parts[0].size >= 3005 - 1090);
+    size_t size = parts[0].size;
+    for (unsigned i = 0; i < 3000; i++) {
+        pages_clear(&p);
+        hints.items[0] = (struct page_hint){BASE, 1000, 1100};
+        hints.n = 1;
+        assert_int_equal(pages_plan(&p, &hints, parts), 1);
+        assert_true(parts[0].size <= size && parts[0].size >= 100);
+        size = parts[0].size;
+    }
+    assert_true(size < 500);
+
+    pages_clear(&p);
+    p.whole = true;
+    hints.n = 1;
+    hints.items[0] = (struct page_hint){BASE, 1000, 1100};
+    assert_int_equal(pages_plan(&p, &hints, parts), 1);
+    assert_int_equal(parts[0].size, PAGE_BYTES);
     pages_done(&p);
 }
 
@@ -124,7 +177,7 @@ static void edges(void **state) {
     bool all;
     static struct image m = {.size = 100};
     struct memory_reader reader = {.read = read_image, .ctx = &m};
-    struct page_hints hints = {.addresses = {0xdead000}, .n = 1};
+    struct page_hints hints = {.items = {{0xdead000, 0, 8}}, .n = 1};
     struct memory_part bad = {1, &(uint64_t){0}, 8};
     struct pages p;
     uint8_t got[16];
@@ -141,6 +194,7 @@ static void edges(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(snapshot), cmocka_unit_test(together),
-                                       cmocka_unit_test(many), cmocka_unit_test(edges)};
+                                       cmocka_unit_test(parts_of_pages), cmocka_unit_test(many),
+                                       cmocka_unit_test(edges)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
