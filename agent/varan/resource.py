@@ -24,6 +24,19 @@ _LAUNCHERS = (
     "daphne",
 )
 
+# What their options name, and flask's commands.
+_NO_APPLICATIONS = (
+    *_LAUNCHERS,
+    "uvicorn_worker",
+    "eventlet",
+    "gevent",
+    "run",
+    "routes",
+    "shell",
+    "worker",
+    "beat",
+)
+
 
 def command_line() -> list[str]:
     """The arguments the process was started with; sys.argv may not exist yet."""
@@ -54,6 +67,11 @@ def _application(words: list[str]) -> str:
     for word in words:
         if word.endswith(".py"):
             return _clean(word)
+    for before, word in reversed(list(zip(["", *words], words))):  # a module alone: shop.wsgi
+        names = word.split(".")
+        says = len(names) > 1 or not before.startswith("-")
+        if says and all(n.isidentifier() for n in names) and names[0] not in _NO_APPLICATIONS:
+            return names[0]
     return os.environ.get("FLASK_APP", "").partition(":")[0].partition(".")[0]
 
 

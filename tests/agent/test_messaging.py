@@ -144,6 +144,8 @@ def test_celery(program: Program, collector: Collector, redis_port: int, pool: s
     } <= ran
     waits = collector.metric("varan.celery.queue_wait")
     assert {"tasks.add", "tasks.calls"} <= {p.attributes["celery.task_name"] for p in waits}
+    roots = {s.name for s in collector.spans if not s.parent_id}
+    assert roots == {"outer"}, "a worker that waits makes no traces"
     inside = collector.named("inside")
     adds = {s.span_id for s in collector.named("process tasks.add")}
     assert len(inside) == 21 and {s.parent_id for s in inside} == adds
@@ -224,7 +226,6 @@ def test_rq(program: Program, collector: Collector, redis_port: int) -> None:
     )
     env = {
         "PYTHONPATH": program.env["PYTHONPATH"] + os.pathsep + str(program.folder),
-        "VARAN_DISABLED_HOOKS": "redis",
     }
     program.run(
         """
@@ -253,6 +254,9 @@ def test_rq(program: Program, collector: Collector, redis_port: int) -> None:
     assert bad.attributes["messaging.destination.name"] == "fast"
     assert all(s.attributes["messaging.message.receive.latency"] >= 0 for s in runs)
     assert len(collector.named("inside")) == 5
+    roots = {s.name for s in collector.spans if not s.parent_id}
+    # The worker's command asks once before there is a worker.
+    assert roots - {"PIPELINE"} == {"outer"}, "a worker that waits makes no traces"
 
 
 @pytest.fixture(scope="module")

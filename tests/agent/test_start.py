@@ -124,6 +124,9 @@ def test_resource(program: Program, collector: Collector) -> None:
         ("python /usr/bin/gunicorn -w 2 shop.web:app", "shop"), ("python -m uvicorn --port 80 api:create_app()", "api"),
         ("python -m flask --app shop run", "shop"), ("python /srv/billing/app.py", "billing"),
         ("python /venv/bin/celery -A tasks worker", "tasks"), ("python -m hypercorn -b 0.0.0.0:80 web:app", "web"),
+        ("python gunicorn -w 2 shop.wsgi", "shop"), ("python gunicorn shop.wsgi -k uvicorn.workers.UvicornWorker", "shop"),
+        ("python gunicorn -k gevent -w 2 shop", "shop"), ("python gunicorn -k gevent shop.wsgi", "shop"),
+        ("python /srv/shop/manage.py runserver", "shop"),
     ],
 )  # fmt: skip
 def test_service_name(words: str, wanted: str) -> None:

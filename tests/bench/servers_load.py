@@ -8,6 +8,7 @@ import re
 import statistics
 import subprocess
 import sys
+import urllib.request
 from typing import Any, Callable
 
 import app_servers
@@ -17,6 +18,14 @@ SECONDS = 2
 ATTEMPTS = 3
 PATH = "/item/2"
 UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+def warm_up(server: app_servers.Server) -> None:
+    """The first request of some takes seconds: modules are imported, threads are started."""
+    url = f"http://127.0.0.1:{server.port}{PATH}"
+    with urllib.request.urlopen(url, timeout=app_servers.START_S) as answer:
+        answer.read()
+    load(server, 1)
 
 
 def load(server: app_servers.Server, seconds: int) -> tuple[float, float]:
@@ -50,7 +59,7 @@ def rows(
         runs: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
         with app_servers.started(title, ways, endpoint) as live:
             for server in live.values():
-                load(server, 1)
+                warm_up(server)
             for turn in range(turns):
                 first = turn % len(ways)  # each is first as often
                 for way in ways[first:] + ways[:first]:

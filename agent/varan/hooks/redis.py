@@ -5,13 +5,31 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ._database import Databases
+from ._database import Databases, current_span
 from ._pools import name_of, watch, watch_async
 
 DATABASES = Databases("varan.redis", "redis")
 
 _WORDS_MAX = 6
 _COMMANDS_MAX = 20
+
+
+class _InsideTraces:
+    """The statements of a client whose commands are told as part of a trace only."""
+
+    def __init__(self, statements: Any) -> None:
+        self.statements = statements
+
+    def command(self, *arguments: Any) -> Any:
+        return None if current_span() is None else self.statements.command(*arguments)
+
+
+def inside_traces_only(pool: Any) -> None:
+    """For connections that workers wait for their tasks with."""
+    try:
+        pool.varan_inside_traces_only = True
+    except AttributeError:
+        pass
 
 
 def _statements_of(client: Any) -> Any:
@@ -26,6 +44,8 @@ def _statements_of(client: Any) -> Any:
             address, port = getattr(node, "host", None), getattr(node, "port", None)
         database = given.get("db")
         statements = DATABASES.get(str(database) if database else None, address, port)
+        if getattr(client.__dict__.get("connection_pool"), "varan_inside_traces_only", False):
+            statements = _InsideTraces(statements)
         client._varan_statements = statements
     return statements
 

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from .. import _core
-from . import _messages
+from . import _messages, redis
 
 TRACER = _core.Tracer("varan.rq", _core.version)
 SYSTEM = "rq"
@@ -60,7 +60,24 @@ def install_job(job: Any) -> None:
     job.perform = traced_perform
 
 
+def install_worker(worker: Any) -> None:
+    """What it asks Redis while it waits makes no traces."""
+    initialize = worker.__init__
+
+    @functools.wraps(initialize)
+    def quiet_initialize(self: Any, *args: Any, **kwargs: Any) -> None:
+        for value in (*args, *kwargs.values()):
+            if hasattr(value, "connection_pool"):
+                redis.inside_traces_only(value.connection_pool)
+                value.__dict__.pop("_varan_statements", None)
+        initialize(self, *args, **kwargs)
+
+    worker.__init__ = quiet_initialize
+
+
 def install(module: Any) -> None:
+    if module.__name__ == "rq.worker":
+        return install_worker(getattr(module, "BaseWorker", module.Worker))
     if module.__name__ == "rq.job":
         install_job(module.Job)
     else:
