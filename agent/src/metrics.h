@@ -94,6 +94,8 @@ struct cell {
 };
 
 #define CELL_SLOTS_MIN 8
+#define CELLS_RECENT 8     /* that are found again by the identity of their attributes */
+#define RECENT_PAIRS_MAX 8 /* of such a cell */
 
 struct instrument {
     enum instrument_kind kind;
@@ -106,6 +108,7 @@ struct instrument {
     char *name, *unit;
     struct cell *_Atomic first; /* newest first */
     struct cell *plain, *overflow;
+    struct cell *recent[CELLS_RECENT]; /* by the addresses of the values */
     struct cell **slots;
     uint32_t slots_n;
     uint32_t cells_n;

@@ -355,14 +355,13 @@ static bool has_key(const struct set *s, PyObject *key) {
     return false;
 }
 
-struct cell *cell_of(struct instrument *m, PyObject *dict, PyObject *names,
-                     PyObject *const *values) {
+/* *ret_plain: how many pairs went into the cell's as they were given; 0: not all. */
+static struct cell *find_by_value(struct instrument *m, PyObject *dict, PyObject *names,
+                                  PyObject *const *values, unsigned *ret_plain) {
     unsigned in_dict;
     struct set s;
     struct cell *c;
 
-    if (!names && (!dict || PyDict_GET_SIZE(dict) == 0) && m->plain)
-        return m->plain;
     s.n = s.made_n = 0;
     s.hash = 0;
     if (dict)
@@ -374,9 +373,64 @@ struct cell *cell_of(struct instrument *m, PyObject *dict, PyObject *names,
     c = find_or_add(m, &s);
     if (s.n == 0)
         m->plain = c;
+    *ret_plain = s.made_n ? 0 : s.n;
     for (unsigned i = 0; i < s.made_n; i++)
         Py_DECREF(s.made[i]);
     PyErr_Clear();
+    return c;
+}
+
+/* Most updates come from the same few lines, with the very same objects for keys and values: then
+ * neither hashes nor texts need to be looked at. Keys and values, those of a dict or of keywords,
+ * but not of both; 0: too many, or none. */
+static unsigned view_pairs(PyObject *dict, PyObject *names, PyObject *const *values,
+                           PyObject **pairs, uintptr_t *ret_slot) {
+    uintptr_t mixed = 0;
+    unsigned n = 0;
+
+    if (dict && (names || PyDict_GET_SIZE(dict) > RECENT_PAIRS_MAX))
+        return 0;
+    if (dict) {
+        for (Py_ssize_t at = 0; PyDict_Next(dict, &at, &pairs[2 * n], &pairs[2 * n + 1]); n++)
+            mixed += (uintptr_t) pairs[2 * n + 1] >> 5;
+    } else {
+        if (!names || PyTuple_GET_SIZE(names) > RECENT_PAIRS_MAX)
+            return 0;
+        for (; n < (unsigned) PyTuple_GET_SIZE(names); n++) {
+            pairs[2 * n] = PyTuple_GET_ITEM(names, n);
+            pairs[2 * n + 1] = values[n];
+            mixed += (uintptr_t) values[n] >> 5;
+        }
+    }
+    *ret_slot = mixed % CELLS_RECENT;
+    return n;
+}
+
+/* Only plain values are in the cells' pairs as they were given. */
+static bool is_recent(const struct cell *c, PyObject *const *pairs, unsigned n) {
+    if (!c || c->pairs_n != n)
+        return false;
+    for (unsigned i = 0; i < 2 * n; i++)
+        if (c->pairs[i] != pairs[i])
+            return false;
+    return true;
+}
+
+struct cell *cell_of(struct instrument *m, PyObject *dict, PyObject *names,
+                     PyObject *const *values) {
+    PyObject *pairs[2 * RECENT_PAIRS_MAX + 2];
+    uintptr_t slot = 0;
+    unsigned given, plain;
+    struct cell *c;
+
+    if (!names && (!dict || PyDict_GET_SIZE(dict) == 0) && m->plain)
+        return m->plain;
+    given = view_pairs(dict, names, values, pairs, &slot);
+    if (given && is_recent(m->recent[slot], pairs, given))
+        return m->recent[slot];
+    c = find_by_value(m, dict, names, values, &plain);
+    if (given && c && plain == given)
+        m->recent[slot] = c;
     return c;
 }
 

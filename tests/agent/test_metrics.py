@@ -102,6 +102,26 @@ def test_equal_values_of_different_types_are_different(sent: Sent) -> None:
     assert len(sent.points("test.types")) == 4
 
 
+def test_sets_that_come_again(sent: Sent) -> None:
+    """Sets of the same objects are found without looking at them: never for one that only looks the same, or did."""
+    counter = varan.counter("test.again")
+    given: dict[str, Any] = {"shop": "Graz", "n": 1}
+    for turn in range(60):
+        given["n"] = (1, True, 1.0, "1", [1], None)[turn % 6]
+        counter.add(1, given)
+        counter.add(1, shop="Graz", n=given["n"])
+        counter.add(1, {"n": given["n"], "shop": "".join(["Gr", "az"])})
+    wide = {f"k{i}": i % 3 for i in range(12)}
+    for _ in range(5):
+        counter.add(1, wide)
+        counter.add(1, wide, k0="other")
+        counter.add(1, {**wide, "k11": "other"})
+    values = [(type(p.attributes.get("n")).__name__, p.value) for p in sent.points("test.again") if "shop" in p.attributes]  # fmt: skip
+    assert sorted(values) == [(kind, 30) for kind in ("NoneType", "bool", "float", "int", "list", "str")]  # fmt: skip
+    assert sent.point("test.again", **wide).value == 10
+    assert sent.point("test.again", **{**wide, "k11": "other"}).value == 5
+
+
 def test_too_many_attribute_sets_overflow(sent: Sent) -> None:
     counter = varan.counter("test.cardinality")
     for i in range(2500):
