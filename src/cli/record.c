@@ -206,6 +206,9 @@ static int explain_empty(const struct recording *r) {
             r->profile.stats.torn ? "every stack changed while it was read; try again"
             : r->child && !r->profile.title[0]
                     ? "the program did not run a CPython 3.8 to 3.14 that could be read"
+            : r->settings->gil
+                    ? "no thread held the GIL while it was sampled (a free-threaded Python has "
+                      "none)"
                     : "no thread ran while it was sampled; --idle shows threads that wait");
     return -ENODATA;
 }

@@ -43,10 +43,12 @@ struct capture {
     uint8_t *bytes;
 };
 
-/* What lies at a program counter: a code object that profiles take like others. */
+/* What lies at a program counter: a code object that profiles take like others, and those that were
+ * inlined there, innermost first. */
 struct place {
-    const struct cpython_code *code;
-    int line;    /* 0: not known */
+    const struct cpython_code *code[NATIVE_INLINED_MAX];
+    int line[NATIVE_INLINED_MAX]; /* 0: not known */
+    unsigned n;
     bool eval;   /* the interpreter's loop */
     bool cython; /* a function of the source, as Python's are */
     bool glue;   /* between those it tells nothing */
@@ -283,23 +285,33 @@ static const struct cpython_code *function_of(struct native_stacks *n, const cha
     return code;
 }
 
+static void put_code(struct place *p, const struct cpython_code *code, int line) {
+    if (code) {
+        p->code[p->n] = code;
+        p->line[p->n++] = line;
+    }
+}
+
 /* A Cython function: its name in the source, and its lines there when they are known. */
 static bool resolve_cython(struct native_stacks *n, Dwfl_Module *module, uint64_t pc,
-                           const char *symbol, uint64_t start, const char *file, struct place *p) {
-    const char *source, *first_source;
+                           const char *symbol, const char *file, struct place *p) {
+    struct native_spot spots[NATIVE_INLINED_MAX];
     char name[NAME_MAX_BYTES];
-    int first_line = 0;
+    bool itself = false;
 
     if (!native_cython_name(symbol, name, sizeof(name)))
         return false;
-    if (native_source_at(&n->sources, module, pc, &source, &p->line)) {
-        file = source;
-        if (!native_source_at(&n->sources, module, start, &first_source, &first_line) ||
-            strcmp(source, first_source) != 0)
-            first_line = 0;
-    }
     p->cython = true;
-    p->code = function_of(n, name, file, first_line);
+    size_t n_spots = native_source_at(&n->sources, module, pc, spots);
+    for (size_t i = 0; i < n_spots; i++) {
+        const struct native_spot *s = &spots[i];
+        if (!native_cython_name(s->symbol ? s->symbol : symbol, name, sizeof(name)))
+            continue; /* of Cython's own: the line that calls it tells more */
+        put_code(p, function_of(n, name, s->file, s->first_line), s->line);
+        itself |= !s->symbol;
+    }
+    if (!itself && p->n < NATIVE_INLINED_MAX && native_cython_name(symbol, name, sizeof(name)))
+        put_code(p, function_of(n, name, file, 0), 0);
     return true;
 }
 
@@ -321,14 +333,14 @@ static struct place *resolve(struct native_stacks *n, uint64_t pc) {
     *p = (struct place){.eval = known && native_is_eval(known),
                         .glue = strcmp(file, n->interpreter) == 0 ||
                                 (known && strncmp(known, "__Pyx_", 6) == 0)};
-    if (known && resolve_cython(n, module, pc, known, pc - offset, file, p))
-        return p->code ? p : NULL;
+    if (known && resolve_cython(n, module, pc, known, file, p))
+        return p->n ? p : NULL;
     if (known)
         snprintf(name, sizeof(name), "%s", known);
     else
         snprintf(name, sizeof(name), "[%s]", base[0] ? base : "unknown"); /* no symbols */
-    p->code = function_of(n, name, file, 0);
-    return p->code ? p : NULL;
+    put_code(p, function_of(n, name, file, 0), 0);
+    return p->n ? p : NULL;
 }
 
 static const struct place *place_at(struct native_stacks *n, uint64_t pc) {
@@ -387,6 +399,13 @@ static void put(struct merge *m, struct cpython_frame f) {
         m->frames[m->n++] = f;
 }
 
+/* A wrapper and what it calls have one name mostly: it is shown once. */
+static void put_native(struct merge *m, const struct place *p) {
+    for (unsigned i = 0; i < p->n; i++)
+        if (!m->n || m->frames[m->n - 1].code != p->code[i])
+            put(m, (struct cpython_frame){.code = p->code[i], .line = p->line[i]});
+}
+
 /* The Python frames that one call of the interpreter's loop runs. */
 static void put_python(struct merge *m) {
     while (m->at < m->python->n_frames) {
@@ -419,9 +438,8 @@ int native_stacks_merge(struct native_stacks *n, struct arena *to, struct cpytho
         if (t->n_frames && m.at == t->n_frames)
             break; /* what started the thread */
         inside |= m.at > 0;
-        bool twice = m.n && m.frames[m.n - 1].code == p->code;
-        if (!(inside && p->glue) && !twice)
-            put(&m, (struct cpython_frame){.code = p->code, .line = p->line});
+        if (!(inside && p->glue))
+            put_native(&m, p);
         inside |= p->cython;
     }
     while (m.at < t->n_frames)

@@ -116,38 +116,64 @@ static Dwarf_Word number_of(Dwarf_Die *die, unsigned attribute) {
     return dwarf_formudata(dwarf_attr(die, attribute, &a), &value) == 0 ? value : 0;
 }
 
-/* What was inlined there, from the inside out: the line that called it, until one is known. */
-static bool source_of_caller(struct native_sources *s, Dwfl_Module *module, uint64_t pc,
-                             const char **ret_file, int *ret_line) {
-    Dwarf_Addr bias;
-    Dwarf_Die *unit = dwfl_module_addrdie(module, pc, &bias), *around = NULL, *chain = NULL;
-    Dwarf_Files *files;
-    bool found = false;
-    int n = -1;
+/* The scopes around that address from the inside out, to be freed; their number. */
+static int scopes_at(Dwarf_Die *unit, uint64_t address, Dwarf_Die **ret) {
+    Dwarf_Die *around = NULL;
+    int n = 0;
 
-    if (unit && dwarf_getsrcfiles(unit, &files, NULL) == 0 &&
-        dwarf_getscopes(unit, pc - bias, &around) > 0)
-        n = dwarf_getscopes_die(&around[0], &chain);
-    for (int i = 0; i < n && !found; i++) {
-        if (dwarf_tag(&chain[i]) != DW_TAG_inlined_subroutine)
-            continue;
-        const char *file = dwarf_filesrc(files, number_of(&chain[i], DW_AT_call_file), NULL, NULL);
-        Dwarf_Word line = number_of(&chain[i], DW_AT_call_line);
-        found = file && line && line < NATIVE_LINE_MAX &&
-                source_of(s, file, (int) line, ret_file, ret_line);
-    }
-    free(chain);
+    if (dwarf_getscopes(unit, address, &around) > 0)
+        n = dwarf_getscopes_die(&around[0], ret);
     free(around);
-    return found;
+    return n > 0 ? n : 0;
 }
 
-bool native_source_at(struct native_sources *s, Dwfl_Module *module, uint64_t pc,
-                      const char **ret_file, int *ret_line) {
+static bool spot_of(struct native_sources *s, Dwarf_Files *files, const char *file, Dwarf_Word line,
+                    Dwarf_Die *function, struct native_spot *ret) {
+    *ret = (struct native_spot){0};
+    if (!file || !line || line >= NATIVE_LINE_MAX ||
+        !source_of(s, file, (int) line, &ret->file, &ret->line))
+        return false;
+    const char *first_file = NULL, *of = NULL;
+    Dwarf_Attribute a;
+    Dwarf_Word index = 0, first = 0;
+    if (dwarf_formudata(dwarf_attr_integrate(function, DW_AT_decl_file, &a), &index) == 0 &&
+        dwarf_formudata(dwarf_attr_integrate(function, DW_AT_decl_line, &a), &first) == 0)
+        of = dwarf_filesrc(files, index, NULL, NULL);
+    if (!of || !first || first >= NATIVE_LINE_MAX ||
+        !source_of(s, of, (int) first, &first_file, &ret->first_line) ||
+        strcmp(first_file, ret->file) != 0)
+        ret->first_line = 0;
+    return true;
+}
+
+size_t native_source_at(struct native_sources *s, Dwfl_Module *module, uint64_t pc,
+                        struct native_spot ret[NATIVE_INLINED_MAX]) {
     Dwfl_Line *row = dwfl_module_getsrc(module, pc);
+    Dwarf_Die *scopes = NULL;
+    Dwarf_Files *files;
+    Dwarf_Addr bias;
     int line = 0;
+    size_t n = 0;
+    Dwarf_Die *unit = dwfl_module_addrdie(module, pc, &bias);
     const char *file = row ? dwfl_lineinfo(row, NULL, &line, NULL, NULL, NULL) : NULL;
 
-    if (file && line > 0 && source_of(s, file, line, ret_file, ret_line))
-        return true;
-    return source_of_caller(s, module, pc, ret_file, ret_line);
+    if (!unit || dwarf_getsrcfiles(unit, &files, NULL) != 0)
+        return 0;
+    Dwarf_Word at = line > 0 ? (Dwarf_Word) line : 0;
+    int n_scopes = scopes_at(unit, pc - bias, &scopes);
+    for (int i = 0; i < n_scopes && n < NATIVE_INLINED_MAX; i++) {
+        int tag = dwarf_tag(&scopes[i]);
+        if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram)
+            continue;
+        if (spot_of(s, files, file, at, &scopes[i], &ret[n])) {
+            ret[n].symbol = tag == DW_TAG_subprogram ? NULL : dwarf_diename(&scopes[i]);
+            n += tag == DW_TAG_subprogram || ret[n].symbol;
+        }
+        if (tag == DW_TAG_subprogram)
+            break;
+        at = number_of(&scopes[i], DW_AT_call_line);
+        file = dwarf_filesrc(files, number_of(&scopes[i], DW_AT_call_file), NULL, NULL);
+    }
+    free(scopes);
+    return n;
 }

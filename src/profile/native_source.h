@@ -40,10 +40,20 @@ struct native_sources {
 
 void native_sources_init(struct native_sources *s, pid_t pid);
 void native_sources_done(struct native_sources *s);
-/* The line at that address and its file, as the target sees it (it lives as long as `s`). What was
- * inlined from Cython's or Python's own code stands at the line that calls it. False: nothing
- * tells. */
-bool native_source_at(struct native_sources *s, Dwfl_Module *module, uint64_t pc,
-                      const char **ret_file, int *ret_line);
+#define NATIVE_INLINED_MAX 4u /* functions at one place, the one that is there for real included   \
+                               */
+
+/* A function's place in its source, as the target sees the file. */
+struct native_spot {
+    const char *symbol; /* NULL: the function that the place belongs to */
+    const char *file;   /* lives as long as the sources; so does `symbol`, as long as the module */
+    int line, first_line; /* 0: not known */
+};
+
+/* Where in Cython's source that address is: functions that were inlined there, innermost first, and
+ * at last the function itself. What was inlined from Cython's or Python's own code stands at the
+ * line that calls it. Returns their number; 0: nothing tells. */
+size_t native_source_at(struct native_sources *s, Dwfl_Module *module, uint64_t pc,
+                        struct native_spot ret[NATIVE_INLINED_MAX]);
 
 #endif

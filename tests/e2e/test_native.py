@@ -254,12 +254,17 @@ def test_cython_functions_have_their_names_and_lines(mill):
             assert done.returncode == 0, done.stderr
             for text in target.read_text().splitlines():
                 seen.append(frames_of(text.rsplit(" ", 1)[0]))
-            return any(s[-1][1] == f"mill.pyx:{line}" for s in seen) and any(
+            return any(s[-1] == ("mill.grind", f"mill.pyx:{line}") for s in seen) and any(
                 ("called" in dict(s)) and ("mill.Mill.run" in dict(s)) for s in seen
             )
 
         wait_until(both_seen, 90, "stacks in the Cython function, and in what it calls back")
         assert program.process.poll() is None
+    ground = next(s for s in seen if s[-1] == ("mill.grind", f"mill.pyx:{line}"))  # it is inlined
+    assert ground[-2] == (
+        "mill.Mill.run",
+        f"mill.pyx:{line_of(CYTHON, 'cdef long x = grind(self.turns)')}",
+    )
     back = next(s for s in seen if "called" in dict(s) and "mill.Mill.run" in dict(s))
     names = [name for name, _ in back]
 
