@@ -103,9 +103,9 @@ def guess_service(words: list[str]) -> str:
     return name or "python"
 
 
-def _container_id() -> str:
+def _container_id(folder: str = "/proc/self") -> str:
     """From the control group's path (v1) or the mounts (v2); empty outside a container."""
-    for path, mark in (("/proc/self/cgroup", "/"), ("/proc/self/mountinfo", "/containers/")):
+    for path, mark in ((f"{folder}/cgroup", "/"), (f"{folder}/mountinfo", "/containers/")):
         try:
             with open(path) as f:
                 lines = f.read(262144).splitlines()

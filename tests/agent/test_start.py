@@ -117,6 +117,36 @@ def test_resource(program: Program, collector: Collector) -> None:
     )
 
 
+CONTAINER = "3f2a" * 16
+
+
+@pytest.mark.parametrize(
+    "file, line, wanted",
+    [
+        ("cgroup", f"12:cpu,cpuacct:/docker/{CONTAINER}", CONTAINER),
+        ("cgroup", f"1:name=systemd:/kubepods.slice/kubepods-pod1.slice/cri-containerd-{CONTAINER}.scope", CONTAINER),
+        ("cgroup", f"1:name=systemd:/kubepods/besteffort/pod5/{CONTAINER}", CONTAINER),
+        ("mountinfo", f"8 7 254:1 /var/lib/docker/containers/{CONTAINER}/hostname /etc/hostname rw - ext4 /dev/a rw", CONTAINER),
+        ("cgroup", "0::/user.slice/session-2.scope", ""), ("cgroup", "0::/", ""), ("other", "", ""),
+    ],
+)  # fmt: skip
+def test_container(tmp_path: Path, file: str, line: str, wanted: str) -> None:
+    (tmp_path / file).write_text(line + "\n")
+    assert resource._container_id(str(tmp_path)) == wanted
+
+
+def test_pod(program: Program, collector: Collector) -> None:
+    program.run(
+        "import varan\nwith varan.span('s'): pass", HOSTNAME="shop-5c", KUBERNETES_SERVICE_HOST="10.0.0.1",
+        POD_NAMESPACE="sales", K8S_POD_UID="u-1", NODE_NAME="node-7", K8S_DEPLOYMENT_NAME="shop", CONTAINER_NAME="web",
+    )  # fmt: skip
+    (span,) = collector.wait(lambda: collector.named("s"))
+    assert {k: v for k, v in span.resource.items() if k.startswith("k8s.")} == {
+        "k8s.namespace.name": "sales", "k8s.pod.name": "shop-5c", "k8s.pod.uid": "u-1", "k8s.node.name": "node-7",
+        "k8s.deployment.name": "shop", "k8s.container.name": "web",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "words, wanted",
     [

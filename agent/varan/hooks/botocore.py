@@ -1,4 +1,4 @@
-"""botocore, and with it boto3: a client span per operation, its HTTP calls below it."""
+"""botocore, and with it boto3: a client span per operation, its HTTP calls below it; SQS and SNS carry the trace."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import functools
 from typing import Any
 
 from .. import _core
+from . import _aws_messages
 
 TRACER = _core.Tracer("varan.botocore", _core.version)
-CLIENT = 3
+CLIENT, PRODUCER, CONSUMER = 3, 4, 5
 
 # What names the thing that an operation works on; values are names, not content.
 RESOURCES = {
@@ -17,11 +18,17 @@ RESOURCES = {
 }  # fmt: skip
 
 
+def _kind(service: str, operation: str) -> int:
+    if (service, operation) in _aws_messages.SENDING:
+        return PRODUCER
+    return CONSUMER if (service, operation) == _aws_messages.RECEIVING else CLIENT
+
+
 def _start(client: Any, operation: str, parameters: Any) -> Any:
     model = client._service_model
     span = TRACER.start_span(
         f"{model.service_id}.{operation}",
-        kind=CLIENT,
+        kind=_kind(str(model.service_id), operation),
         attributes={
             "rpc.system": "aws-api",
             "rpc.service": str(model.service_id),
@@ -57,9 +64,19 @@ def install(module: Any) -> None:
             span.activate()
         except Exception:
             return call(self, operation_name, api_params)
+        service = ""
+        try:
+            service = str(self._service_model.service_id)
+            api_params = _aws_messages.prepare(service, operation_name, api_params, span)
+        except Exception:  # then they go as they are
+            pass
         try:
             response = call(self, operation_name, api_params)
-            _note(span, response)
+            try:
+                _note(span, response)
+                _aws_messages.note(service, operation_name, response, span)
+            except Exception:
+                pass
             return response
         except Exception as error:
             _note(span, getattr(error, "response", None))
