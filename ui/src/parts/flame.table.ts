@@ -1,5 +1,5 @@
 /** Figures of a tree by function: what a search matches, own and total time, whose code the time is spent in. */
-import { type FlameTree, type FrameKind, frameKinds } from "./flame.model";
+import { type FlameTree, type FrameKind, frameKinds, SMALLER } from "./flame.model";
 
 export interface Search {
   /** Per function: whether it matches. */
@@ -63,11 +63,12 @@ export function functionTotals(t: FlameTree): FunctionTotal[] {
   return rows.filter((r) => r.sum || r.baseSum).sort((a, b) => b.own - a.own || b.sum - a.sum);
 }
 
-/** Own time by whose code it is spent in. */
+/** Own time by whose code it is spent in, as far as the answer tells: not that of calls left out. */
 export function kindTotals(t: FlameTree): { kind: FrameKind; own: number; baseOwn: number }[] {
   const own = { app: 0, library: 0, python: 0, native: 0 };
   const baseOwn = { ...own };
   for (let i = 1; i < t.length; i++) {
+    if (t.functions[t.fn[i]!]!.name === SMALLER) continue;
     own[t.kind(i)] += t.own[i]!;
     baseOwn[t.kind(i)] += t.baseOwn?.[i] ?? 0;
   }

@@ -1,6 +1,6 @@
 /** The plot of a time chart: what uPlot is told to draw, and the marks over it. */
 import uPlot from "uplot";
-import { tidy } from "../format";
+import { middle, tidy } from "../format";
 import { zoomTo } from "../state";
 import { colors } from "../theme/theme";
 import type { Tokens } from "../theme/tokens";
@@ -135,8 +135,13 @@ export function plotOptions(
         grid: { stroke: t.line, width: 1 },
         ticks: { show: false },
         ...(props.increments ? { incrs: props.increments } : {}),
-        values: (_u, splits) =>
-          latest.current.axis?.(splits) ?? splits.map((v) => (v === 0 ? "0" : tidy(latest.current.unit(v)))),
+        values: (_u, splits) => {
+          const labels =
+            latest.current.axis?.(splits) ??
+            splits.map((v) => (v === 0 ? "0" : tidy(latest.current.unit(v))));
+          // A range too small for its unit, such as one without values, says the same twice.
+          return labels.map((label, i) => (i > 0 && label === labels[i - 1] ? "" : label));
+        },
       },
     ],
     series: [
@@ -238,13 +243,26 @@ function placeDots(u: uPlot, list: readonly Dot[], host: HTMLElement | null): vo
   }
 }
 
+/** The label, shortened to what there is room for. */
+function fitted(ctx: CanvasRenderingContext2D, label: string, room: number): string {
+  const width = ctx.measureText(label).width;
+  if (width <= room) return label;
+  const letters = Math.floor((room / width) * label.length);
+  return letters < 4 ? "" : middle(label, letters);
+}
+
 function drawMarkers(u: uPlot, markers: readonly Marker[]): void {
   const t = colors.peek();
   const { ctx, bbox } = u;
+  const gap = 4 * devicePixelRatio;
+  const edge = bbox.left + bbox.width;
+  const placed = markers
+    .map((m) => ({ m, x: Math.round(u.valToPos(m.time, "x", true)) }))
+    .filter(({ x }) => x >= bbox.left && x <= edge)
+    .sort((a, b) => a.x - b.x);
+  let taken = bbox.left;
   ctx.save();
-  for (const m of markers) {
-    const x = Math.round(u.valToPos(m.time, "x", true));
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+  for (const [i, { m, x }] of placed.entries()) {
     const color = t[m.tone ?? "info"];
     ctx.strokeStyle = color;
     ctx.fillStyle = color;
@@ -256,12 +274,17 @@ function drawMarkers(u: uPlot, markers: readonly Marker[]): void {
     ctx.stroke();
     ctx.setLineDash([]);
     ctx.font = `${10 * devicePixelRatio}px system-ui, sans-serif`;
-    const right = x + 60 * devicePixelRatio > bbox.left + bbox.width;
-    ctx.textAlign = right ? "right" : "left";
+    // Behind the mark, or before it where that leaves more of the label; never into the next one's.
+    const behind = (placed[i + 1]?.x ?? edge) - x - 2 * gap;
+    const before = x - taken - 2 * gap;
+    const turned = ctx.measureText(m.label).width > behind && before > behind;
+    const label = fitted(ctx, m.label, turned ? before : behind);
+    ctx.textAlign = turned ? "right" : "left";
     ctx.strokeStyle = t.surface;
     ctx.lineWidth = 3 * devicePixelRatio;
-    ctx.strokeText(m.label, x + (right ? -4 : 4) * devicePixelRatio, bbox.top + 8 * devicePixelRatio);
-    ctx.fillText(m.label, x + (right ? -4 : 4) * devicePixelRatio, bbox.top + 8 * devicePixelRatio);
+    ctx.strokeText(label, x + (turned ? -gap : gap), bbox.top + 2 * gap);
+    ctx.fillText(label, x + (turned ? -gap : gap), bbox.top + 2 * gap);
+    taken = turned ? x : x + gap + ctx.measureText(label).width;
   }
   ctx.restore();
 }

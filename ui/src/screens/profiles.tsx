@@ -202,6 +202,9 @@ function sentence(
   const who = service === ALL ? "All services" : service;
   const start = `${who}: ${words.value(answer.total)} of ${title}`;
   if (!answer.total) return `${start} ${rangePhrase()}`;
-  if (!base || !answer.base_total) return `${start} ${rangePhrase()}, ${hotSentence(tree)}`;
+  if (!base || !answer.base_total) {
+    const hot = hotSentence(tree);
+    return `${start} ${rangePhrase()}${hot && `, ${hot}`}`;
+  }
   return `${start}, ${words.value(answer.base_total)} in ${base.words}; ${movedSentence(tree)}`;
 }

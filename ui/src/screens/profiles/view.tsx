@@ -282,6 +282,7 @@ function Kinds({ tree, unit }: { tree: FlameTree; unit: (v: number) => string })
         <span class="muted">Widths are the mean of both sides</span>
       </p>
     );
+  const rest = tree.total - kinds.reduce((sum, k) => sum + k.own, 0);
   return (
     <p class="kinds">
       <span>Own time in</span>
@@ -291,6 +292,11 @@ function Kinds({ tree, unit }: { tree: FlameTree; unit: (v: number) => string })
           <b>{ratio(tree.total ? k.own / tree.total : 0)}</b>
         </span>
       ))}
+      {rest > tree.total / 1000 && (
+        <span title={`${unit(rest)} in calls too small to be seen`}>
+          smaller calls <b>{ratio(rest / tree.total)}</b>
+        </span>
+      )}
     </p>
   );
 }

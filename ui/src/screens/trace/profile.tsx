@@ -79,7 +79,7 @@ export function TraceProfile({ trace, selected }: TraceProfileProps) {
         {selected && <Scopes selected={selected} />}
         <p class="trace-profile-answer">
           {type && tree?.total
-            ? `${words.value(tree.total)} of ${words.title}, ${hot}`
+            ? `${words.value(tree.total)} of ${words.title}${hot && `, ${hot}`}`
             : type
               ? "\u00a0"
               : "No sample fell into this span: it was too short, or waited in another process."}
