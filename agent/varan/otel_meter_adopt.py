@@ -1,5 +1,6 @@
 """A MeterProvider of OpenTelemetry's SDK that the application configures in its code. It stays as it is, with its views,
-readers and exporters; a reader more brings its metrics to us, as its views have made them."""
+readers and exporters; a reader more brings its metrics to us, as its views have made them, and its own readers get ours
+(otel_meter_share)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from . import _core, _report, metrics, otel_adopt
+from . import _core, _report, metrics, otel_adopt, otel_meter_share
 
 GAUGE, COUNTER, UP_DOWN, HISTOGRAM = range(4)  # as _core.send_metric() numbers them
 
@@ -113,13 +114,21 @@ def adopt(provider: Any, target: Any) -> None:
     readers = getattr(provider, "_metric_readers", None)
     if readers is None:
         readers = provider._sdk_config.metric_readers  # older SDKs
+    is_sent = False
     for reader in readers:
         if otel_adopt.sends_to_us(getattr(reader, "_exporter", None), target):
-            _report.once(
-                "own metrics exporter",
-                "the application's OTLP exporter sends to the same server: its metrics go there once, by that",
-            )
-            return
+            is_sent = True
+            continue
+        try:
+            otel_meter_share.share(provider, reader)
+        except Exception as error:
+            _report.failure("telling the application's metric readers what is measured here", error)
+    if is_sent:
+        _report.once(
+            "own metrics exporter",
+            "the application's OTLP exporter sends to the same server: its metrics go there once, by that",
+        )
+        return
     reader = _make_reader(sdk)
     _register(provider, reader)
 

@@ -3,6 +3,7 @@ through them comes to us, too, once."""
 
 from __future__ import annotations
 
+import pytest
 from collector import Collector
 
 from conftest import Program
@@ -79,7 +80,8 @@ def test_meter_provider(program: Program, collector: Collector) -> None:
             meter.create_histogram("durations").record(v)
         varan.counter("ours").add(1)
         names = {m.name for r in memory.get_metrics_data().resource_metrics for s in r.scope_metrics for m in s.metrics}
-        assert names == {"shop.orders", "open", "depth", "sizes", "durations"}, names
+        assert names >= {"shop.orders", "open", "depth", "sizes", "durations", "ours"}, names
+        assert not names & {"secret", "renamed"}, names
         assert varan.flush(60)
         if os.fork() == 0:
             orders.add(10, {"shop": "Graz"})
@@ -107,6 +109,60 @@ def test_meter_provider(program: Program, collector: Collector) -> None:
     for value in (0.5, 5, 50):
         at = sum(bound < value for bound in durations.explicit_bounds)
         assert durations.bucket_counts[at] == 1
+
+
+@pytest.mark.parametrize("delta", [False, True])
+def test_its_readers_get_what_hooks_measure(
+    program: Program, collector: Collector, delta: bool
+) -> None:
+    done = program.run(
+        """
+        import sqlite3, sys, varan
+        from opentelemetry import metrics
+        from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
+        from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+        delta = sys.argv[1] == "True"
+        wanted = AggregationTemporality.DELTA if delta else AggregationTemporality.CUMULATIVE
+        memory = InMemoryMetricReader(preferred_temporality={Counter: wanted, Histogram: wanted})
+        metrics.set_meter_provider(MeterProvider([memory]))
+        database = sqlite3.connect(":memory:")
+        orders = varan.counter("orders")
+
+        def round(n):
+            for _ in range(n):
+                database.execute("select 1").fetchall()
+                orders.add(2, shop="Graz")
+            varan.gauge("level").set(n)
+            told = memory.get_metrics_data()
+            return {
+                m.name: (m.data, s.scope.name)
+                for r in told.resource_metrics for s in r.scope_metrics for m in s.metrics
+            }
+
+        for n, total in ((3, 3), (2, 5)):
+            found = round(n)
+            assert not [name for name in found if name.startswith(("process.", "cpython."))], found
+            seen = n if delta else total
+            (sum, scope) = found["orders"]
+            (point,) = sum.data_points
+            assert scope == "varan" and sum.is_monotonic and sum.aggregation_temporality == wanted
+            assert point.value == 2 * seen and dict(point.attributes) == {"shop": "Graz"}, point
+            assert point.start_time_unix_nano < point.time_unix_nano
+            durations, _ = found["db.client.operation.duration"]
+            (point,) = durations.data_points
+            assert durations.aggregation_temporality == wanted
+            assert point.count == seen and len(point.bucket_counts) == len(point.explicit_bounds) + 1
+            assert __import__("builtins").sum(point.bucket_counts) == seen and point.sum > 0
+            assert point.attributes["db.system.name"] == "sqlite"
+            assert found["level"][0].data_points[0].value == n
+        if delta:
+            found = round(0)
+            assert found["orders"][0].data_points[0].value == 0
+            assert "db.client.operation.duration" not in found
+        """,
+        str(delta),
+    )
+    assert done.stderr == ""
 
 
 def test_logger_provider(program: Program, collector: Collector) -> None:
