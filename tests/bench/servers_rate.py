@@ -8,9 +8,10 @@ without an agent answers when it is as busy as it can be.
 What is looked for is a few percent, and a process is faster or slower by as much than its twin all its life, by how its
 memory happens to lie. So the servers are started anew in each round. Within a round all are alive, and loaded in turns of
 two seconds whose order changes; the first quarter of a turn does not count, in which caches warm up and the one before
-still sends what it has. A figure is the percentile of all latencies of a contestant, a ratio that of two such figures. Its
-95 % interval is by the bootstrap: rounds, and turns within them, drawn with replacement, the same ones for both. Against
-its twin ("--mine bare-again --against bare") it shows what the method cannot tell apart.
+still sends what it has. A figure is the mean of the turns' own percentiles without the lowest and the highest fifth, which
+are the machine's, a ratio that of two such figures. Its 95 % interval is by the bootstrap: rounds, and turns within them,
+drawn with replacement, the same ones for both. A server without an agent against its twin ("--mine bare-again --against
+bare") shows what the method cannot tell apart.
 
 CPU is what all threads of the server's processes used for one request, those of the agents included."""
 
@@ -35,7 +36,7 @@ SETTLE = 0.25  # of a turn
 TURNS = 24  # of a round, of all contestants together
 SATURATED_S = 2
 SHARE = 0.5  # of the capacity
-DRAWS = 1000
+DRAWS = 2000
 
 # A turn: the latencies in milliseconds, and the milliseconds of CPU for a request.
 Turn = tuple[list[float], float]
@@ -101,11 +102,14 @@ def quantile(latencies: list[float], q: float) -> float:
     return latencies[min(len(latencies) - 1, int(len(latencies) * q))]
 
 
-def pooled(rounds: list[list[Turn]], drawn: list[tuple[int, int]]) -> tuple[float, ...]:
-    """p50, p99 and CPU of the drawn turns."""
-    turns = [rounds[i][j] for i, j in drawn]
-    latencies = sorted(latency for turn, _ in turns for latency in turn)
-    cpu = statistics.median(used for _, used in turns)
+def middle(values: list[float]) -> float:
+    """The mean without the lowest and the highest fifth."""
+    cut = len(values) // 5
+    return statistics.fmean(sorted(values)[cut : len(values) - cut])
+
+
+def figures(turn: Turn) -> tuple[float, ...]:
+    latencies, cpu = sorted(turn[0]), turn[1]
     return quantile(latencies, 0.5), quantile(latencies, 0.99), cpu
 
 
@@ -114,23 +118,29 @@ FIGURES = ("p50", "p99", "CPU for a request")
 
 def compare(mine: list[list[Turn]], theirs: list[list[Turn]]) -> list[tuple[float, ...]]:
     """For each of FIGURES: mine, theirs, the ratio theirs / mine, and the ends of its interval."""
-    numbers, turns = range(len(mine)), range(len(mine[0]))
-    everything = [(i, j) for i in numbers for j in turns]
-    a, b = pooled(mine, everything), pooled(theirs, everything)
-    draw, ratios = random.Random(1), []
+    ours = [[figures(turn) for turn in turns] for turns in mine]
+    other = [[figures(turn) for turn in turns] for turns in theirs]
+    rounds, turns = range(len(ours)), range(len(ours[0]))
+    everything = [(i, j) for i in rounds for j in turns]
+
+    def value(of: list[list[tuple[float, ...]]], at: int, drawn: list[tuple[int, int]]) -> float:
+        return middle([of[i][j][at] for i, j in drawn])
+
+    draw = random.Random(1)
+    ratios: list[list[float]] = [[] for _ in FIGURES]
     for _ in range(DRAWS):
         drawn = [
             (i, j)
-            for i in draw.choices(numbers, k=len(numbers))
+            for i in draw.choices(rounds, k=len(rounds))
             for j in draw.choices(turns, k=len(turns))
         ]
-        pair = zip(pooled(mine, drawn), pooled(theirs, drawn))
-        ratios.append([his / my for my, his in pair])
+        for at in range(len(FIGURES)):
+            ratios[at].append(value(other, at, drawn) / value(ours, at, drawn))
     found = []
     for at in range(len(FIGURES)):
-        drawn_ratios = sorted(ratio[at] for ratio in ratios)
-        ends = quantile(drawn_ratios, 0.025), quantile(drawn_ratios, 0.975)
-        found.append((a[at], b[at], b[at] / a[at], *ends))
+        a, b = value(ours, at, everything), value(other, at, everything)
+        ends = sorted(ratios[at])
+        found.append((a, b, b / a, quantile(ends, 0.025), quantile(ends, 0.975)))
     return found
 
 
@@ -144,8 +154,8 @@ def rows(endpoint: str, row: Callable[..., Any], rounds: int, only: str, mine: s
         rate, runs = measure(endpoint, title, (mine, *against), rounds)
         of = "" if mine == "varan" else f" of {mine}"
         for way, peer, version in others:
-            figures = compare(runs[mine], runs[way])
-            for text, (ours, theirs, ratio, low, high) in zip(FIGURES, figures):
+            compared = compare(runs[mine], runs[way])
+            for text, (ours, theirs, ratio, low, high) in zip(FIGURES, compared):
                 what = f"{title}, {rate:.0f} requests/s: {text}{of}"
                 r = row(what, ours, theirs, peer, version, "ms")
                 r["ratio"] = round(ratio, 3)
