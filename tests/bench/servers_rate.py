@@ -2,8 +2,8 @@
 query, a call of another service, work) with the agent, without, and with each peer.
 
 Requests are sent by the clock, at the same rate to all, and a latency counts from the moment the request was meant to be
-sent: a server that stalls is not asked less often (no coordinated omission). The rate is about half of what the server
-without an agent answers when it is as busy as it can be.
+sent: a server that stalls is not asked less often (no coordinated omission). The rate is about half of what the fastest
+server answers when it is as busy as it can be.
 
 What is looked for is a few percent, and a process is faster or slower by as much than its twin all its life, by how its
 memory happens to lie. So the servers are started anew in each round. Within a round all are alive, and loaded in turns of
@@ -86,7 +86,7 @@ def measure(endpoint: str, title: str, ways: tuple[str, ...], rounds: int) -> tu
         started = time.monotonic()
         with app_servers.started(title, ways, endpoint) as live:
             found = {way: capacity(server) for way, server in live.items()}  # warms them, too
-            rate = rate or SHARE * found["bare" if "bare" in ways else ways[0]]
+            rate = rate or SHARE * max(found.values())
             for way in ways:
                 runs[way].append([])
             for turn in range(turns):
