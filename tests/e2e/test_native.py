@@ -131,13 +131,19 @@ def test_held_threads_go_on_and_get_their_signals(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
+        tasks = Path(f"/proc/{program.pid}/task")
+        wait_until(
+            lambda: any("TracerPid:\t0" not in (t / "status").read_text() for t in tasks.iterdir()),
+            60,
+            "a moment of holding",
+        )
         for number in range(1, 51):
             program.process.send_signal(signal.SIGUSR1)
             assert program.process.stdout.readline().strip() == str(number)
         recording.send_signal(signal.SIGINT)
         _, says = recording.communicate(timeout=60)
         assert recording.returncode == 0, says
-        for task in Path(f"/proc/{program.pid}/task").iterdir():
+        for task in tasks.iterdir():
             status = (task / "status").read_text()
             assert "TracerPid:\t0" in status and "State:\tt" not in status
         program.process.send_signal(signal.SIGUSR1)
