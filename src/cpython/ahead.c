@@ -145,7 +145,7 @@ static bool same_thread(const struct cpython_offsets *o, const uint8_t *a, const
 static bool read_first(struct cpython *c, struct known_thread *k) {
     const struct cpython_offsets *o = &c->runtime.offsets;
     struct memory_part parts[PAGES_HINTED + 1 + STACK_PARTS_MAX];
-    size_t n_fixed = pages_plan(&c->fixed, &c->fixed_hints, parts), n = n_fixed, n_stack = 0;
+    size_t n_fixed = pages_plan(&c->fixed, &c->fixed_hints, false, parts), n = n_fixed, n_stack = 0;
 
     if (k) {
         parts[n++] = (struct memory_part){k->address, c->merged, o->thread.size};

@@ -97,21 +97,8 @@ static struct page_hint around(struct page_hint h) {
     return h;
 }
 
-struct page_hint pages_around(const struct page_hints *hints, uint64_t page) {
-    const struct page_hint *items = hints->n ? hints->items : hints->before;
-
-    for (unsigned i = 0; i < (hints->n ? hints->n : hints->n_before); i++) {
-        struct page_hint h = items[i];
-        if (h.address != page)
-            continue;
-        if (hints->n)
-            widen(hints, &h);
-        return around(h);
-    }
-    return (struct page_hint){page, 0, PAGE_BYTES};
-}
-
-size_t pages_plan(struct pages *p, struct page_hints *hints, struct memory_part *parts) {
+size_t pages_plan(struct pages *p, struct page_hints *hints, bool whole,
+                  struct memory_part *parts) {
     size_t n = 0;
 
     sort(hints);
@@ -124,7 +111,7 @@ size_t pages_plan(struct pages *p, struct page_hints *hints, struct memory_part 
         if (!data)
             continue;
         struct page_hint wanted = around(hints->items[i]);
-        if (!p->whole) {
+        if (!whole && !p->whole) {
             p->places[at].from = wanted.from;
             p->places[at].to = wanted.to;
         }
@@ -162,7 +149,7 @@ bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_firs
     size_t n = n_first = put_parts(parts, first, n_first);
 
     pages_clear(p);
-    size_t n_pages = pages_plan(p, hints, parts + n);
+    size_t n_pages = pages_plan(p, hints, true, parts + n);
     n += n_pages;
     n += put_parts(parts + n, last, n_last);
     size_t done = memory_read_many(p->memory, parts, n), good = done < n_first ? n_first

@@ -56,11 +56,9 @@ void pages_clear(struct pages *p);
 /* For a call that reads other things too: fills in the parts to be read for the hinted pages that
  * are not held (at most PAGES_HINTED; neighbours are one part), their number; then tells of the
  * last `n` of them that they could not be read. Of a page that is read what the last walks wanted
- * of it, and a little around: copying it all would be the greater part of the work. */
-size_t pages_plan(struct pages *p, struct page_hints *hints, struct memory_part *parts);
-/* What pages_plan() reads of that page, or has just read; all of one that is not among the hints.
- */
-struct page_hint pages_around(const struct page_hints *hints, uint64_t page);
+ * of it, and a little around (all of it when `whole`): copying it would be the greater part of the
+ * work. */
+size_t pages_plan(struct pages *p, struct page_hints *hints, bool whole, struct memory_part *parts);
 void pages_unread(struct pages *p, const struct memory_part *parts, size_t n);
 /* Clears, then reads `first` parts, the hinted pages and `last` parts in one call and that order;
  * true when all `n_first` parts were read (pages that are gone do not matter). *ret_all: everything

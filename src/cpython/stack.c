@@ -72,10 +72,8 @@ static size_t plan_again(const struct cpython_offsets *o, struct stack_again *a,
     size_t n = s->top ? plan_pointers(o, thread, s, &a->frame, &a->cframe, parts) : 0;
 
     if (n) {
-        struct page_hint around = pages_around(&s->hints, s->top & ~(uint64_t) (PAGE_BYTES - 1));
-        a->from = around.address + around.from;
-        a->size = around.to - around.from;
-        parts[n++] = (struct memory_part){a->from, a->data, a->size};
+        a->page = s->top & ~(uint64_t) (PAGE_BYTES - 1);
+        parts[n++] = (struct memory_part){a->page, a->data, PAGE_BYTES};
     }
     return n;
 }
@@ -91,8 +89,8 @@ void stack_ahead_clear(struct stack_reader *r) {
     pages_clear(&r->shared);
 }
 
-size_t stack_ahead_plan(struct stack_reader *r, struct stack *s,
-                        struct memory_part parts[STACK_PARTS_MAX]) {
+static size_t plan_ahead(struct stack_reader *r, struct stack *s, bool whole,
+                         struct memory_part parts[STACK_PARTS_MAX]) {
     const struct cpython_offsets *o = r->offsets;
     size_t n = 0;
 
@@ -102,8 +100,14 @@ size_t stack_ahead_plan(struct stack_reader *r, struct stack *s,
     s->ahead.cframe = s->cframe;
     if (o->thread.cframe)
         parts[n++] = (struct memory_part){s->cframe + o->thread.cframe_frame, &s->ahead.frame, 8};
-    s->ahead.pages = pages_plan(&r->shared, &s->hints, parts + n);
+    s->ahead.pages = pages_plan(&r->shared, &s->hints, whole, parts + n);
     return n + s->ahead.pages;
+}
+
+/* Only one thread's stack changes fast: of the others' pages is read what is wanted. */
+size_t stack_ahead_plan(struct stack_reader *r, struct stack *s,
+                        struct memory_part parts[STACK_PARTS_MAX]) {
+    return plan_ahead(r, s, r->offsets->free_threaded, parts);
 }
 
 void stack_ahead_done(struct stack_reader *r, const uint8_t *thread, struct stack *s,
@@ -122,7 +126,7 @@ void stack_ahead_done(struct stack_reader *r, const uint8_t *thread, struct stac
 
 size_t stack_ahead_plan_twice(struct stack_reader *r, uint64_t address, struct stack *s,
                               struct memory_part parts[STACK_PARTS_MAX]) {
-    size_t n = stack_ahead_plan(r, s, parts);
+    size_t n = plan_ahead(r, s, true, parts);
 
     return n ? n + plan_again(r->offsets, &r->again[0], address, s, parts + n) : 0;
 }
@@ -203,11 +207,11 @@ static bool was_unchanged(const struct stack_reader *r, const struct pages *p,
                           const struct stack *s, const struct top *top) {
     const struct cpython_offsets *o = r->offsets;
     const struct stack_again *a = &r->again[r->again[1].of == s];
-    uint64_t at = top->frame - a->from; /* huge when it lies before */
+    uint64_t at = top->frame - a->page; /* huge when it lies before */
 
     if (a->of != s || a->later != p->later || a->frame != top->frame ||
-        (o->thread.cframe && a->cframe != s->cframe) || at >= a->size ||
-        at + o->frame.size > a->size)
+        (o->thread.cframe && a->cframe != s->cframe) || at >= PAGE_BYTES ||
+        at + o->frame.size > PAGE_BYTES)
         return false;
     const uint8_t *raw = a->data + at;
     return field_u64(raw, o->frame.size, o->frame.previous) == top->previous &&

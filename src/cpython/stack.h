@@ -48,14 +48,13 @@ struct stack_reader {
     struct pages pages;  /* of one stack */
     struct pages shared; /* of stacks that were read ahead */
     struct codes codes;
-    /* The pointers, and what is wanted of the page where the innermost frame lay, once more: read at
-     * last by the same call. First of the stack that was read ahead twice, then of the one read last by itself. */
+    /* The pointers, and the page where the innermost frame lay, once more: read at last by the same
+     * call. First of the stack that was read ahead twice, then of the one read last by itself. */
     struct stack_again {
         const struct stack *of; /* NULL: none */
         uint64_t frame, cframe;
         uint64_t later; /* of the pages, at that time */
-        uint64_t from;
-        size_t size;
+        uint64_t page;
         uint8_t data[PAGE_BYTES];
     } again[2];
 };

@@ -68,7 +68,7 @@ static void together(void **state) {
     for (size_t i = 0; i < m.size; i++)
         m.bytes[i] = (uint8_t) (i * 13);
     assert_int_equal(pages_init(&p, &reader, PAGES_SHARED), 0);
-    assert_int_equal(pages_plan(&p, &hints, parts), 1);
+    assert_int_equal(pages_plan(&p, &hints, true, parts), 1);
     assert_int_equal(parts[0].address, BASE);
     assert_int_equal(parts[0].size, 3 * PAGE_BYTES);
     assert_int_equal(hints.n, 0);
@@ -78,7 +78,7 @@ static void together(void **state) {
     assert_memory_equal(got, m.bytes + 2 * PAGE_BYTES - 2, 4);
     assert_int_equal(m.reads, before);
     assert_int_equal(hints.n, 2);
-    assert_int_equal(pages_plan(&p, &hints, parts), 0); /* held already */
+    assert_int_equal(pages_plan(&p, &hints, true, parts), 0); /* held already */
 
     pages_unread(&p, &(struct memory_part){BASE, NULL, 2 * PAGE_BYTES}, 1);
     assert_int_equal(pages_read(&p, BASE + PAGE_BYTES, got, 4, NULL), 0); /* read anew */
@@ -107,7 +107,7 @@ static void parts_of_pages(void **state) {
     for (size_t i = 0; i < m.size; i++)
         m.bytes[i] = (uint8_t) (i * 11);
     assert_int_equal(pages_init(&p, &reader, PAGES_SHARED), 0);
-    assert_int_equal(pages_plan(&p, &hints, parts), 1);
+    assert_int_equal(pages_plan(&p, &hints, false, parts), 1);
     assert_true(parts[0].address > BASE && parts[0].address <= BASE + 1000);
     assert_true(parts[0].address + parts[0].size >= BASE + 1100 && parts[0].size < 1000);
     assert_int_equal(memory_read_many(&reader, parts, 1), 1);
@@ -123,14 +123,14 @@ static void parts_of_pages(void **state) {
     assert_int_equal(p.later, 1);
 
     pages_clear(&p);
-    assert_int_equal(pages_plan(&p, &hints, parts), 1);
+    assert_int_equal(pages_plan(&p, &hints, false, parts), 1);
     assert_true(parts[0].address <= BASE + 1090 && parts[0].size >= 3005 - 1090);
     size_t size = parts[0].size;
     for (unsigned i = 0; i < 3000; i++) {
         pages_clear(&p);
         hints.items[0] = (struct page_hint){BASE, 1000, 1100};
         hints.n = 1;
-        assert_int_equal(pages_plan(&p, &hints, parts), 1);
+        assert_int_equal(pages_plan(&p, &hints, false, parts), 1);
         assert_true(parts[0].size <= size && parts[0].size >= 100);
         size = parts[0].size;
     }
@@ -140,7 +140,7 @@ static void parts_of_pages(void **state) {
     p.whole = true;
     hints.n = 1;
     hints.items[0] = (struct page_hint){BASE, 1000, 1100};
-    assert_int_equal(pages_plan(&p, &hints, parts), 1);
+    assert_int_equal(pages_plan(&p, &hints, false, parts), 1);
     assert_int_equal(parts[0].size, PAGE_BYTES);
     pages_done(&p);
 }
