@@ -174,10 +174,11 @@ static int add_types(PyObject *m) {
 }
 
 PyMODINIT_FUNC PyInit__core(void) {
-    PyMethodDef *const functions[] = {tracer_functions,  server_functions,    wsgi_functions,
-                                      logs_functions,    config_functions,    module_functions,
-                                      metrics_functions, logs_otel_functions, metrics_gc_functions,
-                                      carry_functions,   headers_functions,   inject_functions};
+    PyMethodDef *const functions[] = {
+            tracer_functions,     server_functions, wsgi_functions,    logs_functions,
+            config_functions,     module_functions, metrics_functions, logs_otel_functions,
+            metrics_gc_functions, carry_functions,  headers_functions, inject_functions,
+            next_frame_functions};
     char scope[64];
     struct buf b;
     PyObject *m = PyModule_Create(&definition);

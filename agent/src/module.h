@@ -41,7 +41,7 @@ void metrics_loop_blocked(uint64_t ns);
 /* The functions of each part, added to the module. */
 extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], logs_functions[],
         config_functions[], metrics_functions[], metrics_gc_functions[], logs_otel_functions[],
-        carry_functions[], headers_functions[], inject_functions[];
+        carry_functions[], headers_functions[], inject_functions[], next_frame_functions[];
 extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type, Quiet_Type,
         WsgiMethod_Type, StatementMethod_Type, CursorMethod_Type, ClientMethod_Type,
         FlaskDispatch_Type, DjangoResolve_Type, RouteHandle_Type, Counter_Type, UpDownCounter_Type,

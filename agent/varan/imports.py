@@ -67,6 +67,22 @@ def _see_uwsgi() -> None:
         _report.failure("the hook for uWSGI", error)
 
 
+def _see_uwsgi_files() -> None:
+    """Files are loaded before any import, perhaps."""
+    from . import resource
+
+    words = resource.command_line()
+    if not any("uwsgi" in word for word in words[:2]) or {"uwsgi", "*"} & disabled:
+        return
+    try:
+        from . import uwsgi
+
+        if uwsgi.is_program(words):
+            uwsgi.watch_files()
+    except Exception as error:
+        _report.failure("the hook for uWSGI", error)
+
+
 class _Finder:
     """First on sys.meta_path; finds nothing itself, and looks over the shoulder of those that do."""
 
@@ -105,6 +121,7 @@ def install(left_alone: frozenset[str]) -> None:
             continue
         _waiting.setdefault(module, []).append(hook)
     sys.meta_path.insert(0, _Finder())
+    _see_uwsgi_files()
     for name in list(_waiting):
         module = sys.modules.get(name)
         if module is not None and not _importing(module):

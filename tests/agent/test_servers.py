@@ -74,6 +74,8 @@ SERVERS: dict[str, tuple[str, list[str], str]] = {
     "uwsgi-threads": (SHOP, [*UWSGI, "--processes", "2", "--threads", "4", "--http-socket", "127.0.0.1:PORT"], WSGI_ROUTE),
     "uwsgi-plain": (PLAIN, [*UWSGI, "--processes", "2", "--http-socket", "127.0.0.1:PORT"], "GET"),
     "uwsgi-mounted": (PLAIN, [UWSGI[0], *UWSGI[1:3], "--mount", "/=shop:app", "--manage-script-name", "--http-socket", "127.0.0.1:PORT"], "GET"),
+    "uwsgi-file": (PLAIN, [*UWSGI[:-2], "--wsgi-file", "shop.py", "--callable", "app", "--processes", "2", "--http-socket", "127.0.0.1:PORT"], "GET"),
+    "uwsgi-file-framework": (SHOP, [*UWSGI[:-2], "--wsgi-file", "shop.py", "--callable", "app", "--processes", "2", "--http-socket", "127.0.0.1:PORT"], WSGI_ROUTE),
     "waitress": (SHOP, [*PY, "waitress", "--listen=127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
     "waitress-plain": (PLAIN, [*PY, "waitress", "--listen=127.0.0.1:PORT", "shop:app"], "GET"),
     "hypercorn": (API, [*PY, "hypercorn", "-b", "127.0.0.1:PORT", "shop:app"], ASGI_ROUTE),
