@@ -11,6 +11,7 @@
 #include "runtime.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -335,6 +336,39 @@ static void a_child_begins_anew(void **state) {
     profiler_slot_write(profiler_slot_take(), NULL, NULL);
 }
 
+/* Names of every length, alike but for one byte, and more than there is room for. */
+static void operations_are_told_apart(void **state) {
+    static char longest[PROFILER_OPERATION_BYTES + 20];
+    uint64_t id[2] = {1, 0};
+    bool final;
+    size_t n;
+
+    memset(longest, 'a', sizeof(longest));
+    for (size_t size = 1; size <= PROFILER_OPERATION_BYTES; size++)
+        for (size_t at = 0; at<size; at += size> 16 ? size / 3 : 1) {
+            longest[at] = 'b';
+            id[1]++;
+            profiler_operation_set((const uint8_t *) id, longest, size, at % 2);
+            const char *name = profiler_operation_name(profiler_operation_of(id, &final), &n);
+            assert_int_equal(n, size);
+            assert_memory_equal(name, longest, size);
+            assert_int_equal(final, at % 2);
+            longest[at] = 'a';
+        }
+    profiler_operation_set((const uint8_t *) id, longest, sizeof(longest), true); /* cut */
+    profiler_operation_name(profiler_operation_of(id, &final), &n);
+    assert_int_equal(n, PROFILER_OPERATION_BYTES);
+    for (int i = 0; i < 2000; i++) {
+        char text[16];
+        int size = snprintf(text, sizeof(text), "GET /%d", i);
+        id[1] = 100000 + (uint64_t) i;
+        profiler_operation_set((const uint8_t *) id, text, (size_t) size, false);
+        profiler_operation_name(profiler_operation_of(id, &final), &n);
+        assert_true(n == (size_t) size || n == 0);
+    }
+    assert_int_equal(n, 0); /* no more names */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(late_looks_lose_nothing, setup, teardown),
@@ -346,6 +380,7 @@ int main(void) {
             cmocka_unit_test_setup_teardown(many_threads, setup, teardown),
             cmocka_unit_test_setup_teardown(slots_are_given_back, setup, teardown),
             cmocka_unit_test_setup_teardown(a_child_begins_anew, setup, teardown),
+            cmocka_unit_test(operations_are_told_apart), /* the last one: names stay */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
