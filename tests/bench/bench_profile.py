@@ -219,9 +219,9 @@ def measure_most(results: Results, versions: dict, threads: int, rounds: int, se
 
 def measure_slowdown(results: Results, versions: dict, rounds: int, seconds: float):
     nonblocking = {name: COMMANDS[name] for name in ("varan", "py-spy")}
-    profile_slowdown.measure(results, versions, nonblocking, 100, 9 * rounds * seconds)
+    profile_slowdown.measure(results, versions, nonblocking, 100, 11 * rounds * seconds)
     alone = {"varan": varan_command}
-    profile_slowdown.measure(results, versions, alone, 1000, 3 * rounds * seconds)
+    profile_slowdown.measure(results, versions, alone, 1000, 2 * rounds * seconds)
 
 
 def measure_threads(threads: int):
