@@ -40,7 +40,10 @@ static void put_value(struct buf *b, unsigned tag, PyObject *value) {
 
 static bool has_exception_type(PyObject *items) {
     for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items); i++) {
-        PyObject *key = PyTuple_GET_ITEM(PyList_GET_ITEM(items, i), 0);
+        PyObject *pair = PyList_GET_ITEM(items, i), *key;
+        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) == 0)
+            continue;
+        key = PyTuple_GET_ITEM(pair, 0);
         if (PyUnicode_Check(key) && PyUnicode_CompareWithASCIIString(key, "exception.type") == 0)
             return true;
     }
@@ -54,7 +57,8 @@ static void put_attributes(struct buf *b, PyObject *attributes, PyObject *except
     PyErr_Clear();
     for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items); i++) {
         PyObject *pair = PyList_GET_ITEM(items, i);
-        if (n < logs_attributes_max &&
+        /* A mapping's items() may give anything. */
+        if (PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2 && n < logs_attributes_max &&
             value_put(b, LOG_ATTRIBUTE, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)) == 0)
             n++;
         else

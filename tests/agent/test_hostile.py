@@ -13,6 +13,7 @@ import time
 from typing import Any, Callable
 
 import pytest
+from opentelemetry import _logs
 
 import varan
 from conftest import Sent
@@ -177,6 +178,14 @@ def way_metrics(value: Any) -> None:
         act(1, k=value)
 
 
+def way_otel_logs(value: Any) -> None:
+    logger = _logs.get_logger("hostile")
+    logger.emit(body=value, severity_text=value, event_name=value)
+    logger.emit(body={"k": value}, attributes={"a": value, "b": [value]})
+    logger.emit(attributes=value, exception=ValueError(value))
+    logger.emit(timestamp=value, severity_number=value, exception=value)
+
+
 @pytest.fixture
 def quiet() -> Any:
     """The application's own handlers complain about such records; that is not the question here."""
@@ -185,7 +194,7 @@ def quiet() -> Any:
     logging.raiseExceptions = before
 
 
-@pytest.mark.parametrize("way", [way_span, way_parts, way_logs, way_metrics])
+@pytest.mark.parametrize("way", [way_span, way_parts, way_logs, way_metrics, way_otel_logs])
 def test_no_value_does_harm(sent: Sent, quiet: None, way: Callable[[Any], None]) -> None:
     for value in VALUES:
         try:
