@@ -278,12 +278,8 @@ static int record(struct recording *r, char **command) {
     r->profile.start_ns = clock_now_ns();
     record_loop(r);
     r->profile.duration_ns = clock_monotonic_ns() - r->start_ns;
-    if (strcmp(r->format->name, "html") == 0) {
-        char root[64];
-        snprintf(root, sizeof(root), "/proc/%d/root",
-                 r->child ? (int) r->child : (int) r->settings->pid);
-        profile_read_sources(&r->profile, root); /* without them the page shows none */
-    }
+    if (strcmp(r->format->name, "html") == 0) /* without them the page shows none */
+        profile_read_sources(&r->profile, r->child ? r->child : (pid_t) r->settings->pid);
     status = end(r);
     if (explain_empty(r) < 0 || write_profile(r) < 0)
         return status ? status : EXIT_FAILED;

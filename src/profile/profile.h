@@ -132,11 +132,10 @@ struct profile_filter {
 
 /* Takes out what does not pass: 0, -EINVAL with a sentence, -ENOMEM. */
 int profile_filter(struct profile *p, const struct profile_filter *filter, struct error *e);
-/* Reads the source lines of the functions with most samples. Files are looked for below `root`
- * first
- * ("/proc/12/root", the target's view of them), then as they are named; what is not there is left
- * out. 0 or -ENOMEM. source.c */
-int profile_read_sources(struct profile *p, const char *root);
+/* Reads the source lines of the functions with most samples, from the files as the process sees and
+ * may read them, or as they are here when it has ended; what is not there is left out. 0 or
+ * -ENOMEM. source.c */
+int profile_read_sources(struct profile *p, pid_t pid);
 /* For a format with a time axis, of a profile without one: each thread's stacks in a row. */
 int profile_make_spans(struct profile *p);
 

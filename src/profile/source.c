@@ -1,5 +1,6 @@
 /* Source lines of what was sampled, for showing where in a function the time goes. */
 #include "profile/profile.h"
+#include "profile/target_file.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -18,18 +19,24 @@ struct range {
     uint64_t total;
 };
 
-/* A file's bytes, or data NULL. */
-static struct slice read_file(const char *root, const char *path, struct arena *to) {
-    char name[PATH_MAX + 64];
+/* Of a process that has ended nobody knows any more what it saw and might read: this one's files,
+ * and with all rights only what anybody may read. */
+static int open_after_end(const char *path) {
+    int fd = path[0] == '/' ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
     struct stat st;
-    int fd = -1;
 
-    if (path[0] != '/')
-        return SLICE_EMPTY;
-    if (root && snprintf(name, sizeof(name), "%s%s", root, path) < (int) sizeof(name))
-        fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && geteuid() == 0 && (fstat(fd, &st) < 0 || !(st.st_mode & S_IROTH))) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* A file's bytes, or data NULL. */
+static struct slice read_file(pid_t pid, const char *path, struct arena *to) {
+    struct stat st;
+    int fd = target_lives(pid) ? target_open(pid, path) : open_after_end(path);
+
     if (fd < 0)
         return SLICE_EMPTY;
     struct slice bytes = SLICE_EMPTY;
@@ -79,7 +86,7 @@ static size_t find_ranges(const struct profile *p, struct range *ranges) {
     return p->functions.n < FUNCTIONS_MAX ? p->functions.n : FUNCTIONS_MAX;
 }
 
-int profile_read_sources(struct profile *p, const char *root) {
+int profile_read_sources(struct profile *p, pid_t pid) {
     struct range *ranges = calloc(p->functions.n + 1, sizeof(*ranges));
     struct arena files;
     struct map by_name;
@@ -98,7 +105,7 @@ int profile_read_sources(struct profile *p, const char *root) {
         if (is_new) {
             struct slice *whole = arena_new(&files, struct slice);
             if (whole)
-                *whole = read_file(root, f->file, &files);
+                *whole = read_file(pid, f->file, &files);
             e->pointer = whole;
         }
         const struct slice *file = e->pointer;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
@@ -59,19 +58,33 @@ static bool anybody_reads(int fd) {
     return fstat(fd, &st) == 0 && (st.st_mode & S_IROTH);
 }
 
+static int open_root(pid_t pid) {
+    char name[64];
+
+    snprintf(name, sizeof(name), "/proc/%d/root", (int) pid);
+    int fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+bool target_lives(pid_t pid) {
+    int root = open_root(pid);
+
+    if (root >= 0)
+        close(root);
+    return root >= 0;
+}
+
 int target_open(pid_t pid, const char *path) {
     const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                                  .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     struct identity id;
-    char name[64];
     int r = path[0] == '/' ? read_identity(pid, &id) : -EINVAL;
 
     if (r < 0)
         return r;
-    snprintf(name, sizeof(name), "/proc/%d/root", (int) pid);
-    int root = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int root = open_root(pid);
     if (root < 0)
-        return -errno;
+        return root;
     bool same_rights = become(&id);
     int fd = (int) syscall(SYS_openat2, root, path, &how, sizeof(how));
     r = fd < 0 ? -errno : fd;

@@ -5,10 +5,13 @@
 #ifndef VARAN_PROFILE_TARGET_FILE_H
 #define VARAN_PROFILE_TARGET_FILE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Opens a file by its absolute path in the process's own root folder, which links do not lead out
  * of (Linux 5.6+): a descriptor, not blocking; or a negative errno. */
 int target_open(pid_t pid, const char *path);
+/* Whether its files can be seen still. */
+bool target_lives(pid_t pid);
 
 #endif
