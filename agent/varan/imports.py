@@ -17,6 +17,8 @@ disabled: frozenset[str] = frozenset()
 
 _uwsgi: list[bool] = []  # has been looked at
 
+HOOK_FOR = "the hook for "  # … a module: what of the agent is off, as it is told
+
 # Module to wait for → names of hooks (modules of varan.hooks), or functions.
 _waiting: dict[str, list[str | Callable[[Any], None]]] = {}
 
@@ -30,7 +32,7 @@ def _run(name: str, module: Any) -> None:
             importlib.import_module(f"varan.hooks.{hook}").install(module)
             installed.add(hook)
         except Exception as error:
-            _report.failure(f"the hook for {name}", error)
+            _report.failure(f"{HOOK_FOR}{name}", error)
 
 
 def _watch(loader: Any, name: str) -> bool:
@@ -100,7 +102,7 @@ class _Finder:
                     if spec.loader is not None and hasattr(spec.loader, "exec_module"):
                         _watch(spec.loader, name)
                 except Exception as error:
-                    _report.failure(f"the hook for {name}", error)
+                    _report.failure(f"{HOOK_FOR}{name}", error)
                 return spec
         return None
 

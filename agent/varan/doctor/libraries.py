@@ -80,9 +80,11 @@ def _titled(module: str) -> str:
 
 
 class _Trial:
-    """What came of importing one library's modules, and of the hooks that wait for them."""
+    """What came of importing one library's modules, and of the hooks that wait for them. A library imports others,
+    too: what their hooks have to say is kept for them in `early`, by module."""
 
-    def __init__(self) -> None:
+    def __init__(self, early: dict[str, str]) -> None:
+        self.early = early
         self.hooked = 0
         self.missing: list[str] = []  # modules that this version does not have
         self.troubles: list[str] = []
@@ -90,6 +92,8 @@ class _Trial:
     def run(self, module: str) -> None:
         before = len(self.troubles)
         told: dict[str, str] = {}
+        if module in self.early:
+            told[""] = self.early.pop(module)
         tell, _report.once = _report.once, lambda key, text: told.setdefault(key, text)  # type: ignore[assignment,misc]
         try:
             importlib.import_module(module)
@@ -102,7 +106,12 @@ class _Trial:
             self.troubles.append(f"{module} does not import: {type(error).__name__}: {error}"[:300])
         finally:
             _report.once = tell
-        self.troubles += told.values()
+        for key, text in told.items():
+            of = key.removeprefix(imports.HOOK_FOR)
+            if of != key and of.split(".")[0] != module.split(".")[0]:
+                self.early[of] = text
+            else:
+                self.troubles.append(text)
         if len(self.troubles) == before and module not in self.missing:
             self.hooked += 1
 
@@ -131,6 +140,7 @@ def _look_at_hooks(report: Report, settings: config.Settings) -> None:
     for module, hook in HOOKS:
         waiting.setdefault(module.split(".")[0], []).append((module, hook))
     disabled = settings.disabled_hooks
+    early: dict[str, str] = {}
     end = time.monotonic() + TRY_S_MAX
     if "*" in disabled:
         report.add(NOTE, "all of them", "switched off by VARAN_DISABLED_HOOKS=*")
@@ -152,10 +162,12 @@ def _look_at_hooks(report: Report, settings: config.Settings) -> None:
         elif time.monotonic() > end:
             report.add(NOTE, _titled(top), "not tried: importing the others took too long")
         else:
-            trial = _Trial()
+            trial = _Trial(early)
             for module in dict.fromkeys(left):
                 trial.run(module)
             _judge(report, top, trial)
+    for module, text in early.items():  # of those tried before, and of Python's own
+        report.add(BAD, module, text)
 
 
 def contrib_packages() -> dict[str, str]:
