@@ -104,21 +104,16 @@ static PyObject *call(PyObject *self, PyObject *const *args, size_t nf, PyObject
 }
 
 static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *names) {
-    PyObject *tracer, *function;
-    int late;
+    struct patch_parts parts = {0};
     Patch *p;
+    int late;
 
-    if (!PyArg_ParseTuple(args, "O!Op", &Tracer_Type, &tracer, &function, &late))
+    if (!PyArg_ParseTuple(args, "O!Op", &Tracer_Type, &parts.tracer, &parts.function, &late))
         return NULL;
-    p = patch_new(type, function, call);
-    if (!p)
+    if (late && !(parts.known = PyDict_New()))
         return NULL;
-    Py_INCREF(tracer);
-    p->tracer = tracer;
-    if (late && !(p->known = PyDict_New())) {
-        Py_DECREF(p);
-        return NULL;
-    }
+    p = patch_new(type, call, &parts);
+    Py_XDECREF(parts.known);
     return (PyObject *) p;
 }
 

@@ -54,19 +54,11 @@ static PyObject *call(PyObject *self, PyObject *const *args, size_t nf, PyObject
 }
 
 static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *names) {
-    PyObject *function, *known, *make;
-    Patch *p;
+    struct patch_parts parts = {0};
 
-    if (!PyArg_ParseTuple(args, "OO!O", &function, &PyDict_Type, &known, &make))
+    if (!PyArg_ParseTuple(args, "OO!O", &parts.function, &PyDict_Type, &parts.known, &parts.other))
         return NULL;
-    p = patch_new(type, function, call);
-    if (!p)
-        return NULL;
-    Py_INCREF(known);
-    Py_INCREF(make);
-    p->known = known;
-    p->other = make;
-    return (PyObject *) p;
+    return (PyObject *) patch_new(type, call, &parts);
 }
 
 PyTypeObject CursorMethod_Type =

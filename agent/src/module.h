@@ -14,9 +14,6 @@ unsigned module_kind_number(PyObject *kind);
 /* A function that runs in a copy of the span. */
 PyObject *module_decorate(PyObject *span, PyObject *function);
 
-/* patches.c: tp_descr_get of what stands in for a function: a method of the object. */
-PyObject *module_bind(PyObject *self, PyObject *object, PyObject *type);
-
 /* span_ids.c: set_id_source(function or None) */
 PyObject *span_set_id_source(PyObject *module, PyObject *function);
 

@@ -55,16 +55,24 @@ static PyObject *wsgi_call(PyObject *self, PyObject *const *args, size_t nf, PyO
     return wsgi_run(tracer_scope(p->tracer), p->function, args[0], args[1], args[2]);
 }
 
-Patch *patch_new(PyTypeObject *type, PyObject *function, vectorcallfunc call) {
+static PyObject *keep(PyObject *object) {
+    Py_XINCREF(object);
+    return object;
+}
+
+Patch *patch_new(PyTypeObject *type, vectorcallfunc call, const struct patch_parts *parts) {
     Patch *p = (Patch *) type->tp_alloc(type, 0);
 
     if (!p)
         return NULL;
-    Py_INCREF(function);
-    p->function = function;
+    p->function = keep(parts->function);
+    p->other = keep(parts->other);
+    p->attribute = keep(parts->attribute);
+    p->tracer = keep(parts->tracer);
+    p->known = keep(parts->known);
     p->call = call;
     p->dict = PyDict_New();
-    if (!p->dict || PyDict_SetItemString(p->dict, "__wrapped__", function) < 0) {
+    if (!p->dict || PyDict_SetItemString(p->dict, "__wrapped__", p->function) < 0) {
         Py_DECREF(p);
         return NULL;
     }
@@ -82,16 +90,13 @@ static PyObject *quiet_new(PyTypeObject *type, PyObject *args, PyObject *names) 
         PyErr_SetString(PyExc_TypeError, "Quiet(): the attribute is a str or None");
         return NULL;
     }
-    p = patch_new(type, function, quiet_call);
+    if (attribute == Py_None)
+        attribute = NULL;
+    p = patch_new(type, quiet_call, &(struct patch_parts){function, traced, attribute});
     if (!p)
         return NULL;
-    Py_INCREF(traced);
-    p->other = traced;
-    if (attribute != Py_None) {
-        Py_INCREF(attribute);
-        PyUnicode_InternInPlace(&attribute);
-        p->attribute = attribute;
-    }
+    if (p->attribute)
+        PyUnicode_InternInPlace(&p->attribute);
     p->below = below;
     p->carries = carries;
     if (carries)
@@ -99,25 +104,15 @@ static PyObject *quiet_new(PyTypeObject *type, PyObject *args, PyObject *names) 
     return (PyObject *) p;
 }
 
-PyObject *patch_new_traced(PyTypeObject *type, PyObject *args, vectorcallfunc call) {
-    PyObject *tracer, *function;
-    Patch *p;
-
-    if (!PyArg_ParseTuple(args, "O!O", &Tracer_Type, &tracer, &function))
-        return NULL;
-    p = patch_new(type, function, call);
-    if (!p)
-        return NULL;
-    Py_INCREF(tracer);
-    p->tracer = tracer;
-    return (PyObject *) p;
-}
-
 static PyObject *wsgi_method_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-    return patch_new_traced(type, args, wsgi_call);
+    struct patch_parts parts = {0};
+
+    if (!PyArg_ParseTuple(args, "O!O", &Tracer_Type, &parts.tracer, &parts.function))
+        return NULL;
+    return (PyObject *) patch_new(type, wsgi_call, &parts);
 }
 
-PyObject *module_bind(PyObject *self, PyObject *object, PyObject *type) {
+PyObject *patch_bind(PyObject *self, PyObject *object, PyObject *type) {
     if (!object || object == Py_None) {
         Py_INCREF(self);
         return self;

@@ -15,17 +15,22 @@ typedef struct {
     PyObject *other;                  /* what else the type calls */
     PyObject *attribute;              /* of Quiet */
     PyObject *tracer;
-    PyObject *known; /* a set or dict that the type fills */
+    PyObject *known; /* a dict that the type, or who made it, fills */
     PyObject *dict;
     bool below, carries; /* of Quiet */
     vectorcallfunc call;
 } Patch;
 
-/* A patch of the type, not more than its function filled in. NULL with an exception. */
-Patch *patch_new(PyTypeObject *type, PyObject *function, vectorcallfunc call);
-/* new() of a type whose arguments are (tracer, function). */
-PyObject *patch_new_traced(PyTypeObject *type, PyObject *args, vectorcallfunc call);
+/* What a new patch holds, borrowed; all but the function may be NULL. */
+struct patch_parts {
+    PyObject *function, *other, *attribute, *tracer, *known;
+};
 
+/* NULL with an exception. */
+Patch *patch_new(PyTypeObject *type, vectorcallfunc call, const struct patch_parts *parts);
+
+/* Binds as a function does: the descriptor's __get__(). */
+PyObject *patch_bind(PyObject *self, PyObject *object, PyObject *type);
 PyObject *patch_getattr(PyObject *self, PyObject *name);
 int patch_traverse(PyObject *self, visitproc visit, void *arg);
 int patch_clear(PyObject *self);
@@ -43,7 +48,7 @@ void patch_dealloc(PyObject *self);
                                     .tp_dictoffset = offsetof(Patch, dict),                        \
                                     .tp_getattro = patch_getattr,                                  \
                                     .tp_setattro = PyObject_GenericSetAttr,                        \
-                                    .tp_descr_get = module_bind, .tp_new = new,                    \
+                                    .tp_descr_get = patch_bind, .tp_new = new,                     \
                                     .tp_traverse = patch_traverse, .tp_clear = patch_clear,        \
                                     .tp_dealloc = patch_dealloc,                                   \
     }

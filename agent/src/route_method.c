@@ -210,42 +210,28 @@ static PyObject *route_call(PyObject *self, PyObject *const *args, size_t nf, Py
 
 /* ---- the types ---- */
 
-/* Borrows all. */
-static PyObject *make(PyTypeObject *type, vectorcallfunc call, PyObject *function, PyObject *other,
-                      PyObject *known) {
-    Patch *p = patch_new(type, function, call);
-
-    if (!p)
-        return NULL;
-    Py_INCREF(other);
-    Py_XINCREF(known);
-    p->other = other;
-    p->known = known;
-    return (PyObject *) p;
-}
-
 static PyObject *flask_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-    PyObject *function, *current;
+    struct patch_parts parts = {0};
 
-    if (!PyArg_ParseTuple(args, "OO", &function, &current))
+    if (!PyArg_ParseTuple(args, "OO", &parts.function, &parts.other))
         return NULL;
-    return make(type, flask_call, function, current, NULL);
+    return (PyObject *) patch_new(type, flask_call, &parts);
 }
 
 static PyObject *django_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-    PyObject *function, *routes, *other;
+    struct patch_parts parts = {0};
 
-    if (!PyArg_ParseTuple(args, "OO!O", &function, &PyDict_Type, &routes, &other))
+    if (!PyArg_ParseTuple(args, "OO!O", &parts.function, &PyDict_Type, &parts.known, &parts.other))
         return NULL;
-    return make(type, django_call, function, other, routes);
+    return (PyObject *) patch_new(type, django_call, &parts);
 }
 
 static PyObject *route_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-    PyObject *function, *effective;
+    struct patch_parts parts = {0};
 
-    if (!PyArg_ParseTuple(args, "OO", &function, &effective))
+    if (!PyArg_ParseTuple(args, "OO", &parts.function, &parts.other))
         return NULL;
-    return make(type, route_call, function, effective, NULL);
+    return (PyObject *) patch_new(type, route_call, &parts);
 }
 
 PyTypeObject FlaskDispatch_Type =

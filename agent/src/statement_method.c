@@ -8,6 +8,7 @@
 
 #include "context.h"
 #include "module.h"
+#include "patches.h"
 
 typedef struct {
     PyObject_HEAD PyObject *base, *name;
@@ -113,7 +114,7 @@ PyTypeObject StatementMethod_Type = {
         .tp_vectorcall_offset = offsetof(StatementMethod, call),
         .tp_call = PyVectorcall_Call,
         .tp_getattro = get_attribute,
-        .tp_descr_get = module_bind,
+        .tp_descr_get = patch_bind,
         .tp_new = new,
         .tp_traverse = traverse,
         .tp_dealloc = dealloc,
