@@ -43,9 +43,9 @@ struct frame {
 };
 
 struct function {
-    uint32_t name, file; /* strings */
+    uint32_t name, file;       /* strings */
     int first_line, last_line; /* last: 0 when not known */
-    struct slice text; /* of its lines, to be sent; empty: none */
+    struct slice text;         /* of its lines, to be sent; empty: none */
 };
 
 struct profiler_window {

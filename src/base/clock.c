@@ -89,7 +89,8 @@ void time_format_rfc3339(int64_t ns, char ret[31]) {
     char text[80];
     snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ", (tm.tm_year + 1900) % 10000,
              tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int) rest);
-    memcpy(ret, text, 31); /* years have four digits within int64 nanoseconds: always 30 and the NUL */
+    /* Years have four digits within int64 nanoseconds: always 30 and the NUL. */
+    memcpy(ret, text, 31);
 }
 
 /* Two (or `n`) digits at `*s`, consumed; -1 when they are not digits. */

@@ -16,7 +16,8 @@ int64_t clock_monotonic_ns(void);
 int64_t clock_cpu_ns(void);
 /* "1.5h", "200ms", "90s", "2d", "1h30m", units ns us µs ms s m h d w: 0, -EINVAL or -ERANGE. */
 int duration_parse(struct slice text, int64_t *ret_ns);
-/* RFC 3339 in UTC with nanoseconds ("2026-01-02T03:04:05.000000006Z"); `ret` has room for 31 bytes. */
+/* RFC 3339 in UTC with nanoseconds ("2026-01-02T03:04:05.000000006Z"): always 30 bytes and a NUL.
+ */
 void time_format_rfc3339(int64_t ns, char ret[31]);
 /* RFC 3339 (any offset, any fraction up to 9 digits): 0 or -EINVAL. */
 int time_parse_rfc3339(struct slice text, int64_t *ret_ns);

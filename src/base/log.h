@@ -11,8 +11,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_set_level(enum log_level level);
 /* "debug", "info", "warn", "error": 0 or -EINVAL. */
 int log_level_parse(const char *name, enum log_level *ret);
-/* Writes: time=… level=… module=… msg="…". The message is formatted, escaped, and cut at 4,000 bytes.
- * Never pass a secret. */
+/* Writes: time=… level=… module=… msg="…". The message is formatted, escaped, and cut at 4,000
+ * bytes. Never pass a secret. */
 void log_write(enum log_level level, const char *module, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 

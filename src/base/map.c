@@ -23,7 +23,7 @@ int vector_grow(void **items, size_t *allocated, size_t n, size_t item_size, siz
 }
 
 void map_init(struct map *m, size_t cap, size_t key_bytes_cap) {
-    *m = (struct map) {.cap = cap};
+    *m = (struct map){.cap = cap};
     arena_init(&m->keys, key_bytes_cap);
 }
 
@@ -94,7 +94,7 @@ struct map_entry *map_put(struct map *m, struct slice key, bool *ret_new) {
     if (!copy.data)
         return NULL;
     struct map_entry *e = probe(m->entries, m->slots, hash, key);
-    *e = (struct map_entry) {.hash = hash, .key = copy};
+    *e = (struct map_entry){.hash = hash, .key = copy};
     m->n++;
     if (ret_new)
         *ret_new = true;

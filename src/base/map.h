@@ -1,6 +1,6 @@
 /*
- * Hash map from bytes to a 64-bit number or a pointer. Open addressing, keys copied into the map's own
- * memory, a cap on the number of keys. Not thread-safe: one owner at a time.
+ * Hash map from bytes to a 64-bit number or a pointer. Open addressing, keys copied into the map's
+ * own memory, a cap on the number of keys. Not thread-safe: one owner at a time.
  */
 #ifndef VARAN_BASE_MAP_H
 #define VARAN_BASE_MAP_H
@@ -30,8 +30,8 @@ void map_done(struct map *m);
 void map_clear(struct map *m);
 /* The entry of `key`, or NULL. Valid until the next map_put(). */
 struct map_entry *map_get(const struct map *m, struct slice key);
-/* Finds or adds `key` (number 0 when new; *ret_new tells, may be NULL). NULL when a cap or the memory is
- * exhausted; the map is unchanged then. */
+/* Finds or adds `key` (number 0 when new; *ret_new tells, may be NULL). NULL when a cap or the
+ * memory is exhausted; the map is unchanged then. */
 struct map_entry *map_put(struct map *m, struct slice key, bool *ret_new);
 
 #define map_each(m, e)                                                                             \

@@ -36,7 +36,7 @@ void *memory_realloc(void *p, size_t size) {
 }
 
 void arena_init(struct arena *a, size_t cap) {
-    *a = (struct arena) {.cap = cap};
+    *a = (struct arena){.cap = cap};
 }
 
 static int arena_grow(struct arena *a, size_t size) {
@@ -135,7 +135,7 @@ void arena_done(struct arena *a) {
 }
 
 void buffer_init(struct buffer *b, size_t cap) {
-    *b = (struct buffer) {.cap = cap};
+    *b = (struct buffer){.cap = cap};
 }
 
 void buffer_done(struct buffer *b) {

@@ -1,6 +1,6 @@
 /*
- * Memory: arenas for what one request or one query owns and frees at once, and buffers that grow up to
- * a cap given at creation. Neither is thread-safe: one owner at a time.
+ * Memory: arenas for what one request or one query owns and frees at once, and buffers that grow up
+ * to a cap given at creation. Neither is thread-safe: one owner at a time.
  */
 #ifndef VARAN_BASE_MEMORY_H
 #define VARAN_BASE_MEMORY_H
@@ -25,8 +25,8 @@ struct arena {
 
 /* An empty arena that never takes more than `cap` bytes from the system. Allocates nothing. */
 void arena_init(struct arena *a, size_t cap);
-/* `size` bytes aligned to 8, not cleared; NULL when the cap or the memory is exhausted. size 0 gives a
- * valid pointer. */
+/* `size` bytes aligned to 8, not cleared; NULL when the cap or the memory is exhausted. size 0
+ * gives a valid pointer. */
 void *arena_alloc(struct arena *a, size_t size);
 /* The same, cleared, for n items of `size` bytes; NULL on overflow too. */
 void *arena_zalloc(struct arena *a, size_t n, size_t size);
@@ -45,8 +45,8 @@ void arena_done(struct arena *a);
 /* ---- Buffer: a growing run of bytes with a hard cap. ---- */
 
 /*
- * Appending past the cap or without memory sets `failed` (0, -ENOBUFS or -ENOMEM), appends nothing, and
- * makes every later append fail too, so an encoder checks once at its end.
+ * Appending past the cap or without memory sets `failed` (0, -ENOBUFS or -ENOMEM), appends nothing,
+ * and makes every later append fail too, so an encoder checks once at its end.
  */
 struct buffer {
     uint8_t *data;
@@ -59,7 +59,8 @@ void buffer_init(struct buffer *b, size_t cap);
 void buffer_done(struct buffer *b);
 /* Size 0 and failed 0 again; keeps the memory. */
 void buffer_clear(struct buffer *b);
-/* Makes room for `more` bytes and returns where they begin, without adding to size; NULL on failure. */
+/* Makes room for `more` bytes and returns where they begin, without adding to size; NULL on
+ * failure. */
 uint8_t *buffer_reserve(struct buffer *b, size_t more);
 int buffer_append(struct buffer *b, const void *data, size_t size);
 int buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

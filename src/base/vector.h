@@ -1,6 +1,6 @@
 /*
- * Typed vectors: VECTOR(int) v = {0}; each names its items' type, so nothing is cast. Growth is capped by
- * the caller with the `cap` argument (items). One owner at a time.
+ * Typed vectors: VECTOR(int) v = {0}; each names its items' type, so nothing is cast. Growth is
+ * capped by the caller with the `cap` argument (items). One owner at a time.
  */
 #ifndef VARAN_BASE_VECTOR_H
 #define VARAN_BASE_VECTOR_H

@@ -22,10 +22,10 @@
 /* A code object as it was found: kept once for all samples. */
 struct cpython_code {
     uint64_t address;
-    uint64_t serial;         /* of no other code object that this process has met */
-    const char *file, *name; /* UTF-8; name is qualified from 3.11 on */
+    uint64_t serial;           /* of no other code object that this process has met */
+    const char *file, *name;   /* UTF-8; name is qualified from 3.11 on */
     int first_line, last_line; /* last: of the line table */
-    uint64_t check[2]; /* name and line table pointers, against reuse of the address */
+    uint64_t check[2];         /* name and line table pointers, against reuse of the address */
     struct slice line_table;
     uint64_t instructions; /* address of the first instruction (3.11+) */
 };

@@ -1,10 +1,11 @@
 /*
- * HTTP server: the one face that handlers see, whether a request came over HTTP/1.1 (libmicrohttpd) or as
- * gRPC over HTTP/2 (libnghttp2).
+ * HTTP server: the one face that handlers see, whether a request came over HTTP/1.1 (libmicrohttpd)
+ * or as gRPC over HTTP/2 (libnghttp2).
  *
- * A handler is called once, when the whole body has arrived (decompression is the handler's business,
- * see wire/compress.h). It answers exactly once, at once or later, from any thread; until then the
- * connection is parked and holds no thread. The request and its arena live until the answer.
+ * A handler is called once, when the whole body has arrived (decompression is the handler's
+ * business, see wire/compress.h). It answers exactly once, at once or later, from any thread; until
+ * then the connection is parked and holds no thread. The request and its arena live until the
+ * answer.
  */
 #ifndef VARAN_NET_HTTP_H
 #define VARAN_NET_HTTP_H
@@ -13,7 +14,16 @@
 #include "base/memory.h"
 #include "base/slice.h"
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS, HTTP_OTHER };
+enum http_method {
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_OTHER
+};
 
 struct http_request; /* owned by the server */
 
@@ -47,23 +57,24 @@ struct http_header {
     const char *value;
 };
 
-/* Answers. `body` is copied. `headers` may be NULL. Content-Type NULL: none. Large textual bodies are
- * gzipped when the client accepts it. */
+/* Answers. `body` is copied. `headers` may be NULL. Content-Type NULL: none. Large textual bodies
+ * are gzipped when the client accepts it. */
 void http_respond(struct http_request *q, int status, const char *content_type, struct slice body,
                   const struct http_header *headers, size_t n_headers);
 /* The same, taking the buffer's memory over instead of copying; `body` is empty afterwards. */
 void http_respond_buffer(struct http_request *q, int status, const char *content_type,
                          struct buffer *body, const struct http_header *headers, size_t n_headers);
 /* Varan's own error shape: {"error":{"code":…,"message":…}} (docs/internals/api.md). */
-void http_respond_error(struct http_request *q, int status, const char *code, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+void http_respond_error(struct http_request *q, int status, const char *code, const char *format,
+                        ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * Streaming answer (server-sent events, live tail). After http_stream_start() the handler's owner may
- * call http_stream_write() from any thread until it calls http_stream_end() or a write says -EPIPE (the
- * client left; http_stream_end() must still be called). Unsent bytes are bounded: -EAGAIN when the client
- * reads too slowly and `chunk` was not taken. The request and its arena live until http_stream_end().
- * http_stream_start() returns NULL without memory (and over gRPC): answer with an error then.
+ * Streaming answer (server-sent events, live tail). After http_stream_start() the handler's owner
+ * may call http_stream_write() from any thread until it calls http_stream_end() or a write says
+ * -EPIPE (the client left; http_stream_end() must still be called). Unsent bytes are bounded:
+ * -EAGAIN when the client reads too slowly and `chunk` was not taken. The request and its arena
+ * live until http_stream_end(). http_stream_start() returns NULL without memory (and over gRPC):
+ * answer with an error then.
  */
 struct http_stream;
 struct http_stream *http_stream_start(struct http_request *q, int status, const char *content_type);
@@ -93,23 +104,27 @@ struct http_routes {
 };
 
 struct http_server_options {
-    const char *listen; /* "127.0.0.1:8272", "[::]:8272"; no host: loopback; port 0 picks a free one */
-    const struct http_routes *routes; /* tables, tried in order; unknown path 404, other method 405 */
+    /* "127.0.0.1:8272", "[::]:8272"; no host: loopback; port 0 picks a free one */
+    const char *listen;
+    /* Tables, tried in order; unknown path 404, other method 405. */
+    const struct http_routes *routes;
     size_t n_routes;
-    unsigned threads;          /* 0: as many as processors, at most 8 */
-    unsigned connections_max;  /* 0: 1024 */
-    size_t body_bytes_total;   /* bodies in memory at once, all connections; beyond it 503 with
-                                  Retry-After; 0: 256 MiB */
-    int64_t idle_ns_max;       /* keep-alive; 0: 75 s */
-    int64_t request_ns_max;    /* from first byte to whole body (slow clients); 0: 30 s */
-    int64_t answer_ns_max;     /* from whole body to answer, then 503; 0: 120 s */
+    unsigned threads;         /* 0: as many as processors, at most 8 */
+    unsigned connections_max; /* 0: 1024 */
+    size_t body_bytes_total;  /* bodies in memory at once, all connections; beyond it 503 with
+                                 Retry-After; 0: 256 MiB */
+    int64_t idle_ns_max;      /* keep-alive; 0: 75 s */
+    int64_t request_ns_max;   /* from first byte to whole body (slow clients); 0: 30 s */
+    int64_t answer_ns_max;    /* from whole body to answer, then 503; 0: 120 s */
 };
 
 struct http_server;
 /* Binds and starts serving. -EADDRINUSE and the like with a sentence in `e`. */
-int http_server_start(const struct http_server_options *o, struct http_server **ret, struct error *e);
-/* Puts other tables in the place of those it was started with, which must stay valid: requests that are on
- * their way may still use them. A server can so listen before what answers is ready. 0 or -ENOMEM. */
+int http_server_start(const struct http_server_options *o, struct http_server **ret,
+                      struct error *e);
+/* Puts other tables in the place of those it was started with, which must stay valid: requests that
+ * are on their way may still use them. A server can so listen before what answers is ready. 0 or
+ * -ENOMEM. */
 int http_server_set_routes(struct http_server *s, const struct http_routes *routes, size_t n);
 /* The port it listens on. */
 int http_server_port(const struct http_server *s);
@@ -117,20 +132,23 @@ int http_server_port(const struct http_server *s);
 void http_server_stop(struct http_server *s, int64_t grace_ns);
 
 struct http_server_stats {
-    uint64_t requests, responses_4xx, responses_5xx, connections, body_bytes, refused_pressure, timeouts;
+    uint64_t requests, responses_4xx, responses_5xx, connections, body_bytes;
+    uint64_t refused_pressure, timeouts;
 };
 void http_server_read_stats(struct http_server *s, struct http_server_stats *ret);
 
 /* ---- gRPC (unary only) over HTTP/2 with prior knowledge. ---- */
 
 /*
- * A method's handler gets the message (prefix removed, decompressed when grpc-encoding is gzip) as the
- * body of a POST whose path is "/package.Service/Method". It answers with http_respond(): the body is
- * the reply message; an answer with a status other than 200 becomes a grpc-status by the mapping in
- * grpc.c, with the header "grpc-message" as text and "retry-after" (seconds) as RetryInfo details.
+ * A method's handler gets the message (prefix removed, decompressed when grpc-encoding is gzip) as
+ * the body of a POST whose path is "/package.Service/Method". It answers with http_respond(): the
+ * body is the reply message; an answer with a status other than 200 becomes a grpc-status by the
+ * mapping in grpc.c, with the header "grpc-message" as text and "retry-after" (seconds) as
+ * RetryInfo details.
  */
 struct grpc_server;
-int grpc_server_start(const struct http_server_options *o, struct grpc_server **ret, struct error *e);
+int grpc_server_start(const struct http_server_options *o, struct grpc_server **ret,
+                      struct error *e);
 int grpc_server_set_routes(struct grpc_server *s, const struct http_routes *routes, size_t n);
 int grpc_server_port(const struct grpc_server *s);
 void grpc_server_stop(struct grpc_server *s, int64_t grace_ns);

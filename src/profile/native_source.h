@@ -40,8 +40,8 @@ struct native_sources {
 
 void native_sources_init(struct native_sources *s, pid_t pid);
 void native_sources_done(struct native_sources *s);
-#define NATIVE_INLINED_MAX 4u /* functions at one place, the one that is there for real included   \
-                               */
+/* Functions at one place, the one that is there for real included. */
+#define NATIVE_INLINED_MAX 4u
 
 /* A function's place in its source, as the target sees the file. */
 struct native_spot {

@@ -54,8 +54,8 @@ static void compiles(void **state) {
           "(ifNull(toFloat64OrNull(attributes[{p0:String}]) > {p1:Float64}, 0))", "x");
     check(FILTER_SPANS, "x=5e2",
           "(ifNull(toFloat64OrNull(attributes[{p0:String}]) = {p1:Float64}, 0))", "x");
-    check(FILTER_SPANS, "x IN (a, b)", "(attributes[{p0:String}] IN JSONExtract({p1:String}, 'Array(String)'))",
-          "x");
+    check(FILTER_SPANS, "x IN (a, b)",
+          "(attributes[{p0:String}] IN JSONExtract({p1:String}, 'Array(String)'))", "x");
     check(FILTER_SPANS, "name NOT IN (a, b*)",
           "(NOT ((name = {p0:String}) OR (name LIKE {p1:String})))", "a");
     check(FILTER_SPANS, "version=1",

@@ -1,6 +1,6 @@
 /* The stored form of native histograms: back and forth, malformed bytes, what is refused. */
-#include "signal/histogram.h"
 #include "../unit.h"
+#include "signal/histogram.h"
 
 #include <errno.h>
 #include <math.h>
