@@ -12,6 +12,7 @@
  * (default: a folder under /tmp that is removed).
  */
 #include "base/clock.h"
+#include "random.h"
 #include "signal/columns.h"
 #include "store/store.h"
 
@@ -31,29 +32,12 @@ static bool durable = true;
 static const char *dir, *clickhouse;
 static int64_t begin_ns;
 
-struct random {
-    uint64_t state;
-};
-
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t next(struct random *r) {
-    uint64_t z = (r->state += 0x9e3779b97f4a7c15ull);
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    return z ^ (z >> 31);
-}
-
-static unsigned below(struct random *r, unsigned n) {
-    return (unsigned) (next(r) % n);
-}
-
 /* Log-normal around `median_ns`. */
 static uint64_t duration(struct random *r, double median_ns) {
     double sum = 0;
 
     for (int i = 0; i < 6; i++)
-        sum += (double) below(r, 1000000) / 1e6;
+        sum += (double) random_below(r, 1000000) / 1e6;
     return (uint64_t) (median_ns * exp((sum - 3) * 0.9));
 }
 
@@ -119,11 +103,11 @@ static void put_server(struct maker *m, unsigned operation, bool failed) {
     text(m, SPANS_DB_STATEMENT, "");
     attribute(m, "http.request.method", operation == 1 ? "POST" : "GET");
     attribute(m, "http.route", "/products/{id}");
-    snprintf(value, sizeof(value), "/products/%u", below(&m->r, 5000));
+    snprintf(value, sizeof(value), "/products/%u", random_below(&m->r, 5000));
     attribute(m, "url.path", value);
     attribute(m, "url.scheme", "http");
     attribute(m, "http.response.status_code", failed ? "500" : "200");
-    snprintf(value, sizeof(value), "10.2.%u.%u", below(&m->r, 4), below(&m->r, 250));
+    snprintf(value, sizeof(value), "10.2.%u.%u", random_below(&m->r, 4), random_below(&m->r, 250));
     attribute(m, "client.address", value);
     attribute(m, "user_agent.original",
               "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0");
@@ -140,14 +124,14 @@ static void put_client(struct maker *m) {
     attribute(m, "http.request.method", "GET");
     attribute(m, "server.address", "orders");
     attribute(m, "server.port", "8080");
-    snprintf(value, sizeof(value), "http://orders:8080/%u", below(&m->r, 5000));
+    snprintf(value, sizeof(value), "http://orders:8080/%u", random_below(&m->r, 5000));
     attribute(m, "url.full", value);
     attribute(m, "http.response.status_code", "200");
     attribute(m, "network.protocol.version", "1.1");
 }
 
 static void put_query(struct maker *m) {
-    const char *statement = statements[below(&m->r, 6)];
+    const char *statement = statements[random_below(&m->r, 6)];
     char value[256];
 
     text(m, SPANS_HTTP_METHOD, "");
@@ -161,7 +145,7 @@ static void put_query(struct maker *m) {
     attribute(m, "db.operation.name", "SELECT");
     attribute(m, "server.address", "db-1");
     attribute(m, "code.file.path", "/srv/shop/orders/views.py");
-    snprintf(value, sizeof(value), "%u", 40 + below(&m->r, 200));
+    snprintf(value, sizeof(value), "%u", 40 + random_below(&m->r, 200));
     attribute(m, "code.line.number", value);
 }
 
@@ -170,8 +154,8 @@ enum what { SERVER, CLIENT, QUERY };
 static void put_span(struct maker *m, const struct ids *ids, bool root, unsigned service,
                      enum what what, int64_t start, uint64_t length) {
     static const uint8_t zeros[8];
-    unsigned operation = below(&m->r, 5);
-    bool failed = what == SERVER && below(&m->r, 50) == 0;
+    unsigned operation = random_below(&m->r, 5);
+    bool failed = what == SERVER && random_below(&m->r, 50) == 0;
 
     number(m, SPANS_TS, (uint64_t) start);
     number(m, SPANS_DURATION_NS, length);
@@ -215,7 +199,7 @@ static void put_span(struct maker *m, const struct ids *ids, bool root, unsigned
 
 static void id(struct random *r, uint8_t *to, size_t size) {
     for (size_t i = 0; i < size; i += 8) {
-        uint64_t v = next(r);
+        uint64_t v = random_next(r);
         memcpy(to + i, &v, 8);
     }
 }
@@ -244,13 +228,13 @@ static void put_trace_row(struct native_block *b, const uint8_t *trace, int64_t 
 static size_t put_trace(struct maker *m, struct native_block *traces, int64_t at) {
     struct ids ids;
     size_t n = 0;
-    unsigned other = 1 + below(&m->r, SERVICES - 1);
+    unsigned other = 1 + random_below(&m->r, SERVICES - 1);
     uint64_t length = duration(&m->r, 40e6);
 
     id(&m->r, ids.trace, 16);
     id(&m->r, ids.parent, 8);
     for (unsigned part = 0; part < 2; part++) {
-        unsigned service = part ? other : 0, queries = 1 + below(&m->r, 4);
+        unsigned service = part ? other : 0, queries = 1 + random_below(&m->r, 4);
         int64_t start = at + (part ? (int64_t) length / 4 : 0);
         uint64_t part_length = part ? length / 2 : length;
         id(&m->r, ids.span, 8);
@@ -270,7 +254,7 @@ static size_t put_trace(struct maker *m, struct native_block *traces, int64_t at
             n++;
         }
     }
-    put_trace_row(traces, ids.trace, at, length, n, 0, other, below(&m->r, 5));
+    put_trace_row(traces, ids.trace, at, length, n, 0, other, random_below(&m->r, 5));
     return n;
 }
 
@@ -292,7 +276,8 @@ static void put_derived(struct random *r, struct store_batch *b, int64_t at) {
         check(native_put_u64(red, RED_SUM_NS, 20 * 1000000));
         check(native_put_u64(red, RED_MAX_NS, 5000000));
         for (int16_t k = 0; k < 20; k++)
-            check(native_sketch_entry(red, RED_SKETCH, (int16_t) (600 + k * 7 + below(r, 7)), 1));
+            check(native_sketch_entry(red, RED_SKETCH, (int16_t) (600 + k * 7 + random_below(r, 7)),
+                                      1));
         check(native_close(red, RED_SKETCH));
         native_block_end_row(red);
     }
@@ -307,8 +292,8 @@ static void put_derived(struct random *r, struct store_batch *b, int64_t at) {
         check(native_put_u64(edges, EDGES_SUM_NS, 20 * 1000000));
         check(native_put_u64(edges, EDGES_MAX_NS, 5000000));
         for (int16_t k = 0; k < 20; k++)
-            check(native_sketch_entry(edges, EDGES_SKETCH, (int16_t) (600 + k * 7 + below(r, 7)),
-                                      1));
+            check(native_sketch_entry(edges, EDGES_SKETCH,
+                                      (int16_t) (600 + k * 7 + random_below(r, 7)), 1));
         check(native_close(edges, EDGES_SKETCH));
         native_block_end_row(edges);
     }

@@ -3,26 +3,10 @@
 
 #include "base/clock.h"
 #include "base/vector.h"
+#include "random.h"
 #include "wire/protobuf.h"
 
 #define PLACES_MAX 4000000u
-
-struct random {
-    uint64_t state;
-};
-
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t next(struct random *r) {
-    uint64_t z = (r->state += 0x9e3779b97f4a7c15ull);
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    return z ^ (z >> 31);
-}
-
-static unsigned below(struct random *r, unsigned n) {
-    return (unsigned) (next(r) % n);
-}
 
 static void put_text(struct buffer *b, uint32_t field, const char *key, const char *value) {
     size_t pair = pb_begin(b, field);
@@ -101,19 +85,19 @@ static void put_span_head(struct buffer *b, const struct ids *ids, bool root, co
 static void put_server_span(struct buffer *b, struct random *r, const struct ids *ids, bool root,
                             unsigned service, int64_t start, int64_t end) {
     char text[96];
-    unsigned route = below(r, 5);
-    bool failed = below(r, 50) == 0;
+    unsigned route = random_below(r, 5);
+    bool failed = random_below(r, 50) == 0;
     size_t span = pb_begin(b, 2);
 
     snprintf(text, sizeof(text), "%s %s", route == 1 ? "POST" : "GET", routes[service][route]);
     put_span_head(b, ids, root, text, 2, start, end);
     put_text(b, 9, "http.request.method", route == 1 ? "POST" : "GET");
     put_text(b, 9, "http.route", routes[service][route]);
-    snprintf(text, sizeof(text), "/%s/%u", services[service], below(r, 5000));
+    snprintf(text, sizeof(text), "/%s/%u", services[service], random_below(r, 5000));
     put_text(b, 9, "url.path", text);
     put_text(b, 9, "url.scheme", "http");
     put_int(b, 9, "http.response.status_code", failed ? 500 : 200);
-    snprintf(text, sizeof(text), "10.2.%u.%u", below(r, 4), below(r, 250));
+    snprintf(text, sizeof(text), "10.2.%u.%u", random_below(r, 4), random_below(r, 250));
     put_text(b, 9, "client.address", text);
     put_text(b, 9, "user_agent.original",
              "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0");
@@ -134,7 +118,7 @@ static void put_client_span(struct buffer *b, struct random *r, const struct ids
     put_text(b, 9, "http.request.method", "GET");
     put_text(b, 9, "server.address", services[server]);
     put_int(b, 9, "server.port", 8080);
-    snprintf(text, sizeof(text), "http://%s:8080/%u", services[server], below(r, 5000));
+    snprintf(text, sizeof(text), "http://%s:8080/%u", services[server], random_below(r, 5000));
     put_text(b, 9, "url.full", text);
     put_int(b, 9, "http.response.status_code", 200);
     put_text(b, 9, "network.protocol.version", "1.1");
@@ -149,18 +133,18 @@ static void put_query_span(struct buffer *b, struct random *r, const struct ids 
     put_span_head(b, ids, false, "SELECT shop", 3, start, end);
     put_text(b, 9, "db.system.name", "postgresql");
     put_text(b, 9, "db.namespace", "shop");
-    snprintf(text, sizeof(text), statements[below(r, 6)], below(r, 10000));
+    snprintf(text, sizeof(text), statements[random_below(r, 6)], random_below(r, 10000));
     put_text(b, 9, "db.query.text", text);
     put_text(b, 9, "db.operation.name", "SELECT");
     put_text(b, 9, "server.address", "db-1");
     put_text(b, 9, "code.file.path", "/srv/shop/orders/views.py");
-    put_int(b, 9, "code.line.number", 40 + below(r, 200));
+    put_int(b, 9, "code.line.number", 40 + random_below(r, 200));
     pb_end(b, span);
 }
 
 static void fill(struct random *r, uint8_t *to, size_t size) {
     for (size_t i = 0; i < size; i += 8) {
-        uint64_t v = next(r);
+        uint64_t v = random_next(r);
         memcpy(to + i, &v, 8);
     }
 }
@@ -169,18 +153,19 @@ static void fill(struct random *r, uint8_t *to, size_t size) {
 static size_t put_part(struct buffer *b, struct random *r, struct ids *ids, bool root,
                        unsigned service, int64_t start, int64_t length) {
     struct ids child = *ids;
-    size_t n = 1, queries = 1 + below(r, 4);
+    size_t n = 1, queries = 1 + random_below(r, 4);
 
     put_server_span(b, r, ids, root, service, start, start + length);
     memcpy(child.parent, ids->span, 8);
     for (size_t i = 0; i < queries; i++, n++) {
         int64_t at = start + length * (int64_t) (i + 1) / (int64_t) (queries + 2);
         fill(r, child.span, 8);
-        put_query_span(b, r, &child, at, at + 300000 + below(r, 3000000));
+        put_query_span(b, r, &child, at, at + 300000 + random_below(r, 3000000));
     }
     if (root) { /* the call whose server span another service's part holds */
         fill(r, child.span, 8);
-        put_client_span(b, r, &child, 1 + below(r, 5), start + 100000, start + length - 100000);
+        put_client_span(b, r, &child, 1 + random_below(r, 5), start + 100000,
+                        start + length - 100000);
         memcpy(ids->parent, child.span, 8);
         n++;
     }
@@ -198,7 +183,7 @@ void realistic_traces(struct buffer *out, unsigned seed, size_t spans, size_t *r
         abort();
     for (unsigned service = 0; service < 6; service++) {
         size_t rs = pb_begin(out, 1);
-        put_resource(out, service, 1 + below(&r, 3));
+        put_resource(out, service, 1 + random_below(&r, 3));
         size_t ss = pb_begin(out, 2);
         size_t scope = pb_begin(out, 1);
         pb_put_bytes(out, 1, SLICE("opentelemetry.instrumentation.flask"));
@@ -206,7 +191,7 @@ void realistic_traces(struct buffer *out, unsigned seed, size_t spans, size_t *r
         pb_end(out, scope);
         for (size_t i = 0; i < traces; i++) {
             trace_r.state = seed * 1000003u + i;
-            bool called = 1 + below(&trace_r, 5) == service;
+            bool called = 1 + random_below(&trace_r, 5) == service;
             if (service != 0 && !called)
                 continue;
             int64_t start = now - 2000000000 + (int64_t) (i * 1500000);
@@ -219,7 +204,7 @@ void realistic_traces(struct buffer *out, unsigned seed, size_t spans, size_t *r
                 start += 200000;
             }
             n += put_part(out, &r, &ids[i], service == 0, service, start,
-                          3000000 + below(&r, 90000000));
+                          3000000 + random_below(&r, 90000000));
         }
         pb_end(out, ss);
         pb_end(out, rs);
@@ -253,25 +238,26 @@ void realistic_logs(struct buffer *out, unsigned seed, size_t count) {
 
     for (unsigned service = 0; service < 6; service++) {
         size_t rl = pb_begin(out, 1);
-        put_resource(out, service, 1 + below(&r, 3));
+        put_resource(out, service, 1 + random_below(&r, 3));
         size_t sl = pb_begin(out, 2);
         size_t scope = pb_begin(out, 1);
         snprintf(text, sizeof(text), "shop.%s", services[service]);
         pb_put_bytes(out, 1, slice_from(text));
         pb_end(out, scope);
         for (size_t i = service; i < count; i += 6) {
-            unsigned line = below(&r, 12);
+            unsigned line = random_below(&r, 12);
             uint8_t ids[24];
             size_t record = pb_begin(out, 2);
             pb_put_fixed64(out, 1, (uint64_t) (now - 1000000000 + (int64_t) i * 100000));
             pb_put_varint(out, 2, lines[line].severity);
             pb_put_bytes(out, 3, lines[line].severity == 9 ? SLICE("INFO") : SLICE("WARN"));
-            snprintf(text, sizeof(text), lines[line].format, below(&r, 100000), below(&r, 400));
+            snprintf(text, sizeof(text), lines[line].format, random_below(&r, 100000),
+                     random_below(&r, 400));
             size_t body = pb_begin(out, 5);
             pb_put_bytes(out, 1, slice_from(text));
             pb_end(out, body);
             put_text(out, 6, "code.file.path", "/srv/shop/orders/views.py");
-            put_int(out, 6, "code.line.number", 40 + below(&r, 200));
+            put_int(out, 6, "code.line.number", 40 + random_below(&r, 200));
             put_text(out, 6, "thread.name", "MainThread");
             if (i % 4 != 0) {
                 fill(&r, ids, 24);

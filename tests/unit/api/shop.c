@@ -1,9 +1,9 @@
 /* See shop.h. */
 #include "shop.h"
 
+#include "../ingest_txn.h"
 #include "base/clock.h"
 #include "signal/resource.h"
-#include "store/fixture.h"
 
 #define TEXT(k, v)                                                                                 \
     {                                                                                              \
@@ -132,11 +132,8 @@ static void add_line(struct ingest_txn *t, unsigned checkout, int64_t time_ns, u
 }
 
 void shop_fill(struct ingest *g, int64_t end_ns) {
-    struct ingest_txn *t;
-    unsigned retry;
-
     finish_resources();
-    assert_int_equal(ingest_begin(g, 1 << 20, &t, &retry), 0);
+    struct ingest_txn *t = txn_begin(g, 1 << 20);
     for (unsigned i = 0; i < SHOP_CHECKOUTS; i++) {
         int64_t start = end_ns - (SHOP_CHECKOUTS - i) * NS_PER_S;
         add_checkout(t, i, start);
@@ -144,18 +141,12 @@ void shop_fill(struct ingest *g, int64_t end_ns) {
         if (i % 5 == 0)
             add_line(t, i, start + 91 * NS_PER_MS, 17, "ERROR", "Payment timed out: out of stock");
     }
-    struct fixture_wait *w = fixture_wait_new();
-    ingest_commit(t, fixture_done, w);
-    assert_int_equal(fixture_wait(w), 0);
+    txn_commit(t);
 }
 
 void shop_log(struct ingest *g, int64_t time_ns, const char *body) {
-    struct ingest_txn *t;
-    unsigned retry;
+    struct ingest_txn *t = txn_begin(g, 1000);
 
-    assert_int_equal(ingest_begin(g, 1000, &t, &retry), 0);
     add_line(t, 0, time_ns, 13, "WARN", body);
-    struct fixture_wait *w = fixture_wait_new();
-    ingest_commit(t, fixture_done, w);
-    assert_int_equal(fixture_wait(w), 0);
+    txn_commit(t);
 }

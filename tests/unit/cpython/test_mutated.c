@@ -4,7 +4,7 @@
  * that hangs at it run over each. Whatever is found, nothing may crash, hang or leak (the
  * sanitizers look on). The changes are the same in every run.
  */
-#include "../unit.h"
+#include "pythons.h"
 
 #include "base/clock.h"
 #include "cpython/open.h"
@@ -242,17 +242,7 @@ static void check_python(const char *python) {
 }
 
 static void every_python(void **state) {
-    struct slice rest = slice_from(getenv("VARAN_TEST_PYTHONS"));
-
-    check_python("python3");
-    while (rest.size) {
-        struct slice one = slice_cut(&rest, ':');
-        char path[512];
-        assert_true(one.size < sizeof(path));
-        memcpy(path, one.data, one.size);
-        path[one.size] = 0;
-        check_python(path);
-    }
+    each_python(check_python);
 }
 
 int main(void) {

@@ -3,7 +3,7 @@
  * unharmed. python3 of the PATH always, and those that VARAN_TEST_PYTHONS names (separated by
  * colons).
  */
-#include "../unit.h"
+#include "pythons.h"
 
 #include "base/clock.h"
 #include "cpython/cpython.h"
@@ -97,17 +97,7 @@ static void check_python(const char *python) {
 }
 
 static void every_python(void **state) {
-    struct slice rest = slice_from(getenv("VARAN_TEST_PYTHONS"));
-
-    check_python("python3");
-    while (rest.size) {
-        struct slice one = slice_cut(&rest, ':');
-        char path[512];
-        assert_true(one.size < sizeof(path));
-        memcpy(path, one.data, one.size);
-        path[one.size] = 0;
-        check_python(path);
-    }
+    each_python(check_python);
 }
 
 /* ---- What is not read anew ---- */

@@ -1,9 +1,8 @@
 /* Downsampled samples against the samples themselves, on the real engine: the same answers where
  * windows are whole buckets, near ones elsewhere, late samples counted, rules and days. */
 #include "base/clock.h"
-#include "derive/ingest.h"
+#include "ingest_txn.h"
 #include "query/metrics_private.h"
-#include "store/fixture.h"
 #include "unit.h"
 
 #include <math.h>
@@ -36,21 +35,6 @@ static void close_all(void) {
 }
 
 /* ---- Data ---- */
-
-static struct ingest_txn *begin(void) {
-    struct ingest_txn *t;
-    unsigned retry;
-
-    assert_int_equal(ingest_begin(ingest, 0, &t, &retry), 0);
-    return t;
-}
-
-static void commit(struct ingest_txn *t) {
-    struct fixture_wait *w = fixture_wait_new();
-
-    ingest_commit(t, fixture_done, w);
-    assert_int_equal(fixture_wait(w), 0);
-}
 
 static void put(struct ingest_txn *t, const char *metric, int64_t time_ms, double value) {
     struct label l[] = {{SLICE("__name__"), slice_from(metric)}, {SLICE("job"), SLICE("node")}};
@@ -89,7 +73,7 @@ static double stale(void) {
 /* A level; a counter that rises evenly; one with resets, also twice in five minutes; one with a gap
  * of an hour and samples at the very edges of buckets; one that ends with a marker. */
 static void write_samples(void) {
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     double resets = 100;
 
     for (int64_t i = 0; i < HOURS * 240; i++) {
@@ -105,7 +89,7 @@ static void write_samples(void) {
         put(t, "holes", at, i % 3 ? NAN : (double) i);
         put_histogram(t, at, i % 700 + 1);
     }
-    commit(t);
+    txn_commit(t);
 }
 
 static void downsample(void) {
@@ -282,11 +266,11 @@ static void test_late_samples_are_counted(void **state) {
     struct ingest_txn *t;
 
     assert_int_equal(late_hours_count(metrics->late), 0);
-    t = begin();
+    t = txn_begin(ingest, 0);
     put(t, "level", at - 1001, 1e6);
     put(t, "level", at - 2001, -1e6);
     put(t, "even_total", at - 12 * MINUTE_MS, 0); /* an earlier time, a value anew: a reset */
-    commit(t);
+    txn_commit(t);
     assert_int_equal(late_hours_count(metrics->late),
                      2 - (at / HOUR_MS == (at - 12 * MINUTE_MS) / HOUR_MS));
     /* Until it is done again the samples themselves are read. */
@@ -303,11 +287,11 @@ static void test_late_samples_are_counted(void **state) {
 
 /* Late samples are remembered through a restart. */
 static void test_marks_are_durable(void **state) {
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     int64_t at = base_ms + 185 * MINUTE_MS;
 
     put(t, "level", at - 1001, 2e6);
-    commit(t);
+    txn_commit(t);
     close_all();
     open_all();
     assert_int_equal(late_hours_count(metrics->late), 1);
@@ -328,9 +312,9 @@ static void test_dropped_samples_do_not_thin_buckets(void **state) {
              (long long) (base_ms + 5 * MINUTE_MS));
     if (store_execute(store, sql, &e) < 0)
         fail_msg("%s", e.text);
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     put(t, "level", base_ms + 4 * MINUTE_MS + 77, 1);
-    commit(t);
+    txn_commit(t);
     downsample();
     assert_true(instant("count_over_time(level[10m])", base_ms + 10 * MINUTE_MS, false) == before);
 }
@@ -400,13 +384,13 @@ static void test_when_samples_are_gone(void **state) {
 static void test_windows_go_on_behind_buckets(void **state) {
     int64_t half = 30 * MINUTE_MS, to = clock_now_ns() / NS_PER_MS / half * half,
             from = to - 8 * half;
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     uint64_t none, buckets;
     struct error e = ERROR_NONE;
 
     for (int64_t i = 0; i < 5 * 240; i++)
         put(t, "fresh_total", to - 5 * HOUR_MS + i * 15000, (double) (i * i));
-    commit(t);
+    txn_commit(t);
     if (metrics_downsample(metrics, to + 10 * MINUTE_MS, false, &e) < 0)
         fail_msg("%s", e.text);
     struct promql_result *a = ask("rate(fresh_total[5m])", from, to, half, true, &none);

@@ -3,10 +3,9 @@
  * duplicates, order, histograms, exemplars, metadata, restarts.
  */
 #include "base/clock.h"
-#include "derive/ingest.h"
 #include "derive/series.h"
+#include "ingest_txn.h"
 #include "query/metrics_private.h"
-#include "store/fixture.h"
 #include "unit.h"
 
 #include <math.h>
@@ -49,21 +48,6 @@ static int teardown(void **state) {
 }
 
 /* ---- Writing ---- */
-
-static struct ingest_txn *begin(void) {
-    struct ingest_txn *t;
-    unsigned retry;
-
-    assert_int_equal(ingest_begin(ingest, 0, &t, &retry), 0);
-    return t;
-}
-
-static void commit(struct ingest_txn *t) {
-    struct fixture_wait *w = fixture_wait_new();
-
-    ingest_commit(t, fixture_done, w);
-    assert_int_equal(fixture_wait(w), 0);
-}
 
 static size_t make_labels(struct label *l, const char *metric, const char *instance) {
     l[0] = (struct label){SLICE("__name__"), slice_from(metric)};
@@ -123,7 +107,7 @@ static size_t count_at(const char *text, int64_t at_ms) {
 /* ---- Tests ---- */
 
 static void values_come_back(void **state) {
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     struct metrics_source source;
 
     for (int i = 0; i < 240; i++)
@@ -132,7 +116,7 @@ static void values_come_back(void **state) {
             snprintf(instance, sizeof(instance), "host-%02d:9100", j);
             put(t, "requests_total", instance, base_ms + i * 15000 + j, i * 10.0 * (j + 1));
         }
-    commit(t);
+    txn_commit(t);
     struct promql_result *r = range_query("requests_total", base_ms + 10 * MINUTE_MS,
                                           base_ms + 50 * MINUTE_MS, MINUTE_MS, &source);
     assert_int_equal(r->n_columns, 20);
@@ -154,19 +138,19 @@ static void values_come_back(void **state) {
 
 static void duplicates_and_order(void **state) {
     /* Three commits: a retry, an earlier part, and a correction. */
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     for (int i = 10; i < 20; i++)
         put(t, "odd_total", "a", base_ms + i * 15000, i);
-    commit(t);
-    t = begin();
+    txn_commit(t);
+    t = txn_begin(ingest, 0);
     for (int i = 0; i < 12; i++)
         put(t, "odd_total", "a", base_ms + i * 15000, i);
-    commit(t);
-    t = begin();
+    txn_commit(t);
+    t = txn_begin(ingest, 0);
     put(t, "odd_total", "a", base_ms + 5 * 15000, 500);
     put(t, "odd_total", "a", base_ms + 6 * 15000, 6);
     put(t, "odd_total", "a", base_ms + 6 * 15000, 600); /* the later one of one request */
-    commit(t);
+    txn_commit(t);
     assert_true(value_at("count_over_time(odd_total[5m])", base_ms + 19 * 15000) == 20);
     assert_true(value_at("odd_total", base_ms + 5 * 15000) == 500);
     assert_true(value_at("odd_total", base_ms + 6 * 15000) == 600);
@@ -176,14 +160,14 @@ static void duplicates_and_order(void **state) {
 static void bits_are_kept(void **state) {
     const uint64_t bits[] = {STALE_BITS, UINT64_C(0x7ff8000000000001), UINT64_C(0x7ff0000000000000),
                              UINT64_C(0x8000000000000000), 1};
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
 
     for (size_t i = 0; i < 5; i++) {
         double v;
         memcpy(&v, &bits[i], 8);
         put(t, "bits", "a", base_ms + (int64_t) i * 15000, v);
     }
-    commit(t);
+    txn_commit(t);
     for (size_t i = 0; i < 5; i++) {
         char sql[200];
         snprintf(sql, sizeof(sql),
@@ -203,7 +187,7 @@ static void native_histograms(void **state) {
     struct label l[3];
     struct sample s = {.labels = l};
     struct error e = ERROR_NONE;
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
 
     s.n_labels = make_labels(l, "latency", "a");
     for (int i = 1; i <= 10; i++) {
@@ -221,7 +205,7 @@ static void native_histograms(void **state) {
     s.histogram = &bad;
     assert_int_equal(ingest_sample(t, &s, &e), -EINVAL);
     assert_non_null(strstr(e.text, "schema 99"));
-    commit(t);
+    txn_commit(t);
     assert_true(value_at("histogram_count(latency)", base_ms + 2 * 15000) == 12);
     assert_true(value_at("histogram_sum(latency)", base_ms + 9 * 15000) == 90);
     assert_true(fabs(value_at("histogram_count(increase(latency[1m]))", base_ms + 9 * 15000) - 24) <
@@ -234,7 +218,7 @@ static void what_describes_them(void **state) {
     struct metric_metadata m = {SLICE("requests_total"), METRIC_COUNTER, SLICE("Requests."),
                                 SLICE("requests")};
     struct error e = ERROR_NONE;
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     struct arena arena;
 
     x.n_labels = make_labels(l, "requests_total", "host-01:9100");
@@ -242,12 +226,12 @@ static void what_describes_them(void **state) {
     assert_int_equal(ingest_exemplar(t, &x, &e), 0);
     assert_int_equal(ingest_metadata(t, &m, &e), 0);
     assert_int_equal(ingest_metadata(t, &m, &e), 0);
-    commit(t);
-    t = begin();
+    txn_commit(t);
+    t = txn_begin(ingest, 0);
     assert_int_equal(ingest_metadata(t, &m, &e), 0);
     m.help = SLICE("Other words.");
     assert_int_equal(ingest_metadata(t, &m, &e), 0);
-    commit(t);
+    txn_commit(t);
 
     arena_init(&arena, 64 << 20);
     struct metric_metadata *items;
@@ -260,11 +244,11 @@ static void what_describes_them(void **state) {
     assert_int_equal(metrics_metadata(metrics, SLICE("latency"), 0, &arena, &items, &n, &e), 0);
     assert_int_equal(n, 1);
     assert_int_equal(items[0].type, METRIC_HISTOGRAM);
-    t = begin();
+    t = txn_begin(ingest, 0);
     m = (struct metric_metadata){SLICE("latency"), METRIC_HISTOGRAM, SLICE("Waiting."),
                                  SLICE("seconds")};
     assert_int_equal(ingest_metadata(t, &m, &e), 0);
-    commit(t);
+    txn_commit(t);
     assert_int_equal(metrics_metadata(metrics, SLICE("latency"), 0, &arena, &items, &n, &e), 0);
     assert_int_equal(n, 1);
     assert_slice(items[0].help, "Waiting.");
@@ -332,9 +316,9 @@ static void after_a_restart(void **state) {
     assert_true(last.histogram->positive.count[1] == 1.25);
     arena_done(&arena);
     /* A series that goes on has the id it had. */
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     put(t, "requests_total", "host-01:9100", base_ms + 241 * 15000, 7);
-    commit(t);
+    txn_commit(t);
     assert_int_equal(fixture_number(store, "SELECT uniq(id) FROM series WHERE metric = "
                                            "'requests_total'"),
                      20);
@@ -348,9 +332,9 @@ static void evicted_series_are_found(void **state) {
     assert_int_equal(
             count_at("{__name__=~\"requests.*\",instance=\"host-01:9100\"}", base_ms + MINUTE_MS),
             1);
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     put(t, "requests_total", "host-01:9100", base_ms + 242 * 15000, 8);
-    commit(t);
+    txn_commit(t);
     assert_int_equal(count_at("requests_total", base_ms + MINUTE_MS), 20);
 }
 
@@ -358,15 +342,15 @@ static void a_handle(void **state) {
     struct label l[3];
     struct ingest_series series;
     struct error e = ERROR_NONE;
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
     struct sample s = {.time_ms = base_ms, .value = 3};
 
     assert_int_equal(ingest_series_lookup(t, l, make_labels(l, "handled", "a"), &series, &e), 0);
     assert_int_equal(ingest_sample_by_id(t, &series, &s, &e), 0);
-    commit(t);
+    txn_commit(t);
     assert_true(value_at("handled", base_ms) == 3);
     series_evict(ingest_series(ingest), (uint32_t) (clock_now_ns() / NS_PER_S) + 100000, 1);
-    t = begin();
+    t = txn_begin(ingest, 0);
     assert_int_equal(ingest_sample_by_id(t, &series, &s, &e), -ESTALE);
     ingest_abort(t);
 }
@@ -403,14 +387,14 @@ static void time_and_limits(void **state) {
 static void rules_of_retention(void **state) {
     int64_t now_ms = clock_now_ns() / NS_PER_MS, day_ms = 86400000;
     struct error e = ERROR_NONE;
-    struct ingest_txn *t = begin();
+    struct ingest_txn *t = txn_begin(ingest, 0);
 
     for (int day = 0; day < 12; day++) {
         put(t, "short_total", "a", now_ms - day * day_ms, day);
         put(t, "short_total", "b", now_ms - day * day_ms, day);
         put(t, "other_total", "a", now_ms - day * day_ms, day);
     }
-    commit(t);
+    txn_commit(t);
     assert_int_equal(metrics_rules_read(metrics, "short_total{instance=\"b;\"} 1 ;{a=~\"", &e),
                      -EINVAL);
     assert_int_equal(

@@ -2,10 +2,9 @@
  * the order and whoever writes meanwhile; its bytes are bounded; queries through it give what
  * storage gives. */
 #include "base/clock.h"
-#include "derive/ingest.h"
+#include "ingest_txn.h"
 #include "query/metrics_cache.h"
 #include "query/metrics_private.h"
-#include "store/fixture.h"
 #include "unit.h"
 
 #include <math.h>
@@ -216,11 +215,8 @@ static void same(const char *text, int64_t from, int64_t to, int64_t step) {
 }
 
 static void write_samples(int64_t from, int64_t to, double add) {
-    struct fixture_wait *w = fixture_wait_new();
-    struct ingest_txn *t;
-    unsigned retry;
+    struct ingest_txn *t = txn_begin(ingest, 0);
 
-    assert_int_equal(ingest_begin(ingest, 0, &t, &retry), 0);
     for (int64_t at = from; at < to; at += 15000)
         for (unsigned i = 0; i < 30; i++) {
             char name[20];
@@ -234,8 +230,7 @@ static void write_samples(int64_t from, int64_t to, double add) {
             struct error e = ERROR_NONE;
             assert_int_equal(ingest_sample(t, &s, &e), 0);
         }
-    ingest_commit(t, fixture_done, w);
-    assert_int_equal(fixture_wait(w), 0);
+    txn_commit(t);
 }
 
 static void all_same(int64_t now) {

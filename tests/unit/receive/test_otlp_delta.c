@@ -2,7 +2,7 @@
  * Deltas and exponential histograms on the real engine: sums go on after a restart of the server,
  * points that come twice count once, late ones are refused.
  */
-#include "../store/fixture.h"
+#include "../ingest_txn.h"
 
 #include "receive/otlp_delta.h"
 #include "receive/otlp_metrics.h"
@@ -23,12 +23,9 @@ static void restart(void) {
 }
 
 static void send(void) {
-    struct fixture_wait *w = fixture_wait_new();
+    struct ingest_txn *t = txn_begin(ingest, body.size);
     struct otlp_decoder d;
-    struct ingest_txn *t;
-    unsigned retry_s;
 
-    assert_int_equal(ingest_begin(ingest, body.size, &t, &retry_s), 0);
     otlp_decoder_init(&d, t);
     d.deltas = deltas;
     int r = otlp_decode_protobuf(&d, OTLP_METRICS, buffer_slice(&body));
@@ -37,8 +34,7 @@ static void send(void) {
     rejected = d.rejected;
     snprintf(reason, sizeof(reason), "%s", d.first.text);
     otlp_decoder_done(&d);
-    ingest_commit(t, fixture_done, w);
-    assert_int_equal(fixture_wait(w), 0);
+    txn_commit(t);
     buffer_clear(&body);
 }
 

@@ -1,5 +1,5 @@
 /* OTLP to the real engine: what was sent is read back with SQL, derived tables included. */
-#include "../store/fixture.h"
+#include "../ingest_txn.h"
 
 #include "receive/otlp_decode.h"
 #include "request.h"
@@ -8,17 +8,13 @@ static struct store *store;
 static struct ingest *ingest;
 
 static void send(enum otlp_signal signal, struct slice bytes) {
-    struct fixture_wait *w = fixture_wait_new();
+    struct ingest_txn *t = txn_begin(ingest, bytes.size);
     struct otlp_decoder d;
-    struct ingest_txn *t;
-    unsigned retry_s;
 
-    assert_int_equal(ingest_begin(ingest, bytes.size, &t, &retry_s), 0);
     otlp_decoder_init(&d, t);
     assert_int_equal(otlp_decode_protobuf(&d, signal, bytes), 0);
     otlp_decoder_done(&d);
-    ingest_commit(t, fixture_done, w);
-    assert_int_equal(fixture_wait(w), 0);
+    txn_commit(t);
 }
 
 static void all_tables(void **state) {
