@@ -11,6 +11,7 @@
 
 #include "exporter.h"
 #include "profiler_budget.h"
+#include "profiler_quiet.h"
 #include "profiler_source.h"
 #include "profiler_threads.h"
 #include "profiler_window.h"
@@ -58,7 +59,7 @@ static uint64_t own_cpu_ns(void) {
     return (uint64_t) t.tv_sec * NS + (uint64_t) t.tv_nsec;
 }
 
-/* ---- One walk ---- */
+/* ---- One look ---- */
 
 struct work {
     struct cpython *target;
@@ -66,9 +67,10 @@ struct work {
     struct profiler_window *window;
     struct function_texts *sources;
     uint64_t window_start_ns, window_end_ns, last_walk_ns;
-    uint64_t period_ns, period_begin_ns, due_ns;
+    uint64_t period_ns, period_begin_ns, due_ns, earned_until_ns;
     uint64_t chance;
     struct profiler_budget budget;
+    struct profiler_quiet quiet;
     int64_t window_start_wall_ns;
     unsigned failures;
 };
@@ -85,27 +87,52 @@ static uint64_t next_due(struct work *w) {
     return due;
 }
 
-/* 0; negative when the process cannot be read any more. */
+/* What was quiet since the last look belongs to the stacks that it saw. */
+static void add_quiet(struct work *w, const struct profiler_options *o) {
+    if (w->quiet.quiet_ns)
+        threads_stood(w->window, o->wall, w->quiet.quiet_ns);
+}
+
+/* 0; negative when the process cannot be read. */
 static int walk(struct work *w, const struct profiler_options *o) {
-    uint64_t now, passed, used, seen = 0, not = 0;
+    uint64_t now, seen = 0, not = 0;
 
     atomic_fetch_add_explicit(&walks, 1, memory_order_relaxed);
     threads_look(w->window);
     now = clock_monotonic_ns();
-    passed = now - w->last_walk_ns;
     int r = cpython_sample(w->target, &w->sample);
     if (r == 0)
-        threads_add(w->window, &w->sample, o->wall, now, passed, &seen, &not );
+        threads_add(w->window, &w->sample, o->wall, now, now - w->last_walk_ns, &seen, &not );
     atomic_fetch_add_explicit(&samples, seen, memory_order_relaxed);
     atomic_fetch_add_explicit(&torn, not, memory_order_relaxed);
     w->last_walk_ns = now;
-    used = own_cpu_ns();
-    w->period_ns = budget_period(&w->budget, passed, used, o->rate_max);
+    return r;
+}
+
+/* Looks, if there is something to see. 0; negative when the process cannot be read any more. */
+static int look(struct work *w, const struct profiler_options *o) {
+    uint64_t own, now = clock_monotonic_ns(), others = quiet_read_clocks(&own);
+    bool quiet = quiet_check(&w->quiet, now, others);
+    int r = 0;
+
+    budget_earn(&w->budget, now - w->earned_until_ns, others);
+    w->earned_until_ns = now;
+    if (quiet) {
+        budget_aside(&w->budget, own);
+        w->period_ns = quiet_period(&w->quiet, now, budget_period(&w->budget, o->rate_max));
+    } else {
+        add_quiet(w, o);
+        quiet_look(&w->quiet, now, others);
+        r = walk(w, o);
+        own = own_cpu_ns();
+        budget_look(&w->budget, own);
+        w->period_ns = budget_period(&w->budget, o->rate_max);
+    }
     if (w->period_begin_ns < now) /* late, or the first one */
         w->period_begin_ns = now;
     w->due_ns = next_due(w);
     atomic_store_explicit(&period_ns, w->period_ns, memory_order_relaxed);
-    atomic_store_explicit(&cpu_ns, used, memory_order_relaxed);
+    atomic_store_explicit(&cpu_ns, own, memory_order_relaxed);
     w->failures = r < 0 ? w->failures + 1 : 0;
     return w->failures > 10 ? r : 0;
 }
@@ -130,6 +157,7 @@ static void begin_window(struct work *w) {
     if (w->last_walk_ns == 0)
         w->last_walk_ns = w->window_start_ns;
     window_reset(w->window);
+    quiet_end(&w->quiet); /* the new one has no stacks yet */
 }
 
 static void seal_window(struct work *w, const struct profiler_options *o) {
@@ -138,6 +166,7 @@ static void seal_window(struct work *w, const struct profiler_options *o) {
     struct buf resource;
     size_t n;
 
+    add_quiet(w, o);
     threads_settle(w->window);
     window_settle(w->window);
     if (o->source)
@@ -183,6 +212,7 @@ static void answer_seal(uint64_t wanted) {
 }
 
 static int open_work(struct work *w) {
+    uint64_t own;
     int r = cpython_open(getpid(), &w->target, NULL);
 
     if (r < 0)
@@ -199,9 +229,9 @@ static int open_work(struct work *w) {
     }
     threads_forget();
     begin_window(w);
-    budget_init(&w->budget);
-    budget_aside(&w->budget, own_cpu_ns());
-    w->due_ns = w->window_start_ns;
+    budget_init(&w->budget, quiet_read_clocks(&own));
+    budget_aside(&w->budget, own);
+    w->due_ns = w->earned_until_ns = w->window_start_ns;
     w->chance = w->window_start_ns | 1;
     return 0;
 }
@@ -216,6 +246,7 @@ static void close_work(struct work *w) {
 /* Nobody wants to know what happens until then. */
 static void skip_until(struct work *w, uint64_t ns) {
     threads_forget();
+    quiet_end(&w->quiet);
     w->due_ns = w->last_walk_ns = ns;
 }
 
@@ -231,7 +262,7 @@ static void profile(struct work *w) {
         uint64_t wanted = wait_until(w->due_ns, &o, &stop);
         if (stop)
             break;
-        if (clock_monotonic_ns() >= w->due_ns && walk(w, &o) < 0)
+        if (clock_monotonic_ns() >= w->due_ns && look(w, &o) < 0)
             break;
         if (wanted != served || clock_monotonic_ns() >= w->window_end_ns)
             seal_window(w, &o);

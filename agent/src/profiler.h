@@ -1,6 +1,6 @@
 /* The continuous profiler: a plain thread that never takes the GIL reads this process from the
  * outside, as the command-line profiler reads others, and sends what it saw every ten seconds. It
- * takes at most about one per cent of a processor by sampling more seldom when a walk is costly.
+ * takes at most about half a per cent of a processor by sampling more seldom when a walk is costly.
  *
  * Per thread: CPU time as the kernel counts it, wall time, and time spent waiting for the GIL; each
  * with the span that is current there. */

@@ -28,6 +28,8 @@ struct known {
     uint64_t seen_at_ns; /* monotonic: the last look that counted */
     int64_t last_row;    /* where it was seen at work last in this window; -1: nowhere */
     unsigned last_factor;
+    int64_t row;        /* of the last look in this window that counted; -1: none */
+    bool waits_gil;     /* as of then */
     bool met, placed;   /* by this look; at work outside of all spans in this window */
     bool unseen;        /* known by its visits alone */
     bool cut_in;        /* what it did before the first look at it is not charged */
@@ -70,8 +72,8 @@ static struct known *find(pid_t id) {
 static struct known *add(pid_t id) {
     if (known_n == KNOWN_MAX)
         return NULL;
-    known[known_n] =
-            (struct known){.native_id = id, .unseen = true, .slot = PROFILER_SLOTS, .last_row = -1};
+    known[known_n] = (struct known){
+            .native_id = id, .unseen = true, .slot = PROFILER_SLOTS, .last_row = -1, .row = -1};
     return &known[known_n++];
 }
 
@@ -245,9 +247,9 @@ static void add_costs(struct profiler_window *w, const struct cpython_thread *t,
     }
     if (!seen && !costs[COST_CPU] && !costs[COST_WALL] && !costs[COST_GIL_WAIT])
         return;
-    int64_t row = window_add(w, t, label_of(w, k), &span, costs, seen);
+    k->row = window_add(w, t, label_of(w, k), &span, costs, seen);
     if (cpu_ns) {
-        k->last_row = row;
+        k->last_row = k->row;
         k->last_factor = factor;
     }
 }
@@ -272,6 +274,7 @@ static bool add_thread(struct profiler_window *w, const struct cpython_thread *t
     if (!k)
         return false;
     k->met = true;
+    k->row = -1;
     name_thread(k, t);
     unsigned slot = slot_of(k);
     if (t->torn || t->n_frames == 0)
@@ -283,6 +286,7 @@ static bool add_thread(struct profiler_window *w, const struct cpython_thread *t
     costs[COST_WALL] = wall ? now_ns - k->seen_at_ns : 0;
     costs[COST_GIL_WAIT] = t->waits_gil ? now_ns - k->seen_at_ns : 0;
     k->seen_at_ns = now_ns;
+    k->waits_gil = t->waits_gil;
     add_costs(w, t, k, slot, costs, cpu_ns);
     return true;
 }
@@ -315,6 +319,17 @@ void threads_add(struct profiler_window *w, const struct cpython_sample *s, bool
     began = true;
 }
 
+void threads_stood(struct profiler_window *w, bool wall, uint64_t until_ns) {
+    for (size_t i = 0; i < known_n; i++) {
+        struct known *k = &known[i];
+        uint64_t stood = until_ns > k->seen_at_ns ? until_ns - k->seen_at_ns : 0;
+        if (k->row < 0)
+            continue;
+        window_wait(w, k->row, wall ? stood : 0, k->waits_gil ? stood : 0);
+        k->seen_at_ns += stood;
+    }
+}
+
 /* ---- The window's end ---- */
 
 void threads_settle(struct profiler_window *w) {
@@ -336,7 +351,7 @@ void threads_settle(struct profiler_window *w) {
             k->outside_ns = 0;
         }
         k->placed = false;
-        k->last_row = -1;
+        k->last_row = k->row = -1;
         k->label = 0; /* another window, another label */
     }
 }

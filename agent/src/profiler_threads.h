@@ -13,6 +13,8 @@ void threads_look(struct profiler_window *w);
  * thread turned to another span under the look. */
 void threads_add(struct profiler_window *w, const struct cpython_sample *s, bool wall,
                  uint64_t now_ns, uint64_t passed_ns, uint64_t *ret_seen, uint64_t *ret_torn);
+/* Until then every thread stood where the last look at this window saw it. */
+void threads_stood(struct profiler_window *w, bool wall, uint64_t until_ns);
 /* Before the window is settled: CPU time that was used and not charged yet. */
 void threads_settle(struct profiler_window *w);
 /* Begins anew: what was used until now is not charged. */

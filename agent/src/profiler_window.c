@@ -174,6 +174,13 @@ void window_see(struct profiler_window *w, int64_t row, uint64_t seen) {
         w->rows.items[row].seen += seen;
 }
 
+void window_wait(struct profiler_window *w, int64_t row, uint64_t wall_ns, uint64_t gil_wait_ns) {
+    if (row < 0 || (size_t) row >= w->rows.n)
+        return;
+    w->rows.items[row].costs[COST_WALL] += wall_ns;
+    w->rows.items[row].costs[COST_GIL_WAIT] += gil_wait_ns;
+}
+
 /* ---- Whose CPU time it is ---- */
 
 void window_charge_operation(struct profiler_window *w, uint32_t operation, uint32_t label,

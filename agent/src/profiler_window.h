@@ -35,6 +35,8 @@ int64_t window_add(struct profiler_window *w, const struct cpython_thread *t, ui
                    const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen);
 /* More weight for that row. */
 void window_see(struct profiler_window *w, int64_t row, uint64_t seen);
+/* More time that passed there, and was waited there for the GIL. */
+void window_wait(struct profiler_window *w, int64_t row, uint64_t wall_ns, uint64_t gil_wait_ns);
 /* A thread has used so much CPU time in that trace (zeros: outside of all). What was given to
  * window_add() must be part of it. */
 void window_charge(struct profiler_window *w, const uint64_t trace_id[2], uint32_t label,

@@ -191,6 +191,37 @@ static void late_looks_lose_nothing(void **state) {
     end(k);
 }
 
+/* Nothing ran for long: wall time belongs to what was seen before, not to what comes then. */
+static void what_stood_still_stays_where_it_was(void **state) {
+    struct worker *k = start(8);
+    struct cpython_thread t = thread_at(k->id, waiting, 2);
+    const struct cpython_sample sample = {.threads = &t, .n_threads = 1};
+    uint64_t now = clock_monotonic_ns();
+
+    t.state = CPYTHON_SLEEPING;
+    t.waits_gil = true;
+    threads_look(w);
+    threads_add(w, &sample, true, now, MS, &seen, &torn);
+    threads_stood(w, true, now + 500 * MS);
+    threads_stood(w, true, now + 700 * MS);
+    threads_stood(w, true, now + 600 * MS); /* is over */
+    t = thread_at(k->id, at_work, 2);
+    t.state = CPYTHON_SLEEPING;
+    threads_look(w);
+    threads_add(w, &sample, true, now + 710 * MS, 710 * MS, &seen, &torn);
+    assert_int_equal(w->rows.n, 2);
+    const struct row *stood = &w->rows.items[0], *then = &w->rows.items[1];
+    assert_int_equal(stood->costs[COST_WALL], 701 * MS);
+    assert_int_equal(stood->costs[COST_GIL_WAIT], 701 * MS);
+    assert_int_equal(then->costs[COST_WALL], 10 * MS);
+    assert_int_equal(then->costs[COST_GIL_WAIT], 0);
+    threads_settle(w);
+    window_reset(w);
+    threads_stood(w, true, now + 900 * MS); /* of no look at this window */
+    assert_int_equal(w->rows.n, 0);
+    end(k);
+}
+
 static void a_request_is_charged_while_it_lasts(void **state) {
     struct worker *k = start(2);
     const uint64_t trace = 0x0202020202020202;
@@ -376,6 +407,7 @@ static void operations_are_told_apart(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(late_looks_lose_nothing, setup, teardown),
+            cmocka_unit_test_setup_teardown(what_stood_still_stays_where_it_was, setup, teardown),
             cmocka_unit_test_setup_teardown(a_request_is_charged_while_it_lasts, setup, teardown),
             cmocka_unit_test_setup_teardown(threads_that_begin_between_looks_are_whole, setup,
                                             teardown),
