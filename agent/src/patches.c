@@ -3,7 +3,7 @@
  *
  * Quiet(function, traced, attribute, below, carries=False): the function itself where a hook has
  * nothing to do, else `traced`, which is called with the same arguments. `attribute` (a str or
- * None): there is something to do when the first argument's __dict__ has it. `below`: there is
+ * None): there is something to do when the first argument has it. `below`: there is
  * something to do unless the current span is an outgoing HTTP call, in whose work this call is a
  * detail. `carries`: its first argument is http.client's connection whose headers are complete now:
  * see inject_late().
@@ -17,13 +17,18 @@
 #include "context.h"
 #include "server.h"
 
+/* The object's __dict__ is not asked for: an object that had to make one is slower from then on
+ * wherever the interpreter had specialised an access to its attributes. */
 static bool has_attribute(PyObject *object, PyObject *name) {
-    PyObject **dict = _PyObject_GetDictPtr(object), *found;
+    PyObject *found = NULL;
 
-    if (!dict) /* where the interpreter keeps it elsewhere */
-        return PyObject_HasAttr(object, name);
-    found = *dict ? PyDict_GetItemWithError(*dict, name) : NULL;
-    PyErr_Clear();
+#if PY_VERSION_HEX >= 0x030d0000
+    if (PyObject_GetOptionalAttr(object, name, &found) < 0)
+#else
+    if (_PyObject_LookupAttr(object, name, &found) < 0)
+#endif
+        PyErr_Clear();
+    Py_XDECREF(found);
     return found != NULL;
 }
 

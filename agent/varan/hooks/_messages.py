@@ -115,7 +115,7 @@ class Processing:
 
 
 def processing_of(consumer: Any) -> Processing:
-    found = consumer.__dict__.get("_varan_processing")
+    found = getattr(consumer, "_varan_processing", None)
     if found is None:
         found = consumer._varan_processing = Processing()
     return found

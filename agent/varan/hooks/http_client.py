@@ -28,8 +28,16 @@ def _url(connection: Any, path: str) -> str:
     return f"{'https' if tls else 'http'}://{host}{f':{port}' if port else ''}{path}"
 
 
+def _take(connection: Any) -> Any:
+    """Not by its __dict__: a connection that had to make one is slower from then on."""
+    span = getattr(connection, SPAN, None)
+    if span is not None:
+        delattr(connection, SPAN)
+    return span
+
+
 def _end(connection: Any, error: BaseException | None = None) -> None:
-    span = connection.__dict__.pop(SPAN, None)
+    span = _take(connection)
     if span is not None:
         if error is not None:
             span.fail(error)
@@ -53,7 +61,7 @@ def install(module: Any) -> None:
             if outer is None or not getattr(outer, "is_http_client", False):
                 span = start_client(TRACER, method, _url(self, url))
                 if span is not None:
-                    self.__dict__[SPAN] = span
+                    setattr(self, SPAN, span)
         except Exception:
             pass
         try:
@@ -65,7 +73,7 @@ def install(module: Any) -> None:
     @functools.wraps(endheaders)
     def traced_endheaders(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            span = self.__dict__.get(SPAN)
+            span = getattr(self, SPAN, None)
             if span is not None and not _has_traceparent(self):
                 headers: dict[str, str] = {}
                 inject(span, headers)
@@ -81,7 +89,7 @@ def install(module: Any) -> None:
 
     @functools.wraps(getresponse)
     def traced_getresponse(self: Any, *args: Any, **kwargs: Any) -> Any:
-        span = self.__dict__.pop(SPAN, None)  # before: the last response closes the connection
+        span = _take(self)  # before: the last response closes the connection
         if span is None:
             return getresponse(self, *args, **kwargs)
         try:

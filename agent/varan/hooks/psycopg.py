@@ -11,7 +11,7 @@ DATABASES = Databases("varan.psycopg", "postgresql")
 
 
 def _statements_of(connection: Any) -> Any:
-    statements = connection.__dict__.get("_varan_statements")
+    statements = getattr(connection, "_varan_statements", None)
     if statements is None:
         info = connection.info
         statements = DATABASES.get(info.dbname, info.host, info.port)

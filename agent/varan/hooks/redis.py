@@ -33,18 +33,19 @@ def inside_traces_only(pool: Any) -> None:
 
 
 def _statements_of(client: Any) -> Any:
-    statements = client.__dict__.get("_varan_statements")
+    statements = getattr(client, "_varan_statements", None)
     if statements is None:
-        given = getattr(getattr(client, "connection_pool", None), "connection_kwargs", None) or {}
+        pool = getattr(client, "connection_pool", None)
+        given = getattr(pool, "connection_kwargs", None) or {}
         address, port = given.get("host"), given.get("port")
         if given.get("path"):
             address, port = given["path"], None
-        elif address is None and "connection_pool" not in client.__dict__:
+        elif address is None and pool is None:
             node = getattr(client, "get_default_node", lambda: None)()
             address, port = getattr(node, "host", None), getattr(node, "port", None)
         database = given.get("db")
         statements = DATABASES.get(str(database) if database else None, address, port)
-        if getattr(client.__dict__.get("connection_pool"), "varan_inside_traces_only", False):
+        if getattr(pool, "varan_inside_traces_only", False):
             statements = _InsideTraces(statements)
         client._varan_statements = statements
     return statements

@@ -16,7 +16,7 @@ SYSTEMS = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mariadb", "
 
 
 def _statements_of(engine: Any) -> Any:
-    statements = engine.__dict__.get("_varan_statements")
+    statements = getattr(engine, "_varan_statements", None)
     if statements is None:
         url = engine.url
         namespace = url.database

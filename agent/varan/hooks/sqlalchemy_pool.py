@@ -80,11 +80,12 @@ def name_of_url(url: Any, pool: Any) -> str:
 
 
 def _metrics_of(pool: Any) -> PoolMetrics:
-    found = pool.__dict__.get(METRICS)
+    found = getattr(pool, METRICS, None)
     if found is None:
         # The dialect is what a pool and those that replace it (Engine.dispose()) have in common.
         name = getattr(pool._dialect, NAME, None) or type(pool).__name__
-        found = pool.__dict__[METRICS] = PoolMetrics(name)
+        found = PoolMetrics(name)
+        setattr(pool, METRICS, found)
         _seen.add(pool)
     return found
 
@@ -144,9 +145,12 @@ def _wrap_pool(pool: Any, timeout_error: type[BaseException]) -> None:
         finally:
             known.pending.add(-1)
         try:
-            record = connection._connection_record.__dict__
-            waited(known, begin, record.pop(MADE, 0.0))
-            record[SINCE] = now()
+            record = connection._connection_record
+            made = getattr(record, MADE, 0.0)
+            if made:
+                setattr(record, MADE, 0.0)
+            waited(known, begin, made)
+            setattr(record, SINCE, now())
         except Exception:
             pass
         return connection
@@ -175,7 +179,7 @@ def _wrap_record(record: Any) -> None:
         try:
             took = now() - begin
             _metrics_of(self._ConnectionRecord__pool).create.record(took)
-            self.__dict__[MADE] = self.__dict__.get(MADE, 0.0) + took
+            setattr(self, MADE, getattr(self, MADE, 0.0) + took)
         except Exception:
             pass
         return result
@@ -184,8 +188,9 @@ def _wrap_record(record: Any) -> None:
 
 
 def _on_checkin(connection: Any, record: Any) -> None:
-    since = record.__dict__.pop(SINCE, None)
+    since = getattr(record, SINCE, None)
     if since is not None:
+        setattr(record, SINCE, None)
         _metrics_of(record._ConnectionRecord__pool).use.record(now() - since)
 
 

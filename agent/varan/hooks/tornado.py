@@ -80,7 +80,7 @@ def _wrap_handler(handler: Any) -> None:
     @functools.wraps(log_exception)
     def traced_log_exception(self: Any, kind: Any, error: Any, trace: Any) -> Any:
         try:
-            span = self.__dict__.get("_varan_span")
+            span = getattr(self, "_varan_span", None)
             # HTTPErrors of the client's doing are answers.
             if span is not None and getattr(error, "status_code", 500) not in CLIENT_ERRORS:
                 span.fail(error)
