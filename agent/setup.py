@@ -13,7 +13,7 @@ from setuptools import Extension, setup
 VERSION = "0.1.0"
 HERE = Path(__file__).resolve().parent
 SHARED = {
-    "base": ["clock", "error", "map", "memory", "slice", "vector"],
+    "base": ["clock", "error", "hot", "map", "memory", "slice", "vector"],
     "cpython": ["*"],
     "signal": ["profile_attributes", "profile_kind"],
     "wire": ["protobuf"],

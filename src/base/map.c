@@ -1,5 +1,6 @@
 /* Typed vectors' growth, and the hash map: linear probing, at most three quarters full. */
 #include "base/map.h"
+#include "base/hot.h"
 #include "base/vector.h"
 
 #include <errno.h>
@@ -42,8 +43,8 @@ void map_clear(struct map *m) {
 }
 
 /* The slot that holds the key, or the free one where it belongs. The table is never full. */
-static struct map_entry *probe(struct map_entry *entries, size_t slots, uint64_t hash,
-                               struct slice key) {
+static HOT struct map_entry *probe(struct map_entry *entries, size_t slots, uint64_t hash,
+                                   struct slice key) {
     for (size_t i = hash & (slots - 1);; i = (i + 1) & (slots - 1)) {
         struct map_entry *e = &entries[i];
         if (!e->key.data || (e->hash == hash && slice_equal(e->key, key)))
@@ -51,7 +52,7 @@ static struct map_entry *probe(struct map_entry *entries, size_t slots, uint64_t
     }
 }
 
-struct map_entry *map_get(const struct map *m, struct slice key) {
+HOT struct map_entry *map_get(const struct map *m, struct slice key) {
     if (m->n == 0)
         return NULL;
     struct map_entry *e = probe(m->entries, m->slots, slice_hash(key), key);

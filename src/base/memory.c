@@ -1,5 +1,6 @@
 /* Arenas and capped buffers. One owner at a time; memory_fail_at() is for single-threaded tests. */
 #include "base/memory.h"
+#include "base/hot.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -62,7 +63,7 @@ static int arena_grow(struct arena *a, size_t size) {
     return 0;
 }
 
-void *arena_alloc(struct arena *a, size_t size) {
+HOT void *arena_alloc(struct arena *a, size_t size) {
     if (size > SIZE_MAX - 8)
         return NULL;
     size = (size + 7) & ~(size_t) 7;
@@ -85,7 +86,7 @@ void *arena_zalloc(struct arena *a, size_t n, size_t size) {
     return p;
 }
 
-struct slice arena_dup(struct arena *a, struct slice s) {
+HOT struct slice arena_dup(struct arena *a, struct slice s) {
     uint8_t *p = s.size < SIZE_MAX ? arena_alloc(a, s.size + 1) : NULL;
 
     if (!p)
@@ -111,7 +112,7 @@ char *arena_printf(struct arena *a, const char *format, ...) {
     return p;
 }
 
-void arena_clear(struct arena *a) {
+HOT void arena_clear(struct arena *a) {
     struct arena_chunk *keep = a->chunk;
 
     if (!keep)

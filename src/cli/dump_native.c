@@ -13,10 +13,9 @@ static int take_held(struct cpython *c, struct cpython_sample *s, struct dump_na
     if (r == 0)
         r = cpython_sample(c, s);
     for (size_t i = 0; r == 0 && i < s->n_threads; i++) {
-        if (!pause_holds(&pause, s->threads[i].native_id))
-            n->not_held++;
-        else if (native_stacks_capture(n->stacks, s->threads[i].native_id) < 0)
-            n->not_held++;
+        pid_t thread = s->threads[i].native_id;
+        bool held = pause_holds(&pause, thread) && native_stacks_capture(n->stacks, thread) == 0;
+        n->not_held += !held;
     }
     pause_end(&pause);
     pause_done(&pause);

@@ -1,6 +1,7 @@
 /* `varan record`: samples a running program, or one that it starts, and writes a profile.
  * Single-threaded; SIGINT and SIGTERM end the recording, and the profile is written. */
 #include "base/clock.h"
+#include "base/hot.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/profile_file.h"
@@ -87,7 +88,7 @@ struct recording {
     int64_t start_ns;
 };
 
-static void count_stack(void *ctx, pid_t pid, const struct cpython_thread *t) {
+static HOT void count_stack(void *ctx, pid_t pid, const struct cpython_thread *t) {
     struct recording *r = ctx;
 
     profile_add_stack(&r->profile, pid, t); /* what does not fit is counted as dropped */
@@ -132,7 +133,7 @@ static void show_progress(const struct recording *r) {
                 (unsigned long long) s->late, (unsigned long long) s->missed);
 }
 
-static bool child_running(struct recording *r) {
+static HOT bool child_running(struct recording *r) {
     if (!r->child || r->child_ended)
         return false;
     if (waitpid(r->child, &r->child_status, WNOHANG) == r->child)
@@ -141,7 +142,7 @@ static bool child_running(struct recording *r) {
 }
 
 /* Until the time is over, the program ends, or a signal comes. */
-static void record_loop(struct recording *r) {
+static HOT void record_loop(struct recording *r) {
     int64_t shown = 0;
 
     for (;;) {
@@ -155,8 +156,9 @@ static void record_loop(struct recording *r) {
             show_progress(r);
             shown = now;
         }
-        int waited = sampler_wait(r->sampler, left < PROGRESS_EVERY_NS ? left : PROGRESS_EVERY_NS,
-                                  &r->profile.stats);
+        int waited =
+                sampler_wait(r->sampler, now, left < PROGRESS_EVERY_NS ? left : PROGRESS_EVERY_NS,
+                             &r->profile.stats);
         if (waited < 0)
             continue;
         if (sampler_tick(r->sampler, &r->profile.stats, count_stack, r) == -ESRCH && !r->child)

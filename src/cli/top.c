@@ -71,7 +71,7 @@ static int draw(struct top *t) {
 
 /* One wait and one walk: false when the processes have ended. */
 static bool step(struct top *t) {
-    if (sampler_wait(t->sampler, NS_PER_S / 10, &t->profile.stats) < 0)
+    if (sampler_wait(t->sampler, clock_monotonic_ns(), NS_PER_S / 10, &t->profile.stats) < 0)
         return true;
     t->walks++;
     return sampler_tick(t->sampler, &t->profile.stats, top_count, t) != -ESRCH;

@@ -11,6 +11,7 @@
  * in free-threaded builds, all stacks are read, and looked at twice.
  */
 #include "cpython/ahead.h"
+#include "base/hot.h"
 
 #include <stdlib.h>
 
@@ -26,17 +27,17 @@ _Static_assert(STATE_PARTS_MAX + STACKS_PARTS_MAX + 2 * STACK_PARTS_MAX <= MEMOR
 
 /* ---- The GIL ---- */
 
-int ahead_read_fixed(struct cpython *c, uint64_t address, void *to, size_t size) {
+HOT int ahead_read_fixed(struct cpython *c, uint64_t address, void *to, size_t size) {
     return pages_read(&c->fixed, address, to, size, &c->fixed_hints);
 }
 
 /* Takes over the words that begin with the last holder. */
-static void take_words(struct gil *gil, const uint8_t words[GIL_WORDS_BYTES]) {
+static HOT void take_words(struct gil *gil, const uint8_t words[GIL_WORDS_BYTES]) {
     gil->last = field_u64(words, GIL_WORDS_BYTES, 0);
     gil->switches = field_u64(words, GIL_WORDS_BYTES, 16);
 }
 
-struct gil ahead_read_gil(struct cpython *c, uint64_t interpreter) {
+HOT struct gil ahead_read_gil(struct cpython *c, uint64_t interpreter) {
     const struct cpython_offsets *o = &c->runtime.offsets;
     uint8_t words[GIL_WORDS_BYTES];
     struct gil gil = {0};
@@ -66,7 +67,7 @@ struct gil ahead_read_gil(struct cpython *c, uint64_t interpreter) {
 }
 
 /* Whether the thread's stack may have changed between two looks at the GIL. */
-static bool may_have_run(const struct gil *before, const struct gil *after, uint64_t thread) {
+static HOT bool may_have_run(const struct gil *before, const struct gil *after, uint64_t thread) {
     return !before->known || !after->known || after->switches - before->switches > 1 ||
            thread == before->last || thread == after->last || thread == before->holder ||
            thread == after->holder;
@@ -85,7 +86,7 @@ static void look_at_state(struct cpython *c, struct known_thread *k) {
         k->state = CPYTHON_UNKNOWN;
 }
 
-bool ahead_ask(struct cpython *c, struct known_thread *k) {
+HOT bool ahead_ask(struct cpython *c, struct known_thread *k) {
     uint64_t runs = 0;
 
     if (k->asked == c->stats.walks)
@@ -113,7 +114,7 @@ bool ahead_ask(struct cpython *c, struct known_thread *k) {
 
 /* ---- The first call ---- */
 
-static struct known_thread *known_at(struct cpython *c, uint64_t address) {
+static HOT struct known_thread *known_at(struct cpython *c, uint64_t address) {
     for (size_t i = 0; address && i < c->known.n; i++)
         if (c->known.items[i]->address == address)
             return c->known.items[i];
@@ -121,7 +122,7 @@ static struct known_thread *known_at(struct cpython *c, uint64_t address) {
 }
 
 /* The thread whose stack has surely changed: the one that had the GIL, else the first that ran. */
-static struct known_thread *probably_running(struct cpython *c) {
+static HOT struct known_thread *probably_running(struct cpython *c) {
     struct known_thread *k = c->gil.known ? known_at(c, c->gil.last) : NULL;
 
     for (size_t i = 0; !k && i < c->known.n; i++)
@@ -131,7 +132,7 @@ static struct known_thread *probably_running(struct cpython *c) {
 }
 
 /* Whether the thread is what it was in the last walk: it has neither ended nor begun another. */
-static bool same_thread(const struct cpython_offsets *o, const uint8_t *a, const uint8_t *b) {
+static HOT bool same_thread(const struct cpython_offsets *o, const uint8_t *a, const uint8_t *b) {
     const uint32_t fields[] = {o->thread.next, o->thread.interp, o->thread.thread_id};
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -142,7 +143,7 @@ static bool same_thread(const struct cpython_offsets *o, const uint8_t *a, const
 
 /* The fixed places and the probably running thread `k` (NULL: none). False: that one could not be
  * read, or is another thread now. */
-static bool read_first(struct cpython *c, struct known_thread *k) {
+static HOT bool read_first(struct cpython *c, struct known_thread *k) {
     const struct cpython_offsets *o = &c->runtime.offsets;
     struct memory_part parts[PAGES_HINTED + 1 + STACK_PARTS_MAX];
     size_t n_fixed = pages_plan(&c->fixed, &c->fixed_hints, false, parts), n = n_fixed, n_stack = 0;
@@ -180,7 +181,7 @@ struct group {
     size_t n, n_states, n_stacks, bytes; /* of `merged` */
 };
 
-static void empty(struct group *g) {
+static HOT void empty(struct group *g) {
     g->n = g->n_states = g->n_stacks = g->bytes = 0;
 }
 
@@ -240,7 +241,7 @@ static size_t plan_gil(struct cpython *c, const struct gil *before, uint8_t word
     return n;
 }
 
-static void read_group(struct cpython *c, struct group *g, const struct gil *before) {
+static HOT void read_group(struct cpython *c, struct group *g, const struct gil *before) {
     struct memory_part parts[MEMORY_PARTS_MAX];
     uint8_t words[GIL_WORDS_BYTES];
     struct gil after = {0};
@@ -273,8 +274,8 @@ static void read_group(struct cpython *c, struct group *g, const struct gil *bef
 }
 
 /* Reads the threads of which more than `first` is wanted. */
-static void read_others(struct cpython *c, struct known_thread *first, const struct gil *now,
-                        bool states) {
+static HOT void read_others(struct cpython *c, struct known_thread *first, const struct gil *now,
+                            bool states) {
     struct group *g = c->group;
 
     empty(g);
@@ -293,7 +294,7 @@ static void read_others(struct cpython *c, struct known_thread *first, const str
 }
 
 /* The threads in the order of their addresses; false without memory. */
-static bool sort_known(struct cpython *c) {
+static HOT bool sort_known(struct cpython *c) {
     if (!c->known_changed)
         return true;
     c->by_address.n = 0;
@@ -304,7 +305,7 @@ static bool sort_known(struct cpython *c) {
     return true;
 }
 
-static bool prepare(struct cpython *c) {
+static HOT bool prepare(struct cpython *c) {
     if (!c->merged)
         c->merged = malloc(MERGED_BYTES_MAX);
     if (!c->group)
@@ -312,7 +313,7 @@ static bool prepare(struct cpython *c) {
     return c->merged && c->group && sort_known(c);
 }
 
-void ahead_read(struct cpython *c) {
+HOT void ahead_read(struct cpython *c) {
     stack_ahead_clear(&c->reader);
     pages_clear(&c->fixed);
     vector_each(&c->known, k) {

@@ -1,6 +1,7 @@
 /* Code objects by address. One that was replaced by another at its address is loaded as a new one;
  * the old one stays for the samples that point to it. */
 #include "cpython/codes.h"
+#include "base/hot.h"
 
 #include "cpython/lines.h"
 
@@ -53,7 +54,7 @@ static struct entry *load(struct codes *c, uint64_t address, const uint8_t *raw)
     return code->file && code->name && code->line_table.data ? e : NULL;
 }
 
-static bool same(const struct codes *c, const struct cpython_code *code, const uint8_t *raw) {
+static HOT bool same(const struct codes *c, const struct cpython_code *code, const uint8_t *raw) {
     const struct cpython_offsets *o = c->offsets;
 
     return code->check[0] == field_u64(raw, o->code.size, o->code.name) &&
@@ -61,7 +62,7 @@ static bool same(const struct codes *c, const struct cpython_code *code, const u
            code->first_line == (int) field_u32(raw, o->code.size, o->code.first_line);
 }
 
-static void take(struct codes *c, uint64_t address, const uint8_t *raw, int64_t now_ns) {
+static HOT void take(struct codes *c, uint64_t address, const uint8_t *raw, int64_t now_ns) {
     struct map_entry *slot = map_get(&c->by_address, slice_new(&address, 8));
     struct entry *e = slot ? slot->pointer : NULL;
 
@@ -90,7 +91,7 @@ static void forget(struct codes *c, uint64_t address) {
         slot->pointer = NULL;
 }
 
-static void read_some(struct codes *c, const uint64_t *addresses, size_t n, int64_t now_ns) {
+static HOT void read_some(struct codes *c, const uint64_t *addresses, size_t n, int64_t now_ns) {
     struct memory_part parts[CODES_AT_ONCE];
     size_t at = 0;
 
@@ -106,7 +107,7 @@ static void read_some(struct codes *c, const uint64_t *addresses, size_t n, int6
     }
 }
 
-void codes_refresh(struct codes *c, const uint64_t *addresses, size_t n, int64_t now_ns) {
+HOT void codes_refresh(struct codes *c, const uint64_t *addresses, size_t n, int64_t now_ns) {
     uint64_t stale[CODES_AT_ONCE];
     size_t n_stale = 0;
 
@@ -127,15 +128,15 @@ void codes_refresh(struct codes *c, const uint64_t *addresses, size_t n, int64_t
     }
 }
 
-int64_t codes_verified_ns(const struct cpython_code *code) {
+HOT int64_t codes_verified_ns(const struct cpython_code *code) {
     return ((const struct entry *) code)->verified_ns; /* its first member */
 }
 
-bool codes_fresh(const struct cpython_code *code, int64_t now_ns) {
+HOT bool codes_fresh(const struct cpython_code *code, int64_t now_ns) {
     return now_ns - codes_verified_ns(code) < CODE_TRUST_NS;
 }
 
-const struct cpython_code *codes_find(const struct codes *c, uint64_t address) {
+HOT const struct cpython_code *codes_find(const struct codes *c, uint64_t address) {
     struct map_entry *slot = map_get(&c->by_address, slice_new(&address, 8));
     const struct entry *e = slot ? slot->pointer : NULL;
 

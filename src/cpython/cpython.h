@@ -44,12 +44,13 @@ struct cpython_thread {
     pid_t native_id;    /* 0: not known */
     int64_t interpreter;
     bool holds_gil;
-    bool waits_gil;                     /* sleeps until it gets the GIL (CPYTHON_GIL_WAIT) */
-    bool torn;                          /* the stack changed under the walk, twice */
-    bool cut;                           /* deeper than CPYTHON_FRAMES_MAX */
-    enum cpython_state state;           /* the kernel's view, when the native id is known */
-    char name[16];                      /* the kernel's name of the thread */
-    const char *python_name;            /* threading.Thread.name; NULL: none, or not asked for */
+    bool waits_gil;           /* sleeps until it gets the GIL (CPYTHON_GIL_WAIT) */
+    bool torn;                /* the stack changed under the walk, twice */
+    bool cut;                 /* deeper than CPYTHON_FRAMES_MAX */
+    enum cpython_state state; /* the kernel's view, when the native id is known */
+    char name[16];            /* the kernel's name of the thread */
+    const char *python_name;  /* threading.Thread.name; NULL: none, or not asked for; valid
+                                 until the next cpython_sample() */
     const struct cpython_frame *frames; /* innermost first; valid until the next cpython_sample() */
     size_t n_frames;
     uint64_t version; /* of the stack: while it is the same, so are functions and lines */

@@ -1,6 +1,7 @@
 /* threading.Thread's names of the threads that a walk has met: kept, and looked for now and then.
  */
 #include "base/clock.h"
+#include "base/hot.h"
 #include "cpython/state.h"
 
 #include <stdio.h>
@@ -31,7 +32,7 @@ void known_names_read(struct cpython *c, uint64_t interpreter) {
     arena_clear(&c->scratch);
 }
 
-bool known_names_due(struct cpython *c, int64_t now_ns) {
+HOT bool known_names_due(struct cpython *c, int64_t now_ns) {
     bool missing = false;
 
     if (!(c->want & CPYTHON_THREAD_NAMES))

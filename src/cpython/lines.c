@@ -1,5 +1,6 @@
 /* Line tables: three formats. Pure; reads each table once up to the instruction. */
 #include "cpython/lines.h"
+#include "base/hot.h"
 
 /* 3.8, 3.9: pairs (bytes of code, signed lines). */
 static int line_lnotab(struct slice t, int line, int64_t offset) {
@@ -30,7 +31,7 @@ static int line_pairs(struct slice t, int line, int64_t offset) {
 }
 
 /* Six bits a byte, lowest first, bit 6 says that more follow. */
-static bool take_varint(struct slice *t, uint32_t *ret) {
+static HOT bool take_varint(struct slice *t, uint32_t *ret) {
     uint32_t value = 0;
 
     for (unsigned shift = 0; shift < 30 && t->size; shift += 6) {
@@ -45,7 +46,7 @@ static bool take_varint(struct slice *t, uint32_t *ret) {
     return false;
 }
 
-static bool take_signed(struct slice *t, int *ret) {
+static HOT bool take_signed(struct slice *t, int *ret) {
     uint32_t v;
 
     if (!take_varint(t, &v))
@@ -62,7 +63,7 @@ struct entry {
 
 /* 3.11+: one head byte (bit 7, four bits of kind, three of length - 1) and its data. False at the
  * end, and when it is malformed. `line`: of the entry before. */
-static bool take_entry(struct slice *t, int line, struct entry *ret) {
+static HOT bool take_entry(struct slice *t, int line, struct entry *ret) {
     uint32_t more_lines = 0, skipped;
     int delta = 0;
 
@@ -90,7 +91,7 @@ static bool take_entry(struct slice *t, int line, struct entry *ret) {
     return true;
 }
 
-static int line_entries(struct slice t, int line, int64_t offset) {
+static HOT int line_entries(struct slice t, int line, int64_t offset) {
     struct entry e = {.line = line};
 
     for (int64_t end = 0; take_entry(&t, e.line, &e);) {
@@ -101,7 +102,7 @@ static int line_entries(struct slice t, int line, int64_t offset) {
     return 0;
 }
 
-int cpython_line(unsigned minor, struct slice table, int first_line, int64_t offset) {
+HOT int cpython_line(unsigned minor, struct slice table, int first_line, int64_t offset) {
     int line;
 
     if (minor >= 11)

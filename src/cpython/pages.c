@@ -2,6 +2,7 @@
  * that neighbours can be read as one part. A page that could not be read keeps its place, under an
  * address that no page has. */
 #include "cpython/pages.h"
+#include "base/hot.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ void pages_done(struct pages *p) {
     *p = (struct pages){0};
 }
 
-void pages_clear(struct pages *p) {
+HOT void pages_clear(struct pages *p) {
     for (unsigned i = 0; i < p->n; i++)
         p->places[p->used[i]].address = 0;
     p->n = 0;
@@ -34,7 +35,7 @@ void pages_clear(struct pages *p) {
 }
 
 /* Where the page is, or would be: Fibonacci hashing, then the next free place. */
-static uint32_t place_of(const struct pages *p, uint64_t page) {
+static HOT uint32_t place_of(const struct pages *p, uint64_t page) {
     uint32_t mask = 2 * p->kept - 1;
     uint32_t at = (uint32_t) ((page / PAGE_BYTES * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & mask;
 
@@ -44,7 +45,7 @@ static uint32_t place_of(const struct pages *p, uint64_t page) {
 }
 
 /* Takes a place that is free: the page's data; NULL when there is no room. */
-static uint8_t *take(struct pages *p, uint32_t place, uint64_t page) {
+static HOT uint8_t *take(struct pages *p, uint32_t place, uint64_t page) {
     if (p->n == p->kept)
         return NULL;
     p->places[place] = (struct page_place){page, (uint16_t) p->n, 0, PAGE_BYTES, false};
@@ -52,7 +53,7 @@ static uint8_t *take(struct pages *p, uint32_t place, uint64_t page) {
     return p->data[p->n++];
 }
 
-static void note(struct page_hints *hints, uint64_t page, size_t within, size_t size) {
+static HOT void note(struct page_hints *hints, uint64_t page, size_t within, size_t size) {
     struct page_hint *h = hints->items, *end = h + hints->n;
     uint16_t from = (uint16_t) within, to = (uint16_t) (within + size);
 
@@ -66,7 +67,7 @@ static void note(struct page_hints *hints, uint64_t page, size_t within, size_t 
     }
 }
 
-static void sort(struct page_hints *hints) {
+static HOT void sort(struct page_hints *hints) {
     for (unsigned i = 1; i < hints->n; i++) {
         struct page_hint one = hints->items[i];
         unsigned k = i;
@@ -78,7 +79,7 @@ static void sort(struct page_hints *hints) {
 
 /* What is wanted of a page now or was lately. What is not wanted any more fades by a byte in each
  * walk: a thread that sleeps near the bottom of its stack will work further up again. */
-static void widen(const struct page_hints *hints, struct page_hint *h) {
+static HOT void widen(const struct page_hints *hints, struct page_hint *h) {
     for (unsigned i = 0; i < hints->n_before; i++) {
         const struct page_hint *b = &hints->before[i];
         if (b->address != h->address)
@@ -91,14 +92,14 @@ static void widen(const struct page_hints *hints, struct page_hint *h) {
     }
 }
 
-static struct page_hint around(struct page_hint h) {
+static HOT struct page_hint around(struct page_hint h) {
     h.from = h.from > AROUND ? (uint16_t) (h.from - AROUND) : 0;
     h.to = h.to + AROUND < PAGE_BYTES ? (uint16_t) (h.to + AROUND) : PAGE_BYTES;
     return h;
 }
 
-size_t pages_plan(struct pages *p, struct page_hints *hints, bool whole,
-                  struct memory_part *parts) {
+HOT size_t pages_plan(struct pages *p, struct page_hints *hints, bool whole,
+                      struct memory_part *parts) {
     size_t n = 0;
 
     sort(hints);
@@ -162,7 +163,7 @@ bool pages_begin(struct pages *p, const struct memory_part *first, size_t n_firs
     return done >= n_first;
 }
 
-static const uint8_t *found(struct pages *p, const struct page_place *place) {
+static HOT const uint8_t *found(struct pages *p, const struct page_place *place) {
     p->later += place->later;
     p->last = place->address;
     p->last_from = place->from;
@@ -171,7 +172,7 @@ static const uint8_t *found(struct pages *p, const struct page_place *place) {
 }
 
 /* The page's data, in which those bytes are; NULL: it cannot be read, or not be kept. */
-static const uint8_t *find(struct pages *p, uint64_t page, size_t within, size_t size) {
+static HOT const uint8_t *find(struct pages *p, uint64_t page, size_t within, size_t size) {
     if (p->last == page && within >= p->last_from && within + size <= p->last_to)
         return p->last_data;
     struct page_place *place = &p->places[place_of(p, page)];
@@ -200,7 +201,8 @@ static const uint8_t *find(struct pages *p, uint64_t page, size_t within, size_t
     return found(p, place);
 }
 
-int pages_read(struct pages *p, uint64_t address, void *to, size_t size, struct page_hints *hints) {
+HOT int pages_read(struct pages *p, uint64_t address, void *to, size_t size,
+                   struct page_hints *hints) {
     uint64_t page = address & ~(uint64_t) (PAGE_BYTES - 1);
     size_t within = (size_t) (address - page), here = PAGE_BYTES - within;
 

@@ -8,10 +8,10 @@
 #include <limits.h>
 
 struct cpython_runtime {
-    uint64_t address; /* of _PyRuntime */
+    char path[PATH_MAX]; /* the binary or libpython, as the target sees it */
+    uint64_t address;    /* of _PyRuntime */
     struct cpython_offsets offsets;
     char version[16];
-    char path[PATH_MAX]; /* the binary or libpython, as the target sees it */
 };
 
 /* How far to look: in the usual files only (quick, for a program that may become a Python any

@@ -47,7 +47,6 @@ struct stack_reader {
     const struct cpython_offsets *offsets;
     struct pages pages;  /* of one stack */
     struct pages shared; /* of stacks that were read ahead */
-    struct codes codes;
     /* The pointers, and the page where the innermost frame lay, once more: read at last by the same
      * call. First of the stack that was read ahead twice, then of the one read last by itself. */
     struct stack_again {
@@ -55,8 +54,9 @@ struct stack_reader {
         uint64_t frame, cframe;
         uint64_t later; /* of the pages, at that time */
         uint64_t page;
-        uint8_t data[PAGE_BYTES];
     } again[2];
+    struct codes codes; /* it and what follows: large */
+    uint8_t again_data[2][PAGE_BYTES];
 };
 
 #define STACK_PARTS_MAX (1 + PAGES_HINTED + 3)

@@ -51,13 +51,14 @@ struct known_thread {
     char python_name[THREAD_NAME_MAX]; /* "": not known */
 };
 
+/* What a walk needs of it stands together, behind a path that is long and before data that is
+ * larger. */
 struct cpython {
+    struct cpython_runtime runtime;
     pid_t pid;
     struct core_file *core; /* NULL: the process lives */
     struct namespaced_threads namespaced;
     struct memory_reader memory;
-    struct cpython_runtime runtime;
-    struct stack_reader reader;
     VECTOR(struct known_thread *) known;
     size_t expected; /* index in `known` of the thread that is probably next in the list */
     VECTOR(struct known_thread *) by_address; /* the same, sorted */
@@ -75,6 +76,7 @@ struct cpython {
     struct arena scratch;
     int64_t names_ns; /* when names were read; 0: never */
     struct asyncio_places asyncio;
+    struct stack_reader reader;
 };
 
 /* Whether names should be looked for in this walk. */

@@ -3,6 +3,7 @@
  * the walk will want is mostly read before it begins (ahead.c).
  */
 #include "base/clock.h"
+#include "base/hot.h"
 #include "cpython/ahead.h"
 #include "cpython/open.h"
 #include "cpython/state.h"
@@ -177,7 +178,7 @@ static struct known_thread *new_known(struct cpython *c, uint64_t address) {
 }
 
 /* Threads are met in the order of the last walk, so the search is short. */
-static struct known_thread *find_known(struct cpython *c, uint64_t address) {
+static HOT struct known_thread *find_known(struct cpython *c, uint64_t address) {
     for (size_t i = 0; i < c->known.n; i++) {
         size_t at = (c->expected + i) % c->known.n;
         if (c->known.items[at]->address == address) {
@@ -196,7 +197,7 @@ static pid_t native_of(struct cpython *c, pid_t told) {
 }
 
 /* Takes over who the thread is; another one at the same address begins anew. */
-static void identify(struct cpython *c, struct known_thread *k) {
+static HOT void identify(struct cpython *c, struct known_thread *k) {
     const struct cpython_offsets *o = &c->runtime.offsets;
     uint64_t id = field_u64(k->raw, o->thread.size, o->thread.thread_id);
     pid_t told = o->thread.native_id
@@ -222,7 +223,7 @@ static void identify(struct cpython *c, struct known_thread *k) {
     k->name[0] = k->python_name[0] = 0;
 }
 
-static void forget_ended(struct cpython *c) {
+static HOT void forget_ended(struct cpython *c) {
     size_t kept = 0;
 
     for (size_t i = 0; i < c->known.n; i++)
@@ -237,19 +238,18 @@ static void forget_ended(struct cpython *c) {
 /* ---- Names ---- */
 
 /* Gives the threads of the walk their names. */
-static void put_names(struct walk *w) {
+static HOT void put_names(struct walk *w) {
     struct cpython *c = w->c;
 
     vector_each(&c->known, k) if ((*k)->last_walk == c->stats.walks && (*k)->python_name[0] &&
                                   (*k)->place < c->threads.n) c->threads.items[(*k)->place]
-            .python_name =
-            (const char *) arena_dup(&w->sample->arena, slice_from((*k)->python_name)).data;
+            .python_name = (*k)->python_name;
 }
 
 /* ---- The walk ---- */
 
 /* The stack as it is now: read, or known to be the last one. */
-static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *ret_torn) {
+static HOT int look(struct walk *w, struct known_thread *k, struct gil gil, bool *ret_torn) {
     bool asleep = ahead_ask(w->c, k);
 
     *ret_torn = false;
@@ -266,8 +266,8 @@ static int look(struct walk *w, struct known_thread *k, struct gil gil, bool *re
     return r == -ENOMEM ? r : 0;
 }
 
-static int add_thread(struct walk *w, struct known_thread *k, uint64_t interpreter, int64_t id,
-                      struct gil gil) {
+static HOT int add_thread(struct walk *w, struct known_thread *k, uint64_t interpreter, int64_t id,
+                          struct gil gil) {
     struct cpython_thread t = {.interpreter = id, .holds_gil = k->address == gil.holder};
 
     w->c->stats.stacks++;
@@ -296,7 +296,7 @@ static int add_thread(struct walk *w, struct known_thread *k, uint64_t interpret
     return vector_push(&w->c->threads, t, CPYTHON_THREADS_MAX);
 }
 
-static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
+static HOT int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
     struct cpython *c = w->c;
     const struct cpython_offsets *o = &c->runtime.offsets;
     struct gil gil = ahead_read_gil(c, interpreter);
@@ -324,7 +324,7 @@ static int walk_threads(struct walk *w, uint64_t interpreter, int64_t id) {
     return 0;
 }
 
-static int walk_interpreters(struct walk *w) {
+static HOT int walk_interpreters(struct walk *w) {
     struct cpython *c = w->c;
     const struct cpython_offsets *o = &c->runtime.offsets;
     uint64_t interpreter, next;
@@ -356,7 +356,7 @@ static int walk_interpreters(struct walk *w) {
     return 0;
 }
 
-int cpython_sample(struct cpython *c, struct cpython_sample *s) {
+HOT int cpython_sample(struct cpython *c, struct cpython_sample *s) {
     struct walk w = {.c = c, .sample = s, .now_ns = clock_monotonic_ns()};
 
     arena_clear(&s->arena);

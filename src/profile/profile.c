@@ -1,5 +1,6 @@
 /* The trie of stacks. Keys of the maps are the bytes of small structures, cleared before use. */
 #include "profile/profile.h"
+#include "base/hot.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -75,19 +76,19 @@ int64_t profile_add_function(struct profile *p, const char *name, const char *fi
     return intern(&p->functions, f, PROFILE_FUNCTIONS_MAX, &p->function_ids, key);
 }
 
-int64_t profile_add_frame(struct profile *p, uint32_t function, int line) {
+HOT int64_t profile_add_frame(struct profile *p, uint32_t function, int line) {
     struct profile_frame f = {function, p->functions_only ? 0 : line};
 
     return intern(&p->frames, f, PROFILE_FRAMES_MAX, &p->frame_ids, slice_new(&f, sizeof(f)));
 }
 
-int64_t profile_add_node(struct profile *p, uint32_t parent, uint32_t frame) {
+HOT int64_t profile_add_node(struct profile *p, uint32_t parent, uint32_t frame) {
     struct profile_node n = {parent, frame};
 
     return intern(&p->nodes, n, PROFILE_NODES_MAX, &p->node_ids, slice_new(&n, sizeof(n)));
 }
 
-static int64_t add_count(struct profile *p, uint32_t node, uint32_t thread) {
+static HOT int64_t add_count(struct profile *p, uint32_t node, uint32_t thread) {
     struct profile_count c = {.node = node, .thread = thread};
     uint32_t key[2] = {node, thread};
     int64_t id =
@@ -128,12 +129,29 @@ int profile_add_samples(struct profile *p, uint32_t node, uint32_t thread, uint6
     return 0;
 }
 
-int64_t profile_add_thread(struct profile *p, pid_t pid, const struct cpython_thread *t) {
+/* Stacks come in the order of the last walk: the thread's number, when it is its turn; else -1. */
+static HOT int64_t expected_thread(struct profile *p, const struct profile_thread *wanted) {
+    size_t at = p->expected < p->threads.n ? p->expected : 0;
+
+    if (!p->threads.n || !wanted->thread_id)
+        return -1;
+    const struct profile_thread *t = &p->threads.items[at];
+    if (t->thread_id != wanted->thread_id || t->native_id != wanted->native_id ||
+        t->pid != wanted->pid)
+        return -1;
+    p->expected = at + 1;
+    return (int64_t) at;
+}
+
+HOT int64_t profile_add_thread(struct profile *p, pid_t pid, const struct cpython_thread *t) {
     uint64_t bytes[3] = {(uint64_t) pid, (uint64_t) t->native_id, t->thread_id};
     struct slice key = slice_new(bytes, sizeof(bytes));
     struct profile_thread thread = {
             .pid = pid, .native_id = t->native_id, .thread_id = t->thread_id};
 
+    int64_t known = expected_thread(p, &thread);
+    if (known >= 0)
+        return known;
     if (!map_get(&p->thread_ids, key)) {
         bool named = t->python_name && strcmp(t->python_name, "MainThread") != 0;
         const char *name = named                                   ? t->python_name
@@ -144,17 +162,24 @@ int64_t profile_add_thread(struct profile *p, pid_t pid, const struct cpython_th
         if (!thread.name)
             return -ENOMEM;
     }
-    return intern(&p->threads, thread, PROFILE_THREADS_MAX, &p->thread_ids, key);
+    known = intern(&p->threads, thread, PROFILE_THREADS_MAX, &p->thread_ids, key);
+    if (known >= 0)
+        p->expected = (size_t) known + 1;
+    return known;
 }
 
 /* The function of a code object: looked up by its serial number before its names are compared. */
-static int64_t function_of(struct profile *p, const struct cpython_code *code) {
+static HOT int64_t function_of(struct profile *p, const struct cpython_code *code) {
     struct slice key = slice_new(&code->serial, sizeof(code->serial));
     struct map_entry *e = code->serial ? map_get(&p->code_ids, key) : NULL;
 
-    if (e)
+    if (e) {
+        p->functions.items[e->number].serial = code->serial;
         return (int64_t) e->number;
+    }
     int64_t id = profile_add_function(p, code->name, code->file, code->first_line);
+    if (id >= 0)
+        p->functions.items[id].serial = code->serial;
     if (id >= 0 && p->functions.items[id].last_line < code->last_line)
         p->functions.items[id].last_line = code->last_line;
     if (id >= 0 && code->serial && (e = map_put(&p->code_ids, key, NULL)))
@@ -162,7 +187,7 @@ static int64_t function_of(struct profile *p, const struct cpython_code *code) {
     return id;
 }
 
-int64_t profile_thread_root(struct profile *p, uint32_t thread) {
+HOT int64_t profile_thread_root(struct profile *p, uint32_t thread) {
     const struct profile_thread *t = &p->threads.items[thread];
     char text[512];
 
@@ -176,11 +201,37 @@ int64_t profile_thread_root(struct profile *p, uint32_t thread) {
     return id < 0 ? id : profile_add_node(p, 0, (uint32_t) id);
 }
 
-/* The node of the stack, which is given innermost first. */
-static int64_t node_of(struct profile *p, const struct cpython_thread *t, uint32_t thread) {
-    int64_t node = profile_thread_root(p, thread);
+/* Goes along the stack that ends at `last`, from `*node` on, as far as `t` is the same: the number
+ * of frames, the outermost, that are; `*node`: where the last of them stands. */
+static HOT size_t follow(const struct profile *p, const struct cpython_thread *t, uint32_t last,
+                         int64_t *node) {
+    uint32_t chain[CPYTHON_FRAMES_MAX];
+    size_t n = 0, same = 0;
 
-    for (size_t i = t->n_frames; node >= 0 && i > 0; i--) {
+    for (uint32_t at = last; at && at != *node; at = p->nodes.items[at].parent) {
+        if (n == CPYTHON_FRAMES_MAX)
+            return 0;
+        chain[n++] = at;
+    }
+    for (; same < n && same < t->n_frames; same++) {
+        uint32_t at = chain[n - 1 - same];
+        const struct cpython_frame *f = &t->frames[t->n_frames - 1 - same];
+        const struct profile_frame *known = &p->frames.items[p->nodes.items[at].frame];
+        if (known->line != (p->functions_only ? 0 : f->line) || !f->code->serial ||
+            p->functions.items[known->function].serial != f->code->serial)
+            break;
+        *node = at;
+    }
+    return same;
+}
+
+/* The node of the stack, which is given innermost first. Most of it is mostly what it was the last
+ * time. */
+static HOT int64_t node_of(struct profile *p, const struct cpython_thread *t, uint32_t thread) {
+    int64_t node = profile_thread_root(p, thread);
+    size_t known = node < 0 ? 0 : follow(p, t, p->threads.items[thread].node, &node);
+
+    for (size_t i = t->n_frames - known; node >= 0 && i > 0; i--) {
         const struct cpython_frame *f = &t->frames[i - 1];
         int64_t id = function_of(p, f->code);
         if (id >= 0)
@@ -238,7 +289,7 @@ static int add_span(struct profile *p, uint32_t thread, uint32_t node) {
 }
 
 /* Counts the stack for the thread; one that it had the last time is not looked up again. */
-static int64_t count_stack(struct profile *p, const struct cpython_thread *t, uint32_t thread) {
+static HOT int64_t count_stack(struct profile *p, const struct cpython_thread *t, uint32_t thread) {
     struct profile_thread *known = &p->threads.items[thread];
 
     if (t->version && known->version == t->version) {
@@ -255,7 +306,7 @@ static int64_t count_stack(struct profile *p, const struct cpython_thread *t, ui
     return node;
 }
 
-int profile_add_stack(struct profile *p, pid_t pid, const struct cpython_thread *t) {
+HOT int profile_add_stack(struct profile *p, pid_t pid, const struct cpython_thread *t) {
     if (t->torn) {
         p->stats.torn++;
         return 0;

@@ -20,7 +20,8 @@
 struct profile_function {
     const char *name, *file; /* UTF-8 */
     int first_line;
-    int last_line; /* of its line table; 0: not known */
+    int last_line;   /* of its line table; 0: not known */
+    uint64_t serial; /* of the code object that was last found to be this function; 0: none */
 };
 
 /* A place in a function. */
@@ -85,6 +86,7 @@ struct profile {
     VECTOR(struct profile_frame) frames;
     VECTOR(struct profile_node) nodes;
     VECTOR(struct profile_thread) threads;
+    size_t expected; /* index in `threads` of the one whose stack probably comes next */
     VECTOR(struct profile_count) counts;
     VECTOR(struct profile_count) base; /* of a profile to compare with; its stacks are nodes here */
     VECTOR(struct profile_source) sources;

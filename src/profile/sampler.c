@@ -2,6 +2,7 @@
  * has one walk, at a chance moment of it: a program that does things at a steady pace would else be
  * seen at the same one of them always. */
 #include "profile/sampler.h"
+#include "base/hot.h"
 #include "profile/native.h"
 #include "profile/pause.h"
 
@@ -123,7 +124,7 @@ void sampler_describe(const struct sampler *s, char *ret, size_t room) {
 }
 
 /* When in its period the walk of that number takes place: splitmix64. */
-static int64_t chance_ns(uint64_t number, int64_t period_ns) {
+static HOT int64_t chance_ns(uint64_t number, int64_t period_ns) {
     uint64_t z = (number + 1) * 0x9e3779b97f4a7c15u;
 
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -131,9 +132,7 @@ static int64_t chance_ns(uint64_t number, int64_t period_ns) {
     return (int64_t) ((z ^ (z >> 31)) % (uint64_t) period_ns);
 }
 
-int sampler_wait(struct sampler *s, int64_t most_ns, struct profile_stats *stats) {
-    int64_t now = clock_monotonic_ns();
-
+HOT int sampler_wait(struct sampler *s, int64_t now, int64_t most_ns, struct profile_stats *stats) {
     if (s->start_ns == 0)
         s->start_ns = now;
     if (s->pause.threads.n) { /* some stop only now: they must not wait for the next walk */
@@ -204,6 +203,16 @@ static void poll_children(struct sampler *s) {
     s->processes.n = kept;
 }
 
+/* Whether there may be something to open. */
+static HOT bool waits_for_processes(const struct sampler *s) {
+    if (s->options.subprocesses)
+        return true;
+    for (size_t i = 0; i < s->processes.n; i++)
+        if (s->processes.items[i].root && !s->processes.items[i].c && !s->processes.items[i].gone)
+            return true;
+    return false;
+}
+
 static void look_around(struct sampler *s) {
     int64_t now = clock_monotonic_ns();
 
@@ -220,7 +229,7 @@ static void look_around(struct sampler *s) {
     }
 }
 
-static bool counts(const struct sampler_options *o, const struct cpython_thread *t) {
+static HOT bool counts(const struct sampler_options *o, const struct cpython_thread *t) {
     if (t->n_frames == 0 && !t->torn)
         return false;
     if (o->gil_only)
@@ -229,7 +238,7 @@ static bool counts(const struct sampler_options *o, const struct cpython_thread 
 }
 
 /* Hands on the stacks that count, with their native frames where those were captured. */
-static void hand_on(struct sampler *s, struct process *p, sampler_fn *fn, void *ctx) {
+static HOT void hand_on(struct sampler *s, struct process *p, sampler_fn *fn, void *ctx) {
     for (size_t i = 0; i < s->sample.n_threads; i++) {
         struct cpython_thread *t = &s->sample.threads[i];
         if (!counts(&s->options, t))
@@ -256,7 +265,7 @@ static int sample_held(struct sampler *s, struct process *p) {
     return r;
 }
 
-static bool tick_process(struct sampler *s, struct process *p, sampler_fn *fn, void *ctx) {
+static HOT bool tick_process(struct sampler *s, struct process *p, sampler_fn *fn, void *ctx) {
     bool held = s->options.blocking || s->options.native;
     int r = held ? sample_held(s, p) : cpython_sample(p->c, &s->sample);
 
@@ -272,11 +281,12 @@ static bool tick_process(struct sampler *s, struct process *p, sampler_fn *fn, v
     return true;
 }
 
-int sampler_tick(struct sampler *s, struct profile_stats *stats, sampler_fn *fn, void *ctx) {
+HOT int sampler_tick(struct sampler *s, struct profile_stats *stats, sampler_fn *fn, void *ctx) {
     bool any = false;
 
     stats->ticks++;
-    look_around(s);
+    if (waits_for_processes(s))
+        look_around(s);
     vector_each(&s->processes, p) {
         if (p->c && tick_process(s, p, fn, ctx))
             any = true;

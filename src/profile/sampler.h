@@ -37,9 +37,10 @@ int sampler_watch(struct sampler *s, pid_t pid);
 size_t sampler_processes(const struct sampler *s);
 /* Threads that could not be held, so far. */
 uint64_t sampler_not_held(const struct sampler *s);
-/* Waits until the next walk is due (signals end the wait early: -EINTR), at most `most_ns`
- * (-EAGAIN: it is not due yet). 0: due now. Keeps `stats` (late, missed). */
-int sampler_wait(struct sampler *s, int64_t most_ns, struct profile_stats *stats);
+/* Waits until the next walk is due (signals end the wait early: -EINTR), at most `most_ns` from
+ * `now`, which is clock_monotonic_ns() (-EAGAIN: it is not due yet). 0: due now. Keeps `stats`
+ * (late, missed). */
+int sampler_wait(struct sampler *s, int64_t now, int64_t most_ns, struct profile_stats *stats);
 /* One walk over all processes: 0, or -ESRCH when none of them is left. Counts it in `stats`. */
 int sampler_tick(struct sampler *s, struct profile_stats *stats, sampler_fn *fn, void *ctx);
 /* Version and path of the first process, for titles; "" when there is none. */
