@@ -121,6 +121,9 @@ static PyObject *set_limits(PyObject *module, PyObject *args) {
     logs_attributes_max = limit(log_attributes);
     value_length_max = length > VALUE_BYTES_MAX ? VALUE_BYTES_MAX : length;
     logs_length_max = log_length > VALUE_BYTES_MAX ? VALUE_BYTES_MAX : log_length;
+    value_length_sure = value_length_max < logs_length_max ? value_length_max : logs_length_max;
+    if (value_length_sure > VALUE_LENGTH_DEFAULT)
+        value_length_sure = VALUE_LENGTH_DEFAULT;
     Py_RETURN_NONE;
 }
 

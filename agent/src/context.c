@@ -58,11 +58,14 @@ static void set(PyObject *variable, PyObject *value) {
     if (!token)
         PyErr_Clear();
     Py_XDECREF(token);
-    if (atomic_load_explicit(&profiler_wants_spans, memory_order_relaxed) &&
-        variable != baggage_variable) {
+    if (!atomic_load_explicit(&profiler_wants_spans, memory_order_relaxed))
+        return;
+    if (variable == own_variable) {
+        publish(value);
+    } else if (variable == otel_variable) {
         PyObject *type, *pending, *trace;
         PyErr_Fetch(&type, &pending, &trace); /* a request may be failing */
-        publish(variable == otel_variable ? span_of_context(value) : value);
+        publish(span_of_context(value));
         PyErr_Restore(type, pending, trace);
     }
 }

@@ -146,6 +146,17 @@ static inline char *pb_key_value(struct buf *b, unsigned tag, const char *key, s
     if (!p)
         return NULL;
     b->used += (uint32_t) all;
+    if (__builtin_expect(kv < 0x80, 1)) { /* then all lengths are one byte */
+        p[0] = (char) tag;
+        p[1] = (char) kv;
+        p[2] = KV_KEY;
+        p[3] = (char) key_len;
+        memcpy(p + 4, key, key_len);
+        p += 4 + key_len;
+        p[0] = KV_VALUE;
+        p[1] = (char) any;
+        return p + 2;
+    }
     *p++ = (char) tag;
     p = pb_varint(p, kv);
     p = pb_bytes(p, KV_KEY, key, key_len);

@@ -188,7 +188,7 @@ PyMODINIT_FUNC PyInit__core(void) {
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
         if (PyModule_AddFunctions(m, functions[i]) < 0)
             goto fail;
-    if (add_types(m) < 0 || context_init() < 0 || logs_init() < 0 || server_init() < 0 ||
+    if (add_types(m) < 0 || span_with_init() < 0 || context_init() < 0 || logs_init() < 0 || server_init() < 0 ||
         wsgi_init() < 0 || statement_method_init() < 0 || cursor_method_init() < 0 ||
         client_method_init() < 0 || route_method_init() < 0 || steps_init() < 0 ||
         caller_init() < 0 || fork_handlers_install() < 0)

@@ -55,5 +55,6 @@ int cursor_method_init(void);
 int client_method_init(void);
 int route_method_init(void);
 int steps_init(void);
+int span_with_init(void); /* after the types are ready */
 
 #endif

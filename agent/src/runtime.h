@@ -35,6 +35,9 @@ static inline struct thread_state *thread_state(void) {
     struct thread_state *t = &thread_state_self;
     if (__builtin_expect(t->generation != process_generation, 0))
         thread_renew(t);
+    /* The address is worked out once: by itself a compiler asks the linker's function for it again
+     * at each use. */
+    __asm__("" : "+r"(t));
     return t;
 }
 

@@ -7,9 +7,9 @@
 
 #define CAP_NESTED (64u << 10)
 
-uint32_t value_length_max = VALUE_LENGTH_DEFAULT;
+uint32_t value_length_max = VALUE_LENGTH_DEFAULT, value_length_sure = VALUE_LENGTH_DEFAULT;
 
-int text_view(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold) {
+int text_view_any(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold) {
     Py_ssize_t n;
     const char *text;
 
@@ -79,7 +79,7 @@ static size_t length_max(void) {
     return of_record ? of_record - 1 : value_length_max;
 }
 
-size_t value_cut(const char *text, size_t n) {
+size_t value_cut_long(const char *text, size_t n) {
     size_t left = length_max();
 
     if (n <= left)

@@ -21,14 +21,31 @@ extern uint32_t value_length_max;
 
 /* UTF-8 of a str (or a subclass). Lone surrogates are written as \udXXX. Returns 0 or a negative
  * error (-EINVAL: no str); *hold must be dropped by Py_XDECREF after use. */
-int text_view(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold);
+int text_view_any(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold);
+
+static inline int text_view(PyObject *str, const char **ret, size_t *ret_n, PyObject **hold) {
+    /* Compact ones were never without their characters. */
+    if (__builtin_expect(!PyUnicode_Check(str) || !PyUnicode_IS_COMPACT_ASCII(str), 0))
+        return text_view_any(str, ret, ret_n, hold);
+    *hold = NULL;
+    *ret = (const char *) (((PyASCIIObject *) str) + 1);
+    *ret_n = (size_t) ((PyASCIIObject *) str)->length;
+    return 0;
+}
 
 /* The same for any object: str(object), or a placeholder when that raises. Always succeeds. Runs
  * user code. */
 void text_of(PyObject *object, const char **ret, size_t *ret_n, PyObject **hold);
 
+/* What no limit that is in force cuts. */
+extern uint32_t value_length_sure;
+
 /* Cuts to what an attribute's value may have. */
-size_t value_cut(const char *text, size_t n);
+size_t value_cut_long(const char *text, size_t n);
+
+static inline size_t value_cut(const char *text, size_t n) {
+    return n <= value_length_sure ? n : value_cut_long(text, n);
+}
 
 /* Appends a KeyValue field. Returns 0, -EINVAL (no valid key, or None), or -ENOSPC at the buffer's
  * cap. For values that are not plain, user code may run before the buffer is touched. */
