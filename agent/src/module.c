@@ -149,6 +149,7 @@ static int add_types(PyObject *m) {
                  {"Response", &Response_Type},
                  {"Body", &Body_Type},
                  {"Steps", &Steps_Type},
+                 {"AsgiSend", &AsgiSend_Type},
                  {"Quiet", &Quiet_Type},
                  {"WsgiMethod", &WsgiMethod_Type},
                  {"StatementMethod", &StatementMethod_Type},
@@ -178,7 +179,7 @@ PyMODINIT_FUNC PyInit__core(void) {
             tracer_functions,     server_functions, wsgi_functions,    logs_functions,
             config_functions,     module_functions, metrics_functions, logs_otel_functions,
             metrics_gc_functions, carry_functions,  headers_functions, inject_functions,
-            next_frame_functions};
+            next_frame_functions, asgi_functions};
     char scope[64];
     struct buf b;
     PyObject *m = PyModule_Create(&definition);
@@ -188,10 +189,10 @@ PyMODINIT_FUNC PyInit__core(void) {
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
         if (PyModule_AddFunctions(m, functions[i]) < 0)
             goto fail;
-    if (add_types(m) < 0 || span_with_init() < 0 || context_init() < 0 || logs_init() < 0 || server_init() < 0 ||
-        wsgi_init() < 0 || statement_method_init() < 0 || cursor_method_init() < 0 ||
-        client_method_init() < 0 || route_method_init() < 0 || steps_init() < 0 ||
-        caller_init() < 0 || fork_handlers_install() < 0)
+    if (add_types(m) < 0 || span_with_init() < 0 || context_init() < 0 || logs_init() < 0 ||
+        server_init() < 0 || wsgi_init() < 0 || statement_method_init() < 0 ||
+        cursor_method_init() < 0 || client_method_init() < 0 || route_method_init() < 0 ||
+        steps_init() < 0 || asgi_init() < 0 || caller_init() < 0 || fork_handlers_install() < 0)
         goto fail;
     resource_renew();
     buf_init(&b, scope, sizeof(scope), sizeof(scope));

@@ -38,11 +38,12 @@ void metrics_loop_blocked(uint64_t ns);
 /* The functions of each part, added to the module. */
 extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], logs_functions[],
         config_functions[], metrics_functions[], metrics_gc_functions[], logs_otel_functions[],
-        carry_functions[], headers_functions[], inject_functions[], next_frame_functions[];
-extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type, Quiet_Type,
-        WsgiMethod_Type, StatementMethod_Type, CursorMethod_Type, ClientMethod_Type,
-        FlaskDispatch_Type, DjangoResolve_Type, RouteHandle_Type, Counter_Type, UpDownCounter_Type,
-        Histogram_Type, Gauge_Type, Observable_Type;
+        asgi_functions[], carry_functions[], headers_functions[], inject_functions[],
+        next_frame_functions[];
+extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type,
+        AsgiSend_Type, Quiet_Type, WsgiMethod_Type, StatementMethod_Type, CursorMethod_Type,
+        ClientMethod_Type, FlaskDispatch_Type, DjangoResolve_Type, RouteHandle_Type, Counter_Type,
+        UpDownCounter_Type, Histogram_Type, Gauge_Type, Observable_Type;
 
 /* logs.c, server.c, …: interned names and the like. Return 0 or a negative error with an exception
  * set. */
@@ -55,6 +56,7 @@ int cursor_method_init(void);
 int client_method_init(void);
 int route_method_init(void);
 int steps_init(void);
+int asgi_init(void);
 int span_with_init(void); /* after the types are ready */
 
 #endif

@@ -59,7 +59,7 @@ def _wrap_async(app: Any) -> None:
 
     @functools.wraps(call)
     async def __call__(self: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await run_asgi(TRACER, functools.partial(call, self), scope, receive, send)
+        await run_asgi(TRACER, call, scope, receive, send, self)
 
     @functools.wraps(on_error)
     async def traced_error(

@@ -17,6 +17,6 @@ def install(module: Any) -> None:
 
     @functools.wraps(call)
     async def __call__(self: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await run_asgi(TRACER, functools.partial(call, self), scope, receive, send)
+        await run_asgi(TRACER, call, scope, receive, send, self)
 
     starlette.__call__ = __call__
