@@ -3,8 +3,9 @@ what the program feels of it.
 
 The program has threads that work at twenty calls' depth and wait in turn, as a server's do. Every contestant reads the
 stacks of all threads, waiting ones included; py-spy in its non-blocking mode, as Varan and Austin always are. Processor
-time is the kernel's (schedstat), taken over a window in the middle of the run. A stack is one thread at one moment, as
-the contestant's own output counts them. Contestants take turns; figures are medians.
+time is the kernel's: once as schedstat counts it over a window in the middle of the run, and once of the whole
+recording, from the start of the command to its end. A stack is one thread at one moment, as the contestant's own output
+counts them. Contestants take turns; figures are medians.
 
     python tests/bench/bench_profile.py [PART ...] [--rounds N] [--seconds S] [--quick]
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -140,12 +142,20 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
+def children_seconds() -> float:
+    """Processor time of all that was started here and has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Run:
-    """One recording of `program` by `name`: share of a core, stacks a second, what it said."""
+    """One recording of `program` by `name`: shares of a core (`whole`: with start and end), stacks
+    a second, what it said."""
 
     def __init__(self, name: str, program: Program, rate: int, seconds: float):
         target = Path(program.folder.name) / f"{name}.out"
         target.unlink(missing_ok=True)
+        before = children_seconds()
         process = subprocess.Popen(
             COMMANDS[name](program.pid, rate, seconds, target),
             stdout=subprocess.DEVNULL,
@@ -165,10 +175,14 @@ class Run:
         except subprocess.TimeoutExpired:  # it fell behind and would go on until it has all samples
             process.send_signal(signal.SIGINT)
             _, self.says = process.communicate(timeout=60)
+        self.whole = (children_seconds() - before) / seconds
         self.stacks = count_stacks(name, target) / seconds
 
     def microseconds(self) -> float:
         return 1e6 * self.core / self.stacks if self.stacks else 0.0
+
+    def microseconds_whole(self) -> float:
+        return 1e6 * self.whole / self.stacks if self.stacks else 0.0
 
 
 def said(run: Run, word: str) -> int:
@@ -185,11 +199,19 @@ def measure(results: Results, versions: dict, threads: int, rate: int, rounds: i
                 runs[name].append(Run(name, program, rate, seconds))
     cores = {name: median(run.core * 100 for run in runs[name]) for name in runs}
     costs = {name: median(run.microseconds() for run in runs[name]) for name in runs}
+    wholes = {name: median(run.microseconds_whole() for run in runs[name]) for name in runs}
     rates = {name: median(run.stacks / threads for run in runs[name]) for name in runs}
     what = f"{threads} thread{'s' * (threads > 1)} at {rate} Hz"
     for peer in ("py-spy", "austin"):
         facts = (peer, versions[peer])
         results.add(f"{what}: CPU per stack", costs["varan"], "us", *facts, costs[peer])
+        results.add(
+            f"{what}: CPU per stack, with start and end ({seconds:g} s)",
+            wholes["varan"],
+            "us",
+            *facts,
+            wholes[peer],
+        )
         results.add(f"{what}: profiler", cores["varan"], "% core", *facts, cores[peer])
         results.add(
             f"{what}: rate reached", rates["varan"], "Hz", *facts, rates[peer], more_is_better=True
