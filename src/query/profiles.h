@@ -12,6 +12,7 @@
 
 #define PROFILE_STACKS_MAX 50000u /* the most costly ones; the rest is said to be left out */
 #define PROFILE_FUNCTIONS_MAX 500000u
+#define FLAME_LINE_PARTS 2000u /* a line that costs less of the whole may be joined with others */
 #define PROFILE_NODES_LIMIT 4000000u /* of a tree, before it is cut */
 
 struct profile_function {
@@ -79,6 +80,9 @@ struct flame {
 };
 
 int flame_init(struct flame *f);
+/* The node's child of that function (an index) and line, made when it is new; or -ENOMEM. */
+int64_t flame_child(struct flame *f, uint32_t parent, uint32_t function, uint32_t line,
+                    bool *ret_new);
 /* Adds places from..to-1, outermost first: the root's child is the last of them. */
 int flame_add(struct flame *f, const struct profile_place *places, size_t n,
               const uint64_t value[2], bool lines);
@@ -88,6 +92,13 @@ int flame_add_upwards(struct flame *f, const struct profile_place *places, size_
 /* To be called after the last stack: totals. */
 void flame_sum(struct flame *f);
 void flame_done(struct flame *f);
+/* What it cost, of the dearer side in a comparison. */
+uint64_t flame_weight(const struct flame_node *n);
+
+#define FLAME_LINES_JOINED UINT32_MAX /* the key of several lines in one node; their line is 0 */
+/* The tree with totals, where below one node all lines of a function that cost less than `least`
+ * are one. `ret` is to be freed with flame_done(). 0 or -ENOMEM. */
+int flame_join_lines(struct query *q, const struct flame *f, uint64_t least, struct flame *ret);
 
 /* "functions", "parent", "function", "line", "own", "sum", "nodes", "nodes_left_out" and, compared,
  * "base_own", "base_sum". */

@@ -3,7 +3,8 @@
 
 #define CHILD_KEY_BYTES ((size_t) 512 << 20)
 
-static int64_t child_of(struct flame *f, uint32_t parent, uint32_t function, uint32_t line) {
+int64_t flame_child(struct flame *f, uint32_t parent, uint32_t function, uint32_t line,
+                    bool *ret_new) {
     const uint32_t key[] = {parent, function, line};
     bool is_new;
     struct map_entry *e = map_put(&f->children, slice_new(key, sizeof(key)), &is_new);
@@ -19,11 +20,13 @@ static int64_t child_of(struct flame *f, uint32_t parent, uint32_t function, uin
         if (r < 0)
             return r;
     }
+    if (ret_new)
+        *ret_new = is_new;
     return (int64_t) e->number;
 }
 
 static int step_down(struct flame *f, int64_t *at, const struct profile_place *p, bool lines) {
-    int64_t r = child_of(f, (uint32_t) *at, p->function, lines ? p->line : 0);
+    int64_t r = flame_child(f, (uint32_t) *at, p->function, lines ? p->line : 0, NULL);
 
     if (r < 0)
         return (int) r;
@@ -84,6 +87,22 @@ void flame_done(struct flame *f) {
     map_done(&f->children);
 }
 
+/* Writes the tree; by lines, and too large, with the lines joined that hardly count. */
+static int write_tree(struct query *q, const struct profile_set *set, const struct flame *f,
+                      const struct profile_tree *tree, bool compared) {
+    struct flame joined;
+    uint64_t least = flame_weight(&f->nodes.items[0]) / FLAME_LINE_PARTS;
+
+    if (!tree->lines || f->nodes.n - 1 <= tree->nodes_max)
+        return json_flame(q, set, f, tree, compared);
+    int r = flame_join_lines(q, f, least, &joined);
+    if (r < 0)
+        return r;
+    r = json_flame(q, set, &joined, tree, compared);
+    flame_done(&joined);
+    return r;
+}
+
 int query_profile_flame(struct query *q, const struct profile_selection *p,
                         const struct profile_selection *base, const struct profile_tree *tree) {
     struct profile_set set;
@@ -100,7 +119,7 @@ int query_profile_flame(struct query *q, const struct profile_selection *p,
         json_begin_object(q->json);
         json_profile_head(q, p, &set, base != NULL);
         json_field_uint(q->json, "stacks", set.n);
-        r = json_flame(q, &set, &f, tree, base != NULL);
+        r = write_tree(q, &set, &f, tree, base != NULL);
         json_end_object(q->json);
     }
     flame_done(&f);

@@ -1,10 +1,6 @@
 /* A tree of calls cut to size, as JSON. */
 #include "query/profiles.h"
 
-static uint64_t weight(const struct flame_node *n) {
-    return n->total[0] > n->total[1] ? n->total[0] : n->total[1];
-}
-
 static int descending(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
 
@@ -21,7 +17,7 @@ static int least_weight(struct query *q, const struct flame *f, size_t most, uin
     if (!weights)
         return -ENOMEM;
     for (size_t i = 0; i < f->nodes.n; i++)
-        weights[i] = weight(&f->nodes.items[i]);
+        weights[i] = flame_weight(&f->nodes.items[i]);
     qsort(weights, f->nodes.n, sizeof(*weights), descending);
     *ret = weights[most] + 1;
     return 0;
@@ -30,22 +26,46 @@ static int least_weight(struct query *q, const struct flame *f, size_t most, uin
 struct writing {
     const struct flame *f;
     uint64_t least;
-    uint32_t *order; /* nodes kept, each before its children, siblings by weight */
+    uint32_t *order; /* nodes kept, each before its children, siblings of a function together */
     size_t n;
     uint32_t *number; /* node → its position in `order` */
 };
 
 struct sibling {
+    uint64_t group; /* weight of all siblings of the same function */
     uint64_t weight;
-    uint32_t node;
+    uint32_t function, node;
 };
+
+static int by_function(const void *a, const void *b) {
+    const struct sibling *x = a, *y = b;
+
+    return (x->function > y->function) - (x->function < y->function);
+}
 
 static int by_weight(const void *a, const void *b) {
     const struct sibling *x = a, *y = b;
 
+    if (x->group != y->group)
+        return x->group < y->group ? 1 : -1;
+    if (x->function != y->function)
+        return by_function(a, b);
     if (x->weight != y->weight)
         return x->weight < y->weight ? 1 : -1;
     return (x->node > y->node) - (x->node < y->node);
+}
+
+/* The heaviest function first, and of one function the heaviest line. */
+static void order_siblings(struct sibling *s, size_t n) {
+    qsort(s, n, sizeof(*s), by_function);
+    for (size_t i = 0, end; i < n; i = end) {
+        uint64_t sum = 0;
+        for (end = i; end < n && s[end].function == s[i].function; end++)
+            sum += s[end].weight;
+        for (size_t k = i; k < end; k++)
+            s[k].group = sum;
+    }
+    qsort(s, n, sizeof(*s), by_weight);
 }
 
 /* Depth first, without recursion: a stack may be 2,048 deep. */
@@ -57,16 +77,18 @@ static int order_nodes(struct query *q, struct writing *w) {
     w->number = arena_alloc(q->arena, n * sizeof(*w->number));
     if (!stack || !w->order || !w->number)
         return -ENOMEM;
-    stack[open++] = (struct sibling){0, 0};
+    stack[open++] = (struct sibling){0};
     while (open) {
         uint32_t at = stack[--open].node;
         size_t first = open;
         w->number[at] = (uint32_t) w->n;
         w->order[w->n++] = at;
         for (uint32_t c = w->f->nodes.items[at].first; c; c = w->f->nodes.items[c].next)
-            if (weight(&w->f->nodes.items[c]) >= w->least)
-                stack[open++] = (struct sibling){weight(&w->f->nodes.items[c]), c};
-        qsort(stack + first, open - first, sizeof(*stack), by_weight);
+            if (flame_weight(&w->f->nodes.items[c]) >= w->least)
+                stack[open++] = (struct sibling){.weight = flame_weight(&w->f->nodes.items[c]),
+                                                 .function = w->f->nodes.items[c].function,
+                                                 .node = c};
+        order_siblings(stack + first, open - first);
         for (size_t i = first, j = open; i + 1 < j; i++) { /* the first is taken last */
             struct sibling x = stack[i];
             stack[i] = stack[--j];

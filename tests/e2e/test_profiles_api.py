@@ -143,6 +143,29 @@ def test_tree_is_cut_to_the_heaviest_nodes(shop):
     assert leaves == [f"root;leaf{i}" for i in range(39, 39 - len(leaves), -1)]
 
 
+def test_lines_that_hardly_count_are_joined_in_a_large_tree(shop):
+    many = Profiles("lines")
+    for i in range(50):
+        for k in range(50):
+            many.add(["root /a.py:1", f"outer /a.py:{100 + i}", f"inner /a.py:{200 + k}"], MS)
+    many.add(["root /a.py:1", "rare /a.py:300"], MS)
+    send(shop, many)
+    whole = shop.api("/profiles/flame", service="lines", lines=1, nodes=10_000)
+    assert (whole["nodes"], whole["nodes_left_out"]) == (1 + 50 + 2500 + 1, 0)
+    tree = shop.api("/profiles/flame", service="lines", lines=1, nodes=200)
+    assert (tree["nodes"], tree["nodes_left_out"]) == (1 + 50 + 50 + 1, 0)
+    assert tree["total"] == sum(tree["own"]) == 2501 * MS
+    found = {}
+    for function, line, own in zip(tree["function"], tree["line"], tree["own"], strict=True):
+        found.setdefault(tree["functions"][function][0], []).append((line, own))
+    assert sorted(found["outer"]) == [(100 + i, 0) for i in range(50)]
+    assert found["inner"] == [(0, 50 * MS)] * 50
+    assert found["rare"] == [(300, MS)]  # one line alone keeps its number
+    assert paths(tree)["root;outer;inner"] is not None
+    by_function = shop.api("/profiles/flame", service="lines", nodes=200)
+    assert by_function["nodes"] == 4
+
+
 def test_two_versions_and_two_ranges_are_compared(shop):
     tree = shop.api("/profiles/flame", service="shop", version="2.0", base_version="1.0")
     assert tree["total"] == 455 * MS

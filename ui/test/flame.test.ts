@@ -7,6 +7,7 @@ import {
   eachVisible,
   type FlameView,
   frameColor,
+  frameLabel,
   nodeAt,
   points,
   ROW,
@@ -87,6 +88,14 @@ describe("trees", () => {
     const outer = nodesOf(t, "search");
     expect(outer.map((i) => t.sum[i])).toEqual([90, 10]);
     expect(t.functions[fnOf(t, "search")]).toMatchObject({ line: 12, kind: "app", file: APP });
+  });
+
+  it("name lines where they are told apart, and only there", () => {
+    const labels = nodesOf(lines, "search").map((i) => frameLabel(lines.functions[lines.fn[i]!]!));
+    for (const label of labels) expect(label).toMatch(/^search:\d+$/);
+    expect(new Set(labels).size).toBeGreaterThan(1);
+    expect(frameLabel(t.functions[fnOf(t, "search")]!)).toBe("search");
+    expect(frameLabel({ name: "joined", file: APP, line: 0, kind: "app", byLine: true })).toBe("joined");
   });
 
   it("are turned over without losing a value", () => {

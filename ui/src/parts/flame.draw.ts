@@ -5,7 +5,7 @@
 
 import { middle } from "../format";
 import type { Tokens } from "../theme/tokens";
-import type { FlameTree, FrameKind } from "./flame.model";
+import type { FlameTree, FrameFunction, FrameKind } from "./flame.model";
 import type { Search } from "./flame.table";
 import { textWidth } from "./measure";
 
@@ -205,6 +205,9 @@ function label(text: string, room: number, font: string): string {
   return "";
 }
 
+/** What stands in a frame: where lines are told apart, with its line. */
+export const frameLabel = (f: FrameFunction): string => (f.byLine && f.line ? `${f.name}:${f.line}` : f.name);
+
 /** `+2.1`, in points. */
 export function points(change: number): string {
   const size = Math.abs(change) * 100;
@@ -237,7 +240,7 @@ export function drawFlame(ctx: CanvasRenderingContext2D, t: FlameTree, v: FlameV
       }
       if (w > TEXT_LEAST) {
         ctx.fillStyle = (found && !hit && i > 0) || above ? tokens.muted : tokens.text;
-        const name = i === 0 ? "All" : t.name(i);
+        const name = i === 0 ? "All" : frameLabel(t.functions[fn]!);
         const more = i > 0 && t.compared && w > 90 ? `${points(t.change(i))}  ` : "";
         const text = label(more + name, w - 9, font);
         if (text) ctx.fillText(text, x + 4, y + ROW / 2);

@@ -46,6 +46,8 @@ export interface FrameFunction {
   /** The line in a tree by lines; else the one on which most of its time passes. 0: not known. */
   line: number;
   kind: FrameKind;
+  /** A frame of one line, or of several that hardly count (line 0), beside others of the function. */
+  byLine?: boolean;
 }
 
 /** Arrays of one entry per node, parents before children, node 0 the root. */
@@ -277,7 +279,7 @@ export function flameTree(a: FlameAnswer): FlameTree {
       at = functions.length;
       known.set(id, at);
       const [name, file, kind] = a.functions[f]!;
-      functions.push({ name, file, line, kind });
+      functions.push({ name, file, line, kind, byLine: a.line !== undefined });
     }
     place[i + 1] = nodes.add(
       at,

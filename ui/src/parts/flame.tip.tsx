@@ -68,6 +68,7 @@ export function FlameTip({ tree, node, unit, x, y, width }: TipProps) {
         <span class="muted">Calls too small for the picture, together</span>
       ) : f ? (
         <span class="muted flame-tip-file">
+          {f.byLine && !f.line && f.file ? "several lines of " : ""}
           {f.file ? middle(placeOf(f, shortFile(f.file)), NAME_MOST) : "no file"} ·{" "}
           {kindNames[f.kind].toLowerCase()}
         </span>

@@ -141,7 +141,7 @@ export function byFunction(t: FlameTree): FlameTree {
     if (at === undefined) {
       at = functions.length;
       ids.set(key, at);
-      functions.push({ ...f });
+      functions.push({ ...f, byLine: false });
     }
     of[i] = at;
   }
