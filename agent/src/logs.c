@@ -9,6 +9,7 @@
 #include "module.h"
 #include "resource.h"
 #include "ring.h"
+#include "terminal.h"
 
 #define NESTED_MAX 3 /* records that are sent while one is: a value whose __str__ logs */
 #define LOGGERS_MAX (SCOPES_MAX / 2) /* that have a scope of their own */
@@ -228,21 +229,30 @@ void logs_put_ids(struct buf *b, PyObject *context) {
     context_parent_done(&at);
 }
 
+/* The body of text: at most VALUE_LENGTH_DEFAULT bytes, without what was meant for a terminal
+ * (Werkzeug's and click's colours). */
 static int put_body(struct buf *b, PyObject *text) {
     const char *p = "";
+    char *plain = NULL;
     size_t n = 0;
     PyObject *hold = NULL;
     uint32_t mark;
 
     if (text)
         text_of(text, &p, &n, &hold);
+    n = text_cut(p, n, VALUE_LENGTH_DEFAULT);
+    if (terminal_talks(p, n) && (plain = PyMem_Malloc(n))) {
+        n = terminal_strip(p, n, plain);
+        p = plain;
+    }
     mark = pb_open(b, LOG_BODY);
     if (mark != UINT32_MAX) {
-        if (pb_put_bytes(b, ANY_STRING, p, text_cut(p, n, VALUE_LENGTH_DEFAULT)) < 0)
+        if (pb_put_bytes(b, ANY_STRING, p, n) < 0)
             mark = UINT32_MAX;
         else
             pb_close(b, mark);
     }
+    PyMem_Free(plain);
     Py_XDECREF(hold);
     return mark == UINT32_MAX ? -ENOSPC : 0;
 }

@@ -50,6 +50,21 @@ def test_levels(sent: Sent, logger: logging.Logger) -> None:
                      (21, "FATAL")]  # fmt: skip
 
 
+def test_colours_of_the_terminal_stay_there(sent: Sent, logger: logging.Logger) -> None:
+    stream = io.StringIO()
+    logger.addHandler(logging.StreamHandler(stream))
+    logger.info("%s - %d", '\x1b[31m\x1b[1m"GET /\u00fc HTTP/1.1" 500\x1b[0m', 7)
+    logger.info("a [31m lone \x1b and an open \x1b[31")
+    logger.info("\x1b]0;title\x07\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ \x1b(Bplain\ttext\n")
+    bodies = [log.body for log in sent.logs()]
+    assert bodies == [
+        '"GET /\u00fc HTTP/1.1" 500 - 7',
+        "a [31m lone \x1b and an open \x1b[31",
+        "link plain\ttext\n",
+    ]
+    assert stream.getvalue().startswith('\x1b[31m\x1b[1m"GET')
+
+
 def test_exception(sent: Sent, logger: logging.Logger) -> None:
     try:
         {}["x"]
