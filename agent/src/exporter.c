@@ -5,9 +5,9 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 
+#include "background.h"
 #include "batch.h"
 #include "compress.h"
 #include "loss.h"
@@ -245,24 +245,14 @@ static void *run(void *unused) {
 
 /* `control` held. */
 static int start(void) {
-    sigset_t all, before;
-    pthread_attr_t a;
-    pthread_t id;
     int r;
 
     if (!conditions_ready)
         make_conditions();
     outbox_start();
-    sigfillset(&all);
-    pthread_attr_init(&a);
-    pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&a, THREAD_STACK_BYTES);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&id, &a, run, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&a);
+    r = background_start(run, THREAD_STACK_BYTES);
     running = r == 0;
-    return -r;
+    return r;
 }
 
 void exporter_wake(bool now) {

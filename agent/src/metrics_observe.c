@@ -2,8 +2,8 @@
  * takes; so a thread of their own does, made when it is first needed. A plain one: threads of a
  * patched threading module (gevent) would run in somebody's event loop. */
 #include <pthread.h>
-#include <signal.h>
 
+#include "background.h"
 #include "exporter.h"
 #include "metrics.h"
 #include "module.h"
@@ -61,9 +61,6 @@ static void *run(void *unused) {
 /* With the lock held. */
 static bool start(void) {
     pthread_condattr_t condition;
-    sigset_t all, before;
-    pthread_attr_t a;
-    pthread_t id;
 
     if (!condition_ready) {
         pthread_condattr_init(&condition);
@@ -72,14 +69,7 @@ static bool start(void) {
         pthread_condattr_destroy(&condition);
         condition_ready = true;
     }
-    sigfillset(&all);
-    pthread_attr_init(&a);
-    pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&a, THREAD_STACK_BYTES);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    running = pthread_create(&id, &a, run, NULL) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&a);
+    running = background_start(run, THREAD_STACK_BYTES) == 0;
     return running;
 }
 

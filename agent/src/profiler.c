@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "background.h"
 #include "exporter.h"
 #include "profiler_budget.h"
 #include "profiler_quiet.h"
@@ -304,20 +304,9 @@ static void *run(void *unused) {
 
 /* `lock` held. */
 static void start(void) {
-    sigset_t all, before;
-    pthread_attr_t a;
-    pthread_t id;
-
     if (!conditions_ready)
         make_conditions();
-    sigfillset(&all);
-    pthread_attr_init(&a);
-    pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&a, THREAD_STACK_BYTES);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    running = pthread_create(&id, &a, run, NULL) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&a);
+    running = background_start(run, THREAD_STACK_BYTES) == 0;
 }
 
 void profiler_configure(const struct profiler_options *o) {
