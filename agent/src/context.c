@@ -287,14 +287,28 @@ static void hand_baggage(PyObject *context) {
     PyErr_Clear();
 }
 
+/* Of the API's type, with the same in it. */
+static PyObject *copy_of(PyObject *context) {
+    PyTypeObject *type = (PyTypeObject *) otel_context_type;
+    PyObject *nothing, *next;
+
+    if (!context)
+        return PyObject_CallNoArgs(otel_context_type);
+    if (type->tp_new != PyDict_Type.tp_new || type->tp_init != PyDict_Type.tp_init)
+        return PyObject_CallOneArg(otel_context_type, context);
+    /* What calling the type comes to, without its looking for what it might have been given. */
+    nothing = PyTuple_New(0);
+    next = nothing ? type->tp_new(type, nothing, NULL) : NULL;
+    Py_XDECREF(nothing);
+    if (next && PyDict_Merge(next, context, 1) < 0)
+        Py_CLEAR(next);
+    return next;
+}
+
 /* The API's context with the span in place. */
 static PyObject *context_with(PyObject *context, Span *s) {
-    PyObject *next;
+    PyObject *next = copy_of(context);
 
-    if (context)
-        next = PyObject_CallOneArg(otel_context_type, context);
-    else
-        next = PyObject_CallNoArgs(otel_context_type);
     /* Context forbids item assignment to Python code; the dict below does not. */
     if (next && PyDict_SetItem(next, otel_span_key, (PyObject *) s) < 0)
         Py_CLEAR(next);

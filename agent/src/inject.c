@@ -7,14 +7,31 @@
 
 #include <strings.h>
 
-static void put(PyObject *headers, const char *key, const char *value, size_t n) {
-    PyObject *k = PyUnicode_InternFromString(key);
+/* The headers of every call. */
+static PyObject *str_traceparent, *str_tracestate, *str_baggage;
+
+int inject_init(void) {
+    str_traceparent = PyUnicode_InternFromString("traceparent");
+    str_tracestate = PyUnicode_InternFromString("tracestate");
+    str_baggage = PyUnicode_InternFromString("baggage");
+    return str_traceparent && str_tracestate && str_baggage ? 0 : -ENOMEM;
+}
+
+static void put_named(PyObject *headers, PyObject *key, const char *value, size_t n) {
     PyObject *v = PyUnicode_FromStringAndSize(value, (Py_ssize_t) n);
 
-    if (k && v)
-        PyObject_SetItem(headers, k, v);
-    Py_XDECREF(k);
+    if (v)
+        PyObject_SetItem(headers, key, v);
     Py_XDECREF(v);
+    PyErr_Clear();
+}
+
+static void put(PyObject *headers, const char *key, const char *value, size_t n) {
+    PyObject *k = PyUnicode_InternFromString(key);
+
+    if (k)
+        put_named(headers, k, value, n);
+    Py_XDECREF(k);
     PyErr_Clear();
 }
 
@@ -32,11 +49,10 @@ static void put_b3(Span *s, PyObject *headers) {
 }
 
 static void put_baggage(PyObject *headers) {
-    PyObject *baggage = context_baggage(), *key = PyUnicode_InternFromString("baggage");
+    PyObject *baggage = context_baggage();
 
-    if (baggage && key && PySequence_Contains(headers, key) == 0)
-        PyObject_SetItem(headers, key, baggage);
-    Py_XDECREF(key);
+    if (baggage && PySequence_Contains(headers, str_baggage) == 0)
+        PyObject_SetItem(headers, str_baggage, baggage);
     Py_XDECREF(baggage);
     PyErr_Clear();
 }
@@ -88,14 +104,9 @@ void http_inject(Span *s, PyObject *headers) {
 
     if (propagation_formats & FORMAT_W3C) {
         traceparent_format(&s->id, text);
-        put(headers, "traceparent", text, TRACEPARENT_LENGTH);
-        if (s->trace_state) {
-            PyObject *key = PyUnicode_InternFromString("tracestate");
-            if (key)
-                PyObject_SetItem(headers, key, s->trace_state);
-            Py_XDECREF(key);
+        put_named(headers, str_traceparent, text, TRACEPARENT_LENGTH);
+        if (s->trace_state && PyObject_SetItem(headers, str_tracestate, s->trace_state) < 0)
             PyErr_Clear();
-        }
     }
     if (propagation_formats & (FORMAT_B3 | FORMAT_B3_MULTI))
         put_b3(s, headers);

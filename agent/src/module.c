@@ -192,7 +192,8 @@ PyMODINIT_FUNC PyInit__core(void) {
     if (add_types(m) < 0 || span_with_init() < 0 || context_init() < 0 || logs_init() < 0 ||
         server_init() < 0 || wsgi_init() < 0 || statement_method_init() < 0 ||
         cursor_method_init() < 0 || client_method_init() < 0 || route_method_init() < 0 ||
-        steps_init() < 0 || asgi_init() < 0 || caller_init() < 0 || fork_handlers_install() < 0)
+        steps_init() < 0 || asgi_init() < 0 || inject_init() < 0 || caller_init() < 0 ||
+        fork_handlers_install() < 0)
         goto fail;
     resource_renew();
     buf_init(&b, scope, sizeof(scope), sizeof(scope));

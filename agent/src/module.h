@@ -57,6 +57,7 @@ int client_method_init(void);
 int route_method_init(void);
 int steps_init(void);
 int asgi_init(void);
+int inject_init(void);
 int span_with_init(void); /* after the types are ready */
 
 #endif
