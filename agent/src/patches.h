@@ -15,7 +15,7 @@ typedef struct {
     PyObject *other;                  /* what else the type calls */
     PyObject *attribute;              /* of Quiet */
     PyObject *tracer;
-    PyObject *known; /* a dict that the type, or who made it, fills */
+    PyObject *known; /* a dict that the type, or who made it, fills; of FlaskDispatch a class */
     PyObject *dict;
     bool below, carries; /* of Quiet */
     vectorcallfunc call;

@@ -1,10 +1,11 @@
 /* Methods of web frameworks by which a request's route becomes known, as objects of C: a frame of
  * Python for each request cost more than what it does.
  *
- * FlaskDispatch(function, current): Flask's full_dispatch_request(self[, context]). `current`: the
- * context variable of the request's context, or what returns the request. An exception that a
- * handler of the application turned into a 5xx answer is recorded: the hook puts it into the
- * environ under "varan.handled".
+ * FlaskDispatch(function, current, response): Flask's full_dispatch_request(self[, context]).
+ * `current`: the context variable of the request's context, or what returns the request. An
+ * exception that a handler of the application turned into a 5xx answer is recorded: the hook puts
+ * it into the environ under "varan.handled". `response`: Flask's class of responses; one of it
+ * whose body is a list is told to wsgi.c.
  *
  * DjangoResolve(function, routes, make): resolve_request(self, request). `routes`: Django's text of
  * a route → ours; make(text) fills it.
@@ -19,14 +20,16 @@
 #include "patches.h"
 #include "server.h"
 
-static PyObject *str_span, *str_handled, *str_prefix, *str_request, *str_environ, *str_scope,
-        *str_url_rule, *str_rule, *str_status, *str_route, *str_path, *str_format, *str_original;
+static PyObject *str_response, *str_span, *str_handled, *str_prefix, *str_request, *str_environ,
+        *str_scope, *str_url_rule, *str_rule, *str_status, *str_route, *str_path, *str_format,
+        *str_original;
 
 int route_method_init(void) {
     static const struct {
         PyObject **name;
         const char *text;
-    } names[] = {{&str_span, "varan.span"},
+    } names[] = {{&str_response, "response"},
+                 {&str_span, "varan.span"},
                  {&str_handled, "varan.handled"},
                  {&str_prefix, "varan.route"},
                  {&str_request, "request"},
@@ -97,6 +100,20 @@ static PyObject *flask_begin(const Patch *p, PyObject *const *args, Py_ssize_t n
     return environ;
 }
 
+/* Sending a list and closing it runs none of the application's code. */
+static void flask_note_body(const Patch *p, PyObject *environ, PyObject *response) {
+    PyObject *body;
+    Span *s;
+
+    if (!response || (PyObject *) Py_TYPE(response) != p->known || !(s = span_in(environ)))
+        return;
+    body = PyObject_GetAttr(response, str_response);
+    if (body && (PyList_CheckExact(body) || PyTuple_CheckExact(body)))
+        s->plain_body = response;
+    Py_XDECREF(body);
+    PyErr_Clear();
+}
+
 /* Its frames hold the environ: it is not left there. */
 static void flask_end(PyObject *environ, PyObject *response) {
     PyObject *error = PyDict_GetItemWithError(environ, str_handled), *status = NULL, *type, *value,
@@ -123,8 +140,10 @@ static PyObject *flask_call(PyObject *self, PyObject *const *args, size_t nf, Py
     PyObject *environ = flask_begin(p, args, PyVectorcall_NARGS(nf)), *result;
 
     result = PyObject_Vectorcall(p->function, args, nf, names);
-    if (environ)
+    if (environ) {
         flask_end(environ, result);
+        flask_note_body(p, environ, result);
+    }
     Py_XDECREF(environ);
     return result;
 }
@@ -213,7 +232,7 @@ static PyObject *route_call(PyObject *self, PyObject *const *args, size_t nf, Py
 static PyObject *flask_new(PyTypeObject *type, PyObject *args, PyObject *names) {
     struct patch_parts parts = {0};
 
-    if (!PyArg_ParseTuple(args, "OO", &parts.function, &parts.other))
+    if (!PyArg_ParseTuple(args, "OOO", &parts.function, &parts.other, &parts.known))
         return NULL;
     return (PyObject *) patch_new(type, flask_call, &parts);
 }
@@ -234,8 +253,8 @@ static PyObject *route_new(PyTypeObject *type, PyObject *args, PyObject *names) 
     return (PyObject *) patch_new(type, route_call, &parts);
 }
 
-PyTypeObject FlaskDispatch_Type =
-        PATCH_TYPE("varan._core.FlaskDispatch", "FlaskDispatch(function, current)", flask_new);
+PyTypeObject FlaskDispatch_Type = PATCH_TYPE(
+        "varan._core.FlaskDispatch", "FlaskDispatch(function, current, response)", flask_new);
 PyTypeObject DjangoResolve_Type = PATCH_TYPE("varan._core.DjangoResolve",
                                              "DjangoResolve(function, routes, make)", django_new);
 PyTypeObject RouteHandle_Type =

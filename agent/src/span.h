@@ -48,11 +48,13 @@ typedef struct {
     uint16_t flags;
     uint16_t scope;
     uint16_t attributes_n, attributes_dropped, events_n, events_dropped, links_n, links_dropped;
-    uint16_t keys_n;     /* of the attributes, those that `keys` knows */
-    uint64_t keys;       /* a bit by each one's hash: what is not there need not be looked for */
-    uint8_t measured;    /* its end is measured: see measure.h */
-    uint8_t late;        /* enum late_headers */
-    struct cell *active; /* where it is counted among the requests in progress, or NULL */
+    uint16_t keys_n;        /* of the attributes, those that `keys` knows */
+    uint64_t keys;          /* a bit by each one's hash: what is not there need not be looked for */
+    uint8_t measured;       /* its end is measured: see measure.h */
+    uint8_t late;           /* enum late_headers */
+    const void *plain_body; /* of a request: the response whose body and closing run no code of the
+                               application's; not a reference */
+    struct cell *active;    /* where it is counted among the requests in progress, or NULL */
     uint32_t generation;
     uint64_t start_ns; /* monotonic */
     uint64_t end_ns;   /* monotonic; 0: not ended */

@@ -20,15 +20,18 @@ typedef struct {
     PyObject *iterator;            /* of it */
     Span *span;
     bool ready; /* the iterator runs no code of the application */
+    bool plain; /* nor does close() */
 } Body;
 
-static PyObject *str_close, *str_file_wrapper, *str_span;
+static PyObject *str_close, *str_callbacks, *str_on_close, *str_file_wrapper, *str_span;
 
 int wsgi_init(void) {
     str_close = PyUnicode_InternFromString("close");
+    str_callbacks = PyUnicode_InternFromString("_callbacks");
+    str_on_close = PyUnicode_InternFromString("_on_close");
     str_file_wrapper = PyUnicode_InternFromString("wsgi.file_wrapper");
     str_span = PyUnicode_InternFromString("varan.span");
-    return str_close && str_file_wrapper && str_span ? 0 : -ENOMEM;
+    return str_close && str_callbacks && str_on_close && str_file_wrapper && str_span ? 0 : -ENOMEM;
 }
 
 static PyObject *response_call(PyObject *self, PyObject *const *args, size_t nf, PyObject *names) {
@@ -85,15 +88,12 @@ static PyObject *body_next(PyObject *self) {
     Body *b = (Body *) self;
     PyObject *chunk;
 
-    if (b->ready) {
-        chunk = PyIter_Next(b->iterator);
-    } else {
+    if (!b->ready)
         context_activate(b->span);
-        chunk = PyIter_Next(b->iterator);
-        if (!chunk && PyErr_Occurred())
-            span_fail_pending(b->span);
-        context_restore(b->span);
-    }
+    chunk = PyIter_Next(b->iterator);
+    if (!chunk && PyErr_Occurred())
+        span_fail_pending(b->span);
+    context_restore(b->span); /* unless it is not current */
     if (!chunk)
         span_end(b->span, 0);
     return chunk;
@@ -104,12 +104,13 @@ static PyObject *body_close(PyObject *self, PyObject *unused) {
     PyObject *close = PyObject_GetAttr(b->inner, str_close), *result = NULL;
 
     if (close) {
-        context_activate(b->span);
+        if (!b->plain)
+            context_activate(b->span);
         result = PyObject_CallNoArgs(close);
         Py_DECREF(close);
         if (!result)
             span_fail_pending(b->span);
-        context_restore(b->span);
+        context_restore(b->span); /* unless it is not current */
     } else {
         PyErr_Clear();
         result = Py_None;
@@ -168,6 +169,24 @@ static PyObject *response_new(PyObject *inner, PyObject *request, Span *s) {
     return (PyObject *) r;
 }
 
+/* Is it the iterator that the response noted in the span gave: Werkzeug's, whose last callback is
+ * the response's close(), with nothing in it that somebody registered? A middleware's own is not.
+ */
+static bool is_plain(PyObject *result, const Span *s) {
+    PyObject *callbacks = s->plain_body ? PyObject_GetAttr(result, str_callbacks) : NULL, *last,
+             *registered = NULL;
+    Py_ssize_t n = callbacks && PyList_CheckExact(callbacks) ? PyList_GET_SIZE(callbacks) : 0;
+
+    last = n > 0 && n <= 2 ? PyList_GET_ITEM(callbacks, n - 1) : NULL;
+    if (last && PyMethod_Check(last) && PyMethod_GET_SELF(last) == s->plain_body)
+        registered = PyObject_GetAttr(PyMethod_GET_SELF(last), str_on_close);
+    bool plain = registered && PyList_CheckExact(registered) && PyList_GET_SIZE(registered) == 0;
+    Py_XDECREF(registered);
+    Py_XDECREF(callbacks);
+    PyErr_Clear();
+    return plain;
+}
+
 /* Takes the reference to `result`. */
 static PyObject *body_new(PyObject *result, Span *s) {
     PyObject *iterator = PyObject_GetIter(result);
@@ -183,7 +202,9 @@ static PyObject *body_new(PyObject *result, Span *s) {
     b->inner = result;
     b->iterator = iterator;
     b->span = s;
-    b->ready = Py_TYPE(iterator) == &PyListIter_Type || Py_TYPE(iterator) == &PyTupleIter_Type;
+    b->plain = is_plain(result, s);
+    b->ready = b->plain || Py_TYPE(iterator) == &PyListIter_Type ||
+               Py_TYPE(iterator) == &PyTupleIter_Type;
     PyObject_GC_Track(b);
     return (PyObject *) b;
 }

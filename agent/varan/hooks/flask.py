@@ -34,6 +34,7 @@ def _request_of(args: tuple[Any, ...]) -> Any:
 def install(module: Any) -> None:
     global _current
     _current = _find_current()
+    from flask.wrappers import Response
     from werkzeug.exceptions import HTTPException  # these are answers
 
     flask = module.Flask
@@ -62,6 +63,8 @@ def install(module: Any) -> None:
         return handle_exception(self, *args)
 
     flask.wsgi_app = _core.WsgiMethod(TRACER, wsgi_app)
-    flask.full_dispatch_request = _core.FlaskDispatch(flask.full_dispatch_request, _current)
+    flask.full_dispatch_request = _core.FlaskDispatch(
+        flask.full_dispatch_request, _current, Response
+    )
     flask.handle_exception = traced_handle_exception
     flask.handle_user_exception = traced_handle_user_exception
