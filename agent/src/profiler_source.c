@@ -8,11 +8,8 @@
 static void describe(const struct profiler_window *w, struct function_wish *wishes) {
     for (uint32_t i = 0; i < w->functions.n; i++) {
         const struct function *f = &w->functions.items[i];
-        wishes[i].number = i;
-        wishes[i].place = (struct function_place){.file = w->strings.items[f->file],
-                                                  .name = w->strings.items[f->name],
-                                                  .first = f->first_line,
-                                                  .last = f->last_line};
+        wishes[i] = function_wish_of(i, w->strings.items[f->file], w->strings.items[f->name],
+                                     f->first_line, f->last_line);
     }
     vector_each(&w->frames, f) {
         struct function_place *p = &wishes[f->function].place;

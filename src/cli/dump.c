@@ -24,8 +24,7 @@ static const struct option_def rows[] = {
          "The asyncio tasks, too, with what they await and who awaits them."},
         {"native", NULL, NULL, OPTION_FLAG, AT(native), "false", NULL,
          "Frames of C, C++, Rust and Cython among Python's, too. All threads are held while they "
-         "are "
-         "read: some milliseconds."},
+         "are read: some milliseconds."},
         {"core", NULL, NULL, OPTION_TEXT, AT(core), NULL, "FILE",
          "Read a core file instead of a process."},
 };
@@ -34,8 +33,7 @@ static const struct usage usage = {
         "varan dump [OPTION]... (PID | --core FILE)",
         "Prints the stack of every thread of a running Python program (CPython 3.8 to 3.14), "
         "innermost call first, without pausing it (but with --native): whether it runs, which lock "
-        "it waits for, which "
-        "it holds, deadlocks, suspended greenlets.",
+        "it waits for, which it holds, deadlocks, suspended greenlets.",
         "The program needs no preparation. Reading another process needs its user's rights, or "
         "root's.\n",
 };

@@ -124,9 +124,8 @@ static void show_progress(const struct recording *r) {
 
     if (r->progress)
         fprintf(stderr,
-                "\rrecording %.1f s: %llu samples of %zu threads, %zu processes; %llu torn, %llu "
-                "late, "
-                "%llu missed\033[K",
+                "\rrecording %.1f s: %llu samples of %zu threads, %zu processes; %llu torn, "
+                "%llu late, %llu missed\033[K",
                 (double) (clock_monotonic_ns() - r->start_ns) / 1e9,
                 (unsigned long long) s->samples, r->profile.threads.n,
                 sampler_processes(r->sampler), (unsigned long long) s->torn,

@@ -35,12 +35,24 @@ struct function_texts;
 /* Opens a file as the program sees it, for reading: a descriptor, or negative. */
 typedef int (*function_file_open)(void *ctx, const char *path);
 
+/* The bytes (malloc'd) of a regular file of at most FUNCTION_FILE_BYTES_MAX that has not changed
+ * since then (wall clock; INT64_MAX: whenever it has); data NULL: it is none, or empty. Closes the
+ * descriptor, which may be negative: then there is no file. */
+struct slice function_file_read(int fd, int64_t unchanged_since_ns);
+
 struct function_wish {
     struct function_place place;
     uint64_t cost;     /* 0: not worth it */
     uint32_t number;   /* the caller's */
     struct slice text; /* filled in; empty: none. Valid until the next choice */
 };
+
+/* What is known of a function before its cost and its lines are: a wish with neither. */
+static inline struct function_wish function_wish_of(uint32_t number, struct slice file,
+                                                    struct slice name, int first, int last) {
+    return (struct function_wish){
+            .number = number, .place = {.file = file, .name = name, .first = first, .last = last}};
+}
 
 /* `began_ns`: wall clock, when the process began. `open`: NULL: open(2). 0 or -ENOMEM. */
 int function_texts_new(int64_t began_ns, function_file_open open, void *ctx,

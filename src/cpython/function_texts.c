@@ -55,27 +55,20 @@ void function_texts_free(struct function_texts *t) {
 
 /* ---- Files ---- */
 
-/* Whether the file is what the process began with, and of a size that is read. */
-static bool is_suitable(const struct function_texts *t, const struct stat *st) {
+/* Whether the file is of a size that is read, and has not changed since. */
+static bool is_suitable(const struct stat *st, int64_t since_ns) {
     return S_ISREG(st->st_mode) && st->st_size > 0 && st->st_size <= FUNCTION_FILE_BYTES_MAX &&
-           st->st_mtim.tv_sec <= t->began_ns / NS_PER_S &&
-           st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec <= t->began_ns;
+           st->st_mtim.tv_sec <= since_ns / NS_PER_S &&
+           st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec <= since_ns;
 }
 
-/* The file's bytes (malloc'd), data NULL when they are none for us. */
-static struct slice read_file(const struct function_texts *t, struct slice path) {
+struct slice function_file_read(int fd, int64_t unchanged_since_ns) {
     struct slice bytes = SLICE_EMPTY;
-    char name[PATH_MAX];
     struct stat st;
 
-    if (path.size >= sizeof(name) || memchr(path.data, 0, path.size))
-        return SLICE_EMPTY;
-    memcpy(name, path.data, path.size);
-    name[path.size] = '\0';
-    int fd = t->open(t->ctx, name);
     if (fd < 0)
         return SLICE_EMPTY;
-    if (fstat(fd, &st) == 0 && is_suitable(t, &st)) {
+    if (fstat(fd, &st) == 0 && is_suitable(&st, unchanged_since_ns)) {
         uint8_t *data = malloc((size_t) st.st_size);
         ssize_t n = data ? read(fd, data, (size_t) st.st_size) : -1;
         if (n > 0)
@@ -85,6 +78,17 @@ static struct slice read_file(const struct function_texts *t, struct slice path)
     }
     close(fd);
     return bytes;
+}
+
+/* The file's bytes (malloc'd), data NULL when they are none for us. */
+static struct slice read_file(const struct function_texts *t, struct slice path) {
+    char name[PATH_MAX];
+
+    if (path.size >= sizeof(name) || memchr(path.data, 0, path.size))
+        return SLICE_EMPTY;
+    memcpy(name, path.data, path.size);
+    name[path.size] = '\0';
+    return function_file_read(t->open(t->ctx, name), t->began_ns);
 }
 
 /* ---- Which functions ---- */

@@ -1,14 +1,13 @@
 /* Source lines of what was sampled, for showing where in a function the time goes. */
+#include "cpython/function_text.h"
 #include "profile/profile.h"
 #include "profile/target_file.h"
 
-#include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #define FUNCTIONS_MAX 500u
-#define FILE_BYTES_MAX (4 << 20)
+#define FILES_BYTES_MAX ((size_t) FUNCTION_FILE_BYTES_MAX * 16)
 #define LINES_MAX 400 /* of one function */
 #define LINES_AFTER 3 /* behind the last one that was sampled */
 #define TOTAL_BYTES_MAX ((size_t) 8 << 20)
@@ -19,35 +18,14 @@ struct range {
     uint64_t total;
 };
 
-/* Of a process that has ended nobody knows any more what it saw and might read: this one's files,
- * and with all rights only what anybody may read. */
-static int open_after_end(const char *path) {
-    int fd = path[0] == '/' ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
-    struct stat st;
-
-    if (fd >= 0 && geteuid() == 0 && (fstat(fd, &st) < 0 || !(st.st_mode & S_IROTH))) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 /* A file's bytes, or data NULL. */
-static struct slice read_file(pid_t pid, const char *path, struct arena *to) {
-    struct stat st;
-    int fd = target_lives(pid) ? target_open(pid, path) : open_after_end(path);
+static struct slice read_file(pid_t pid, bool lives, const char *path, struct arena *to) {
+    struct slice bytes =
+            function_file_read(lives ? target_open(pid, path) : target_open_ended(path), INT64_MAX);
+    struct slice kept = bytes.data ? arena_dup(to, bytes) : SLICE_EMPTY;
 
-    if (fd < 0)
-        return SLICE_EMPTY;
-    struct slice bytes = SLICE_EMPTY;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= FILE_BYTES_MAX) {
-        uint8_t *data = arena_alloc(to, (size_t) st.st_size);
-        ssize_t n = data ? read(fd, data, (size_t) st.st_size) : -1;
-        if (n > 0)
-            bytes = slice_new(data, (size_t) n);
-    }
-    close(fd);
-    return bytes;
+    free((void *) bytes.data);
+    return kept;
 }
 
 /* Lines `first` … `last` of the file, without the last line break. */
@@ -90,10 +68,11 @@ int profile_read_sources(struct profile *p, pid_t pid) {
     struct range *ranges = calloc(p->functions.n + 1, sizeof(*ranges));
     struct arena files;
     struct map by_name;
+    bool lives = target_lives(pid);
     size_t bytes = 0;
     int r = ranges ? 0 : -ENOMEM;
 
-    arena_init(&files, (size_t) FILE_BYTES_MAX * 16);
+    arena_init(&files, FILES_BYTES_MAX);
     map_init(&by_name, FUNCTIONS_MAX, (size_t) FUNCTIONS_MAX * PATH_MAX);
     size_t n = r == 0 ? find_ranges(p, ranges) : 0;
     for (size_t i = 0; i < n && r == 0 && bytes < TOTAL_BYTES_MAX; i++) {
@@ -105,7 +84,7 @@ int profile_read_sources(struct profile *p, pid_t pid) {
         if (is_new) {
             struct slice *whole = arena_new(&files, struct slice);
             if (whole)
-                *whole = read_file(pid, f->file, &files);
+                *whole = read_file(pid, lives, f->file, &files);
             e->pointer = whole;
         }
         const struct slice *file = e->pointer;

@@ -13,5 +13,8 @@
 int target_open(pid_t pid, const char *path);
 /* Whether its files can be seen still. */
 bool target_lives(pid_t pid);
+/* The same for a process that has ended. Nobody knows any more what it saw and might read: of this
+ * process' files, and with all rights only those that anybody may read. */
+int target_open_ended(const char *path);
 
 #endif

@@ -10,11 +10,8 @@ static struct function_wish *describe(const struct profile *p) {
 
     for (uint32_t i = 0; wishes && i < p->functions.n; i++) {
         const struct profile_function *f = &p->functions.items[i];
-        wishes[i].number = i;
-        wishes[i].place = (struct function_place){.file = slice_from(f->file),
-                                                  .name = slice_from(f->name),
-                                                  .first = f->first_line,
-                                                  .last = f->last_line};
+        wishes[i] = function_wish_of(i, slice_from(f->file), slice_from(f->name), f->first_line,
+                                     f->last_line);
     }
     return wishes;
 }
