@@ -50,7 +50,8 @@ static size_t sequence_size(const char *p, size_t n) {
     case '^':
     case 'X': return string_size(p, n);
     }
-    while (i < n && p[i] >= 0x20 && p[i] <= 0x2f) /* ESC ( B and the like */
+    /* ESC ( B and the like; an ESC before a space is rather a stray one than a choice of C1. */
+    while (i < n && p[i] >= 0x21 && p[i] <= 0x2f)
         i++;
     return i < n && p[i] >= 0x30 && p[i] <= 0x7e ? i + 1 : 0;
 }

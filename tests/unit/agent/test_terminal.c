@@ -38,6 +38,7 @@ static void takes_sequences_out(void **state) {
             {"\x1b]0;no end\nnext line", "\x1b]0;no end\nnext line"},
             {"\x1b]0;t\x1b[1mx", "\x1b]0;tx"},
             {"\x1b\x1b[1mx", "\x1bx"},
+            {"\x1b and", "\x1b and"},
             {"[31m", "[31m"},
     };
 
