@@ -26,6 +26,14 @@ const char *thread_title(pid_t pid, const struct cpython_thread *t) {
 }
 
 void print_clean(FILE *to, const char *text) {
-    for (; *text; text++)
-        fputc((unsigned char) *text < 0x20 || *text == 0x7f ? '?' : *text, to);
+    char clean[256]; /* written piece by piece, not byte by byte: stderr has no buffer */
+    size_t n = 0;
+
+    for (; *text; text++) {
+        clean[n++] = (unsigned char) *text < 0x20 || *text == 0x7f ? '?' : *text;
+        if (n == sizeof(clean) || !text[1]) {
+            fwrite(clean, 1, n, to);
+            n = 0;
+        }
+    }
 }
