@@ -12,11 +12,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
+import agent_micro
 import frameworks
 import turns
 from contestants import CONTESTANTS, clean_environment, install_peers, peers
 
 REQUESTS_MIN = 200
+SPANS = {"span, no attributes, current": "span0", "span, 5 attributes, current": "span5"}
 
 
 def _control(*words: str) -> None:
@@ -28,8 +30,8 @@ def _control(*words: str) -> None:
     )
 
 
-def count(endpoint: str, work: str, way: str) -> float:
-    """Instructions per request, in thousands."""
+def count(endpoint: str, work: str, way: str, chunk: int = frameworks.CHUNK) -> float:
+    """Instructions per piece of work, of which the child does `chunk` at a time."""
     env = clean_environment()
     env[turns.COUNTING] = "1"
     env["PYTHONHASHSEED"] = "1"  # dictionaries of the same shape in each run
@@ -57,7 +59,17 @@ def count(endpoint: str, work: str, way: str) -> float:
             process.kill()
             process.communicate()
     total = next(line for line in text.splitlines() if line.startswith("totals:"))
-    return int(total.split()[1]) / (chunks * frameworks.CHUNK) / 1e3
+    return int(total.split()[1]) / (chunks * chunk)
+
+
+def _rows_micro(endpoint: str, row: Callable[..., Any], only: str) -> list[Any]:
+    """Spans alone; a loop's own instructions are part of them."""
+    found = []
+    for text, name in SPANS.items():
+        if only in name:
+            n = count(endpoint, name, "varan", agent_micro.WORKS[name][1])
+            found.append(row(text, n, None, None, None, "instructions"))
+    return found
 
 
 def rows(endpoint: str, row: Callable[..., Any], only: str, against: list[str]) -> list[Any]:
@@ -65,14 +77,14 @@ def rows(endpoint: str, row: Callable[..., Any], only: str, against: list[str]) 
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is not installed: apt-get install valgrind")
     install_peers()
-    found = []
+    found = _rows_micro(endpoint, row, only)
     for framework, title in frameworks.TITLES.items():
         for work, text in frameworks.WORKS.items():
             name = f"{framework}-{work}"
             if only not in name:
                 continue
             ways = [way for way in CONTESTANTS if way in ("bare", "varan", *against)]
-            counts = {way: count(endpoint, name, way) for way in ways}
+            counts = {way: count(endpoint, name, way) / 1e3 for way in ways}
             bare = counts.pop("bare")
             what = f"{title} request with {text}"
             unit = "1000 instructions"

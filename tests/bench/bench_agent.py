@@ -13,7 +13,7 @@ Parts, each of two or three minutes; without one, all of them but the last:
     load          servers as busy as they can be: requests per second and p99
     rate          servers at half of their capacity, requests sent by the clock: p99 from the time meant; a
                   minute for each round of each server (--only flask --against bare --rounds 5)
-    instructions  the part "requests" counted by callgrind, where a machine is too noisy for times
+    instructions  the part "requests", and spans, counted by callgrind, where a machine is too noisy for times
 """
 
 from __future__ import annotations
