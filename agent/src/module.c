@@ -155,6 +155,8 @@ static int add_types(PyObject *m) {
                  {"StatementMethod", &StatementMethod_Type},
                  {"CursorMethod", &CursorMethod_Type},
                  {"ClientMethod", &ClientMethod_Type},
+                 {"DatabaseMethod", &DatabaseMethod_Type},
+                 {"CommandMethod", &CommandMethod_Type},
                  {"FlaskDispatch", &FlaskDispatch_Type},
                  {"DjangoResolve", &DjangoResolve_Type},
                  {"RouteHandle", &RouteHandle_Type},
@@ -192,8 +194,8 @@ PyMODINIT_FUNC PyInit__core(void) {
     if (add_types(m) < 0 || span_with_init() < 0 || context_init() < 0 || logs_init() < 0 ||
         server_init() < 0 || wsgi_init() < 0 || statement_method_init() < 0 ||
         cursor_method_init() < 0 || client_method_init() < 0 || route_method_init() < 0 ||
-        steps_init() < 0 || asgi_init() < 0 || inject_init() < 0 || caller_init() < 0 ||
-        fork_handlers_install() < 0)
+        steps_init() < 0 || asgi_init() < 0 || inject_init() < 0 || database_method_init() < 0 ||
+        caller_init() < 0 || fork_handlers_install() < 0)
         goto fail;
     resource_renew();
     buf_init(&b, scope, sizeof(scope), sizeof(scope));

@@ -27,6 +27,9 @@ PyObject *wsgi_run(uint16_t scope, PyObject *application, PyObject *receiver, Py
 
 /* statements.c: a Statements object's start(sql): a started span, or None. */
 PyObject *statements_start(PyObject *statements, PyObject *text);
+/* Its command(operation, text, collection or None). */
+PyObject *statements_start_command(PyObject *statements, PyObject *operation, PyObject *text,
+                                   PyObject *collection);
 /* sanitize_sql(text, system='') */
 PyObject *statements_sanitize(PyObject *module, PyObject *args);
 
@@ -42,8 +45,9 @@ extern PyMethodDef tracer_functions[], server_functions[], wsgi_functions[], log
         next_frame_functions[];
 extern PyTypeObject Tracer_Type, Statements_Type, Response_Type, Body_Type, Steps_Type,
         AsgiSend_Type, Quiet_Type, WsgiMethod_Type, StatementMethod_Type, CursorMethod_Type,
-        ClientMethod_Type, FlaskDispatch_Type, DjangoResolve_Type, RouteHandle_Type, Counter_Type,
-        UpDownCounter_Type, Histogram_Type, Gauge_Type, Observable_Type;
+        ClientMethod_Type, DatabaseMethod_Type, CommandMethod_Type, FlaskDispatch_Type,
+        DjangoResolve_Type, RouteHandle_Type, Counter_Type, UpDownCounter_Type, Histogram_Type,
+        Gauge_Type, Observable_Type;
 
 /* logs.c, server.c, …: interned names and the like. Return 0 or a negative error with an exception
  * set. */
@@ -58,6 +62,7 @@ int route_method_init(void);
 int steps_init(void);
 int asgi_init(void);
 int inject_init(void);
+int database_method_init(void);
 int span_with_init(void); /* after the types are ready */
 
 #endif

@@ -19,7 +19,7 @@
 
 /* The object's __dict__ is not asked for: an object that had to make one is slower from then on
  * wherever the interpreter had specialised an access to its attributes. */
-static bool has_attribute(PyObject *object, PyObject *name) {
+PyObject *patch_attribute(PyObject *object, PyObject *name) {
     PyObject *found = NULL;
 
 #if PY_VERSION_HEX >= 0x030d0000
@@ -28,6 +28,12 @@ static bool has_attribute(PyObject *object, PyObject *name) {
     if (_PyObject_LookupAttr(object, name, &found) < 0)
 #endif
         PyErr_Clear();
+    return found;
+}
+
+static bool has_attribute(PyObject *object, PyObject *name) {
+    PyObject *found = patch_attribute(object, name);
+
     Py_XDECREF(found);
     return found != NULL;
 }

@@ -29,6 +29,9 @@ struct patch_parts {
 /* NULL with an exception. */
 Patch *patch_new(PyTypeObject *type, vectorcallfunc call, const struct patch_parts *parts);
 
+/* The object's attribute. New reference, or NULL without an exception. */
+PyObject *patch_attribute(PyObject *object, PyObject *name);
+
 /* Binds as a function does: the descriptor's __get__(). */
 PyObject *patch_bind(PyObject *self, PyObject *object, PyObject *type);
 PyObject *patch_getattr(PyObject *self, PyObject *name);

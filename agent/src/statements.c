@@ -169,24 +169,29 @@ PyObject *statements_start(PyObject *self, PyObject *text) {
     return start_span(t, entry);
 }
 
-static PyObject *statements_command(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+PyObject *statements_start_command(PyObject *self, PyObject *operation, PyObject *text,
+                                   PyObject *collection) {
     Statements *t = (Statements *) self;
     PyObject *entry;
 
+    if (!span_enabled)
+        Py_RETURN_NONE;
+    entry = find(t, text);
+    /* One command and a pipeline of it alone read the same. */
+    if (entry && PyObject_RichCompareBool(PyTuple_GET_ITEM(entry, 3), operation, Py_EQ) != 1)
+        Py_CLEAR(entry);
+    PyErr_Clear();
+    if (!entry && (entry = work_out_command(t, operation, text, collection)) != NULL)
+        keep(t, text, entry);
+    return start_span(t, entry);
+}
+
+static PyObject *statements_command(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     if (n != 3) {
         PyErr_SetString(PyExc_TypeError, "command() takes an operation, a text and a collection");
         return NULL;
     }
-    if (!span_enabled)
-        Py_RETURN_NONE;
-    entry = find(t, args[1]);
-    /* One command and a pipeline of it alone read the same. */
-    if (entry && PyObject_RichCompareBool(PyTuple_GET_ITEM(entry, 3), args[0], Py_EQ) != 1)
-        Py_CLEAR(entry);
-    PyErr_Clear();
-    if (!entry && (entry = work_out_command(t, args[0], args[1], args[2])) != NULL)
-        keep(t, args[1], entry);
-    return start_span(t, entry);
+    return statements_start_command(self, args[0], args[1], args[2]);
 }
 
 static PyObject *statements_new(PyTypeObject *type, PyObject *args, PyObject *names) {

@@ -172,6 +172,18 @@ def patch(
     setattr(owner, name, traced)
 
 
+def patch_statements(
+    owner: type, name: str, statements_of: Callable[[Any], Any], connection: str | None
+) -> None:
+    """As patch(), of a method whose first argument is a statement and which calls no other that is patched, without a
+    frame of Python around it. `connection`: the name of the attribute that is the object's connection, or None: itself.
+    What statements_of() finds it keeps in the connection's `_varan_statements`."""
+    method = owner.__dict__.get(name)
+    if method is not None:
+        begin = functools.partial(start, statements_of)
+        setattr(owner, name, _core.DatabaseMethod(method, begin, connection))
+
+
 def patch_async(
     owner: type,
     name: str,

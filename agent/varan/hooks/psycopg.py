@@ -5,7 +5,15 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ._database import Databases, patch, patch_async, start, start_connect, until_done
+from ._database import (
+    Databases,
+    patch,
+    patch_async,
+    patch_statements,
+    start,
+    start_connect,
+    until_done,
+)
 
 DATABASES = Databases("varan.psycopg", "postgresql")
 
@@ -159,7 +167,10 @@ def install(module: Any) -> None:
         if owner is None:
             continue
         for method in ("execute", "executemany"):
-            wrap(owner, method, _statements_of, _connection_of)
+            if wrap is patch:
+                patch_statements(owner, method, _statements_of, "connection")
+            else:
+                wrap(owner, method, _statements_of, _connection_of)
         _wrap_copy(owner)
         _wrap_stream(owner, _streamed if wrap is patch else _streamed_async)
     for name, wrap in (("Connection", patch), ("AsyncConnection", patch_async)):

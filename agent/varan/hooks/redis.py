@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from .. import _core
 from ._database import Databases, current_span
 from ._pools import name_of, watch, watch_async
 
@@ -113,6 +114,12 @@ def _wrap(owner: Any, name: str, start: Any) -> None:
     setattr(owner, name, traced)
 
 
+def _wrap_command(owner: Any, name: str) -> None:
+    method = owner.__dict__.get(name)
+    if method is not None:
+        setattr(owner, name, _core.CommandMethod(method, _start))
+
+
 def _wrap_async(owner: Any, name: str, start: Any) -> None:
     method = owner.__dict__.get(name)
     if method is None:
@@ -145,9 +152,9 @@ def _pool_name(pool: Any) -> str:
 
 def install(module: Any) -> None:
     if module.__name__ == "redis":
-        _wrap(module.client.Redis, "execute_command", _start)
+        _wrap_command(module.client.Redis, "execute_command")
         _wrap(module.client.Pipeline, "execute", _pipeline)
-        _wrap(module.client.Pipeline, "immediate_execute_command", _start)  # while it watches keys
+        _wrap_command(module.client.Pipeline, "immediate_execute_command")  # while it watches keys
         watch(module.connection.BlockingConnectionPool, "get_connection", _pool_name)
     elif module.__name__ == "redis.asyncio":
         _wrap_async(module.client.Redis, "execute_command", _start)
@@ -156,6 +163,9 @@ def install(module: Any) -> None:
         watch_async(module.connection.BlockingConnectionPool, "get_connection", _pool_name)
     else:
         wrap = _wrap_async if module.__name__ == "redis.asyncio.cluster" else _wrap
-        wrap(module.RedisCluster, "execute_command", _start)
+        if wrap is _wrap:
+            _wrap_command(module.RedisCluster, "execute_command")
+        else:
+            _wrap_async(module.RedisCluster, "execute_command", _start)
         if hasattr(module, "ClusterPipeline"):  # the asynchronous one came later
             wrap(module.ClusterPipeline, "execute", _pipeline)
