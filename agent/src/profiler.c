@@ -25,6 +25,8 @@
 #define OPEN_ATTEMPTS_MAX 5
 #define THREAD_STACK_BYTES (1024u << 10)
 #define RATE_MAX 1000u
+/* Reading the code objects of all frames again would be a great part of a look. */
+#define CODE_TRUST_NS (int64_t) NS
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake_up, sealed;
@@ -217,7 +219,8 @@ static int open_work(struct work *w) {
 
     if (r < 0)
         return r;
-    cpython_want(w->target, CPYTHON_THREAD_NAMES | CPYTHON_GIL_WAIT);
+    cpython_want(w->target, CPYTHON_THREAD_NAMES | CPYTHON_GIL_WAIT | CPYTHON_CLOCKS);
+    cpython_trust(w->target, CODE_TRUST_NS);
     cpython_sample_init(&w->sample);
     r = window_new(&w->window);
     if (r == 0)

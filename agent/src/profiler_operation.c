@@ -111,21 +111,33 @@ void profiler_operation_set(const uint8_t *trace_id, const char *name, size_t n,
     atomic_store_explicit(&t->sequence, before + 2, memory_order_release);
 }
 
+/* 1: this is the place, and was read whole; 0: it is of another trace; -1: somebody writes it. */
+static int read_place(const struct trace *t, const uint64_t id[2], uint32_t *ret, bool *ret_final) {
+    uint32_t before = atomic_load_explicit(&t->sequence, memory_order_acquire);
+
+    if (before & 1)
+        return -1;
+    if (t->id[0] != id[0] || t->id[1] != id[1])
+        return 0;
+    *ret = t->operation;
+    *ret_final = t->final;
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&t->sequence, memory_order_relaxed) == before ? 1 : -1;
+}
+
 uint32_t profiler_operation_of(const uint64_t trace_id[2], bool *ret_final) {
     const struct trace *set = traces[trace_id[1] % SETS];
+    uint32_t operation;
+    bool written = true;
 
-    for (unsigned i = 0; i < WAYS * READS_MAX; i++) {
-        const struct trace *t = &set[i % WAYS];
-        uint32_t before = atomic_load_explicit(&t->sequence, memory_order_acquire);
-        if (before & 1 || memcmp(t->id, trace_id, 16) != 0)
-            continue;
-        uint32_t operation = t->operation;
-        bool final = t->final;
-        atomic_thread_fence(memory_order_acquire);
-        if (atomic_load_explicit(&t->sequence, memory_order_relaxed) != before)
-            continue;
-        *ret_final = final;
-        return operation;
+    for (unsigned i = 0; i < READS_MAX && written; i++) {
+        written = false;
+        for (unsigned way = 0; way < WAYS; way++) {
+            int r = read_place(&set[way], trace_id, &operation, ret_final);
+            if (r > 0)
+                return operation;
+            written |= r < 0;
+        }
     }
     *ret_final = false;
     return 0;

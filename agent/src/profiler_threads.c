@@ -28,6 +28,8 @@ struct known {
     uint64_t seen_at_ns; /* monotonic: the last look that counted */
     int64_t last_row;    /* where it was seen at work last in this window; -1: nowhere */
     unsigned last_factor;
+    uint64_t version; /* of the stack that `node` is in this window; 0: none */
+    int64_t node;
     int64_t row;        /* of the last look in this window that counted; -1: none */
     bool waits_gil;     /* as of then */
     bool met, placed;   /* by this look; at work outside of all spans in this window */
@@ -222,12 +224,14 @@ static uint64_t charge(struct profiler_window *w, struct known *k, unsigned slot
 /* The stack counts for half of the CPU time that the thread used since it was seen at work last,
  * and for half of what it uses until the next time (the trapezoidal rule): so looks that come late
  * on a busy machine, or at a thread that has no processor, count for what was done about them. */
-static uint64_t see(struct profiler_window *w, struct known *k, uint64_t cpu_ns,
-                    unsigned *ret_factor) {
+static uint64_t see(struct profiler_window *w, const struct cpython_thread *t, struct known *k,
+                    uint64_t cpu_ns, unsigned *ret_factor) {
     uint64_t half = (cpu_ns > k->cpu_ns ? cpu_ns - k->cpu_ns : 0) / 2, now = cpu_ns;
 
+    bool on_cpu = t->cpu_ns ? t->on_cpu : thread_cpu_ns(k->native_id, &now) && now > cpu_ns;
+
     window_see(w, k->last_row, half * k->last_factor);
-    *ret_factor = thread_cpu_ns(k->native_id, &now) && now > cpu_ns ? SEEN_ON_CPU : 1;
+    *ret_factor = on_cpu ? SEEN_ON_CPU : 1;
     return half * *ret_factor;
 }
 
@@ -241,13 +245,17 @@ static void add_costs(struct profiler_window *w, const struct cpython_thread *t,
         span = (struct window_span){{views[slot].trace_id[0], views[slot].trace_id[1]},
                                     views[slot].span_id};
     if (cpu_ns) {
-        seen = see(w, k, cpu_ns, &factor);
+        seen = see(w, t, k, cpu_ns, &factor);
         costs[COST_CPU] = charge(w, k, slot, cpu_ns);
         k->placed |= seen && !span.span_id;
     }
     if (!seen && !costs[COST_CPU] && !costs[COST_WALL] && !costs[COST_GIL_WAIT])
         return;
-    k->row = window_add(w, t, label_of(w, k), &span, costs, seen);
+    if (!t->version || k->version != t->version) {
+        k->node = window_node(w, t);
+        k->version = t->version;
+    }
+    k->row = window_add_at(w, k->node, label_of(w, k), &span, costs, seen);
     if (cpu_ns) {
         k->last_row = k->row;
         k->last_factor = factor;
@@ -280,6 +288,8 @@ static bool add_thread(struct profiler_window *w, const struct cpython_thread *t
     if (t->torn || t->n_frames == 0)
         return !t->torn;
     if (t->state != CPYTHON_SLEEPING || t->holds_gil)
+        cpu_ns = t->cpu_ns;
+    if (!t->cpu_ns && (t->state != CPYTHON_SLEEPING || t->holds_gil))
         thread_cpu_ns(k->native_id, &cpu_ns);
     if (!still_there(slot))
         return false;
@@ -352,6 +362,7 @@ void threads_settle(struct profiler_window *w) {
         }
         k->placed = false;
         k->last_row = k->row = -1;
+        k->version = 0;
         k->label = 0; /* another window, another label */
     }
 }

@@ -105,8 +105,8 @@ static int64_t frame_number(struct profiler_window *w, const struct cpython_fram
     return NUMBER_OF(&w->frames_by_key, key, sizeof(key), &w->frames, frame, FRAMES_MAX);
 }
 
-/* The node of the thread's stack, outermost call first; -1 beyond a limit. */
-static int64_t stack_node(struct profiler_window *w, const struct cpython_thread *t) {
+/* Outermost call first. */
+int64_t window_node(struct profiler_window *w, const struct cpython_thread *t) {
     int64_t at = 0;
 
     for (size_t i = t->n_frames; i > 0 && at >= 0; i--) {
@@ -145,10 +145,8 @@ struct row *window_row(struct profiler_window *w, const struct row *wanted) {
     return &w->rows.items[number];
 }
 
-int64_t window_add(struct profiler_window *w, const struct cpython_thread *t, uint32_t label,
-                   const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen) {
-    int64_t node = stack_node(w, t);
-
+int64_t window_add_at(struct profiler_window *w, int64_t node, uint32_t label,
+                      const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen) {
     if (node <= 0) {
         w->dropped += node < 0;
         return -1;
@@ -167,6 +165,11 @@ int64_t window_add(struct profiler_window *w, const struct cpython_thread *t, ui
         row->costs[i] += costs[i];
     row->seen += seen;
     return row - w->rows.items;
+}
+
+int64_t window_add(struct profiler_window *w, const struct cpython_thread *t, uint32_t label,
+                   const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen) {
+    return window_add_at(w, window_node(w, t), label, span, costs, seen);
 }
 
 void window_see(struct profiler_window *w, int64_t row, uint64_t seen) {

@@ -33,6 +33,11 @@ uint32_t window_label(struct profiler_window *w, const char *name);
  * its span, then not at all (and is counted as dropped). The row it went to, -1: none. */
 int64_t window_add(struct profiler_window *w, const struct cpython_thread *t, uint32_t label,
                    const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen);
+/* The same in two steps: the thread's stack, the same number for the same stack until the window is
+ * cleared (0: it is empty; -1: beyond a limit), and what it has cost. */
+int64_t window_node(struct profiler_window *w, const struct cpython_thread *t);
+int64_t window_add_at(struct profiler_window *w, int64_t node, uint32_t label,
+                      const struct window_span *span, const uint64_t costs[COSTS], uint64_t seen);
 /* More weight for that row. */
 void window_see(struct profiler_window *w, int64_t row, uint64_t seen);
 /* More time that passed there, and was waited there for the GIL. */

@@ -431,7 +431,8 @@ static void tell_operation(const Span *s, bool final) {
 }
 
 void span_tell_operation(const Span *s) {
-    tell_operation(s, false);
+    if (!(s->flags & SPAN_ENDED)) /* one that is entered once more, to close a response, has told */
+        tell_operation(s, false);
 }
 
 static void finish(Span *s, uint64_t end_ns) {

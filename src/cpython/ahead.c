@@ -93,6 +93,12 @@ HOT bool ahead_ask(struct cpython *c, struct known_thread *k) {
         return k->asleep;
     k->asked = c->stats.walks;
     k->asleep = false;
+    if (c->want & CPYTHON_CLOCKS) { /* the rest is told by ahead_tell_state() */
+        runs = k->files.tid ? thread_read_runs(&k->files) : 0;
+        k->asleep = runs && runs == k->runs && k->state == CPYTHON_SLEEPING;
+        k->runs = runs;
+        return k->asleep;
+    }
     if (c->want & CPYTHON_NO_STATES) {
         if (k->looks % NAME_AGAIN_LOOKS == 0)
             look_at_state(c, k);
@@ -110,6 +116,29 @@ HOT bool ahead_ask(struct cpython *c, struct known_thread *k) {
     if (!k->asleep)
         look_at_state(c, k);
     return k->asleep;
+}
+
+void ahead_tell_state(struct cpython *c, struct known_thread *k, struct gil gil, uint64_t size) {
+    uint64_t futex;
+
+    if (k->asleep)
+        return;
+    k->waits_gil = k->on_cpu = false;
+    if (!k->files.tid || (k->looks++ % NAME_AGAIN_LOOKS == 0 &&
+                          thread_read_stat(&k->files, false, &k->state, k->name) < 0)) {
+        k->state = CPYTHON_UNKNOWN;
+        return;
+    }
+    /* its clock first: who is seen to run needs not be asked for */
+    k->on_cpu = thread_read_runs(&k->files) > k->runs;
+    k->stack.ahead.sure |= !k->on_cpu && k->runs; /* it was read in between */
+    if (k->on_cpu || k->address == gil.holder)
+        k->state = CPYTHON_RUNNING;
+    else if (thread_read_sleep(&k->files, &k->state, &futex) == 0)
+        k->waits_gil = c->want & CPYTHON_GIL_WAIT && gil.address && futex >= gil.address &&
+                       futex < gil.address + size;
+    else if (thread_read_stat(&k->files, false, &k->state, k->name) < 0)
+        k->state = CPYTHON_UNKNOWN;
 }
 
 /* ---- The first call ---- */

@@ -11,6 +11,9 @@ struct gil ahead_read_gil(struct cpython *c, uint64_t interpreter);
 /* Asks the kernel about the thread, once in a walk. True: it sleeps as it did in the last walk, and
  * has not run since. */
 bool ahead_ask(struct cpython *c, struct known_thread *k);
+/* With CPYTHON_CLOCKS, once the thread's stack was read: whether it runs, or sleeps, and whether
+ * that is for the GIL (of `size` bytes). */
+void ahead_tell_state(struct cpython *c, struct known_thread *k, struct gil gil, uint64_t size);
 /* Reads what this walk will want, as far as the last one tells, and finds out which stacks still
  * are what they were. */
 void ahead_read(struct cpython *c);

@@ -16,6 +16,7 @@ struct entry {
 
 void codes_init(struct codes *c, struct memory_reader *memory,
                 const struct cpython_offsets *offsets) {
+    c->trust_ns = CODE_TRUST_NS;
     c->memory = memory;
     c->offsets = offsets;
     map_init(&c->by_address, CODES_MAX, CODES_BYTES_MAX);
@@ -116,7 +117,7 @@ HOT void codes_refresh(struct codes *c, const uint64_t *addresses, size_t n, int
     for (size_t i = 0; i < n; i++) {
         struct map_entry *slot = map_get(&c->by_address, slice_new(&addresses[i], 8));
         const struct entry *e = slot ? slot->pointer : NULL;
-        bool wanted = addresses[i] && !(e && now_ns - e->verified_ns < CODE_TRUST_NS);
+        bool wanted = addresses[i] && !(e && now_ns - e->verified_ns < c->trust_ns);
         for (size_t k = 0; wanted && k < n_stale; k++)
             wanted = stale[k] != addresses[i];
         if (wanted)
@@ -132,8 +133,8 @@ HOT int64_t codes_verified_ns(const struct cpython_code *code) {
     return ((const struct entry *) code)->verified_ns; /* its first member */
 }
 
-HOT bool codes_fresh(const struct cpython_code *code, int64_t now_ns) {
-    return now_ns - codes_verified_ns(code) < CODE_TRUST_NS;
+HOT bool codes_fresh(const struct codes *c, const struct cpython_code *code, int64_t now_ns) {
+    return now_ns - codes_verified_ns(code) < c->trust_ns;
 }
 
 HOT const struct cpython_code *codes_find(const struct codes *c, uint64_t address) {

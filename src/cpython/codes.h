@@ -12,6 +12,7 @@
 #define CODE_TRUST_NS INT64_C(100000000)
 
 struct codes {
+    int64_t trust_ns; /* CODE_TRUST_NS, unless the caller has another opinion */
     struct memory_reader *memory;
     const struct cpython_offsets *offsets;
     struct map by_address;
@@ -27,7 +28,7 @@ void codes_done(struct codes *c);
  * be read; several are read by one call. */
 void codes_refresh(struct codes *c, const uint64_t *addresses, size_t n, int64_t now_ns);
 /* Whether what codes_find() once gave is still believed without looking. */
-bool codes_fresh(const struct cpython_code *code, int64_t now_ns);
+bool codes_fresh(const struct codes *c, const struct cpython_code *code, int64_t now_ns);
 /* When it was found to be still the same. */
 int64_t codes_verified_ns(const struct cpython_code *code);
 /* The code object as last refreshed; NULL: it could not be read, or is none. */

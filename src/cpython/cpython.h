@@ -48,6 +48,8 @@ struct cpython_thread {
     bool torn;                /* the stack changed under the walk, twice */
     bool cut;                 /* deeper than CPYTHON_FRAMES_MAX */
     enum cpython_state state; /* the kernel's view, when the native id is known */
+    uint64_t cpu_ns;          /* its CPU clock before the look (CPYTHON_CLOCKS); 0: not read */
+    bool on_cpu;              /* … went on under the look */
     char name[16];            /* the kernel's name of the thread */
     const char *python_name;  /* threading.Thread.name; NULL: none, or not asked for; valid
                                  until the next cpython_sample() */
@@ -93,9 +95,14 @@ enum {
     CPYTHON_GIL_WAIT = 2,     /* one more read of /proc for each thread that sleeps */
     CPYTHON_HELD = 8, /* the caller holds the threads that run: a held one counts as running */
     CPYTHON_NO_STATES = 16, /* threads' states may stay unknown: much less is asked of the kernel */
-    CPYTHON_AWAITERS = 4,   /* below the frames of a running asyncio task: those of its awaiters */
+    /* of this process itself: threads' CPU clocks tell who runs, and /proc is asked about few */
+    CPYTHON_CLOCKS = 32,
+    CPYTHON_AWAITERS = 4, /* below the frames of a running asyncio task: those of its awaiters */
 };
 void cpython_want(struct cpython *c, unsigned what);
+/* A code object that was found to be still itself is believed for so long, unless told otherwise
+ * 0.1 s: another one may come to lie where it lay. */
+void cpython_trust(struct cpython *c, int64_t code_ns);
 /* The file that the interpreter lives in, as the target sees it. */
 const char *cpython_path(const struct cpython *c);
 

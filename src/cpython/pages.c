@@ -128,6 +128,11 @@ HOT size_t pages_plan(struct pages *p, struct page_hints *hints, bool whole,
     return n;
 }
 
+void pages_plan_again(struct page_hints *hints) {
+    memcpy(hints->items, hints->before, sizeof(hints->items));
+    hints->n = hints->n_before;
+}
+
 void pages_unread(struct pages *p, const struct memory_part *parts, size_t n) {
     for (size_t i = 0; i < n; i++)
         for (uint64_t page = parts[i].address & ~(uint64_t) (PAGE_BYTES - 1);

@@ -59,6 +59,8 @@ void pages_clear(struct pages *p);
  * of it, and a little around (all of it when `whole`): copying it would be the greater part of the
  * work. */
 size_t pages_plan(struct pages *p, struct page_hints *hints, bool whole, struct memory_part *parts);
+/* What was planned is of no use: it is to be planned once more. */
+void pages_plan_again(struct page_hints *hints);
 void pages_unread(struct pages *p, const struct memory_part *parts, size_t n);
 /* Clears, then reads `first` parts, the hinted pages and `last` parts in one call and that order;
  * true when all `n_first` parts were read (pages that are gone do not matter). *ret_all: everything

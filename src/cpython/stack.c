@@ -122,8 +122,11 @@ HOT void stack_ahead_done(struct stack_reader *r, const uint8_t *thread, struct 
                      done < n - s->ahead.pages ? s->ahead.pages : n - done);
     if (!o->thread.cframe)
         s->ahead.frame = field_u64(thread, o->thread.size, o->thread.frame);
-    else if (done == 0 || field_u64(thread, o->thread.size, o->thread.cframe) != s->ahead.cframe)
+    else if (done == 0 || field_u64(thread, o->thread.size, o->thread.cframe) != s->ahead.cframe) {
+        s->cframe = field_u64(thread, o->thread.size, o->thread.cframe);
+        pages_plan_again(&s->hints); /* by begin(), which knows now where to look */
         return;
+    }
     s->ahead.read = true;
 }
 
@@ -150,13 +153,18 @@ static int begin(struct stack_reader *r, uint64_t thread, struct stack *s, uint6
     bool all;
 
     r->again[1].of = NULL;
-    size_t n = plan_pointers(o, thread, s, &frame, &cframe, parts),
-           n_again = n ? plan_again(r, 1, thread, s, again) : 0;
-    if (n && pages_begin(&r->pages, parts, n, &s->hints, again, n_again, &all) &&
-        cframe == (n == 2 ? s->cframe : 0)) {
-        again_was_read(&r->again[1], &r->pages, s, all && n_again);
-        *ret = frame;
-        return 0;
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        size_t n = plan_pointers(o, thread, s, &frame, &cframe, parts),
+               n_again = n ? plan_again(r, 1, thread, s, again) : 0;
+        if (!n || !pages_begin(&r->pages, parts, n, &s->hints, again, n_again, &all))
+            break;
+        if (cframe == (n == 2 ? s->cframe : 0)) {
+            again_was_read(&r->again[1], &r->pages, s, all && n_again);
+            *ret = frame;
+            return 0;
+        }
+        s->cframe = cframe; /* C code was called, or has returned: the same once more, from there */
+        pages_plan_again(&s->hints);
     }
     if (!o->thread.cframe)
         return -EIO;
@@ -293,7 +301,7 @@ static HOT size_t known_at(const struct resolved *old, size_t below, uint64_t co
 
 /* Whether all code objects that the last walk found are still believed. */
 static HOT bool all_trusted(const struct stack_reader *r, const struct stack *s, int64_t now_ns) {
-    return now_ns - s->verified_ns < CODE_TRUST_NS && r->codes.replaced == s->replaced;
+    return now_ns - s->verified_ns < r->codes.trust_ns && r->codes.replaced == s->replaced;
 }
 
 /* Whether frame by frame the same code objects are executed. */
@@ -339,7 +347,8 @@ static HOT void refresh_codes(struct stack_reader *r, const struct stack *s, boo
 
     for (size_t i = 0; i < s->raw.n; i++) {
         size_t at = known_at(&s->now, s->raw.n - i, s->raw.items[i].code);
-        if (at == SIZE_MAX || !(trusted || codes_fresh(s->now.frames.items[at].code, now_ns)))
+        if (at == SIZE_MAX ||
+            !(trusted || codes_fresh(&r->codes, s->now.frames.items[at].code, now_ns)))
             codes[n++] = s->raw.items[i].code;
         if (n == CODES_AT_ONCE || (n && i + 1 == s->raw.n)) {
             codes_refresh(&r->codes, codes, n, now_ns);
@@ -369,7 +378,8 @@ static HOT int resolve(struct stack_reader *r, struct stack *s, int64_t now_ns) 
     for (size_t i = 0; e == 0 && i < s->raw.n; i++) {
         const struct raw_frame *f = &s->raw.items[i];
         size_t at = known_at(&old, s->raw.n - i, f->code);
-        bool known = at != SIZE_MAX && (trusted || codes_fresh(old.frames.items[at].code, now_ns));
+        bool known = at != SIZE_MAX &&
+                     (trusted || codes_fresh(&r->codes, old.frames.items[at].code, now_ns));
         const struct cpython_code *code =
                 known ? old.frames.items[at].code : codes_find(&r->codes, f->code);
         if (!code)

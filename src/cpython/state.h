@@ -40,6 +40,7 @@ struct known_thread {
     char name[16];
     uint64_t asked;     /* the walk that asked the kernel about it */
     uint64_t runs;      /* how often it was put on a processor; 0: not asked */
+    bool on_cpu;        /* its clock went on under the look (CPYTHON_CLOCKS) */
     bool asleep;        /* in this walk as in the last one, and has not run meanwhile */
     bool good;          /* `stack` was whole and consistent when it was read */
     bool still;         /* it is what it was in the last walk */

@@ -135,14 +135,30 @@ uint64_t thread_read_runs(struct thread_files *f) {
     return slice_to_u64(slice_trim(rest), &runs) == 0 ? runs : 0;
 }
 
-uint64_t thread_futex(struct thread_files *f) {
-    char text[256], *end;
-    ssize_t n = read_kept(f, &f->syscall, "syscall", text, sizeof(text));
+/* "202 0x7f… 0x80 …" → 0x7f…; 0: it is not in that system call, or "running". */
+static uint64_t futex_in(const char *text) {
+    char *end;
 
-    if (n <= 0 || text[0] < '0' || text[0] > '9')
-        return 0;                       /* "running" */
-    long call = strtol(text, &end, 10); /* "202 0x7f… 0x80 …" */
+    if (text[0] < '0' || text[0] > '9')
+        return 0;
+    long call = strtol(text, &end, 10);
     return call == SYS_futex && strncmp(end, " 0x", 3) == 0 ? strtoull(end + 1, NULL, 16) : 0;
+}
+
+uint64_t thread_futex(struct thread_files *f) {
+    char text[256];
+
+    return read_kept(f, &f->syscall, "syscall", text, sizeof(text)) > 0 ? futex_in(text) : 0;
+}
+
+int thread_read_sleep(struct thread_files *f, enum cpython_state *ret_state, uint64_t *ret_futex) {
+    char text[256];
+
+    if (read_kept(f, &f->syscall, "syscall", text, sizeof(text)) <= 0)
+        return -ENOENT;
+    *ret_state = text[0] == 'r' ? CPYTHON_RUNNING : CPYTHON_SLEEPING; /* "running" */
+    *ret_futex = futex_in(text);
+    return 0;
 }
 
 bool thread_runs(struct thread_files *f) {

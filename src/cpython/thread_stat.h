@@ -34,6 +34,9 @@ uint64_t thread_read_runs(struct thread_files *f);
 bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to);
 /* Where the thread sleeps in a futex; 0: it does not, or the kernel does not tell. */
 uint64_t thread_futex(struct thread_files *f);
+/* Whether it runs or could, and else where it sleeps in a futex (0: elsewhere). One that waits for
+ * the disk counts as asleep. 0, or -ENOENT: the kernel does not tell. */
+int thread_read_sleep(struct thread_files *f, enum cpython_state *ret_state, uint64_t *ret_futex);
 /* The id of a thread as it knows it itself, by its C library's structure (pthread_self() is its
  * address), for versions of CPython that do not keep it: 0 when it is not found. Not verified. */
 pid_t thread_told_id(struct memory_reader *m, uint64_t pthread);

@@ -135,6 +135,10 @@ void cpython_want(struct cpython *c, unsigned what) {
     c->want = what;
 }
 
+void cpython_trust(struct cpython *c, int64_t code_ns) {
+    c->reader.codes.trust_ns = code_ns;
+}
+
 void cpython_read_stats(const struct cpython *c, struct cpython_stats *ret) {
     *ret = c->stats;
     ret->reads = c->memory.reads;
@@ -253,7 +257,9 @@ static HOT int look(struct walk *w, struct known_thread *k, struct gil gil, bool
     bool asleep = ahead_ask(w->c, k);
 
     *ret_torn = false;
-    if (w->c->want & CPYTHON_GIL_WAIT && !asleep)
+    if (w->c->want & CPYTHON_CLOCKS)
+        ahead_tell_state(w->c, k, gil, GIL_BYTES);
+    else if (w->c->want & CPYTHON_GIL_WAIT && !asleep)
         k->waits_gil = k->state == CPYTHON_SLEEPING && gil.address &&
                        thread_waits_at(&k->files, gil.address, gil.address + GIL_BYTES);
     if (k->still)
@@ -288,6 +294,10 @@ static HOT int add_thread(struct walk *w, struct known_thread *k, uint64_t inter
     t.thread_id = k->thread_id;
     t.native_id = k->native_id;
     t.state = k->state;
+    if (w->c->want & CPYTHON_CLOCKS && k->runs) {
+        t.cpu_ns = k->runs;
+        t.on_cpu = k->on_cpu;
+    }
     t.cut = k->stack.cut;
     t.version = w->c->want & CPYTHON_AWAITERS ? 0 : k->stack.version;
     t.waits_gil = k->waits_gil && !t.holds_gil;
