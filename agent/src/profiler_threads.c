@@ -19,6 +19,9 @@
  * look counts for less; not for nothing, since the look itself may have taken its processor. */
 #define SEEN_ON_CPU 2u
 
+/* Looks come late after that. */
+#define STOOD_LONG_NS UINT64_C(100000000)
+
 struct known {
     pid_t native_id;
     uint32_t label;      /* of the window; 0: ask again */
@@ -31,6 +34,7 @@ struct known {
     uint64_t version; /* of the stack that `node` is in this window; 0: none */
     int64_t node;
     int64_t row;        /* of the last look in this window that counted; -1: none */
+    bool woke;          /* it stood for long, until the look that comes */
     bool waits_gil;     /* as of then */
     bool met, placed;   /* by this look; at work outside of all spans in this window */
     bool unseen;        /* known by its visits alone */
@@ -226,12 +230,16 @@ static uint64_t charge(struct profiler_window *w, struct known *k, unsigned slot
  * on a busy machine, or at a thread that has no processor, count for what was done about them. */
 static uint64_t see(struct profiler_window *w, const struct cpython_thread *t, struct known *k,
                     uint64_t cpu_ns, unsigned *ret_factor) {
-    uint64_t half = (cpu_ns > k->cpu_ns ? cpu_ns - k->cpu_ns : 0) / 2, now = cpu_ns;
+    uint64_t used = cpu_ns > k->cpu_ns ? cpu_ns - k->cpu_ns : 0, half = used / 2, now = cpu_ns;
 
     bool on_cpu = t->cpu_ns ? t->on_cpu : thread_cpu_ns(k->native_id, &now) && now > cpu_ns;
 
-    window_see(w, k->last_row, half * k->last_factor);
     *ret_factor = on_cpu ? SEEN_ON_CPU : 1;
+    if (k->woke) { /* what was before is over */
+        k->woke = false;
+        return used * *ret_factor;
+    }
+    window_see(w, k->last_row, half * k->last_factor);
     return half * *ret_factor;
 }
 
@@ -337,6 +345,7 @@ void threads_stood(struct profiler_window *w, bool wall, uint64_t until_ns) {
             continue;
         window_wait(w, k->row, wall ? stood : 0, k->waits_gil ? stood : 0);
         k->seen_at_ns += stood;
+        k->woke |= stood >= STOOD_LONG_NS;
     }
 }
 
@@ -353,6 +362,7 @@ void threads_settle(struct profiler_window *w) {
         /* What a visit that lasts has used since the last look comes with the next one. */
         bool between = slot == PROFILER_SLOTS || (still_there(slot) && !views[slot].span_id);
         if (between && thread_cpu_ns(k->native_id, &cpu_ns) && still_there(slot)) {
+            cpu_ns = cpu_ns > k->cpu_ns ? cpu_ns : k->cpu_ns;
             window_see(w, k->last_row, (cpu_ns - k->cpu_ns) / 2 * k->last_factor);
             charge(w, k, slot, cpu_ns);
         }

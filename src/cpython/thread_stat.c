@@ -119,7 +119,9 @@ static uint64_t own_clock(pid_t tid) {
     clockid_t clock = (clockid_t) (~(unsigned) tid << 3 | 6);
     struct timespec t;
 
-    return clock_gettime(clock, &t) < 0 ? 0 : (uint64_t) (t.tv_sec * NS_PER_S + t.tv_nsec) + 1;
+    return clock_gettime(clock, &t) < 0
+                   ? 0
+                   : (uint64_t) (t.tv_sec * NS_PER_S + t.tv_nsec) + THREAD_CLOCK_AHEAD;
 }
 
 uint64_t thread_read_runs(struct thread_files *f) {

@@ -29,6 +29,9 @@ bool thread_runs(struct thread_files *f);
 /* How often the thread was put on a processor, or for how long it was there: 0 when the kernel does
  * not tell. While it stays the same, a thread that slept has not run. */
 uint64_t thread_read_runs(struct thread_files *f);
+/* Of a thread of this process that is its CPU clock, in nanoseconds and so much more, as 0 means
+ * something else. */
+#define THREAD_CLOCK_AHEAD 1u
 /* Whether the thread sleeps in a system call whose first argument lies in [from, to): a futex
  * there. False when the kernel does not tell. */
 bool thread_waits_at(struct thread_files *f, uint64_t from, uint64_t to);

@@ -295,7 +295,7 @@ static HOT int add_thread(struct walk *w, struct known_thread *k, uint64_t inter
     t.native_id = k->native_id;
     t.state = k->state;
     if (w->c->want & CPYTHON_CLOCKS && k->runs) {
-        t.cpu_ns = k->runs;
+        t.cpu_ns = k->runs - THREAD_CLOCK_AHEAD;
         t.on_cpu = k->on_cpu;
     }
     t.cut = k->stack.cut;

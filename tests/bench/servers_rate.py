@@ -13,7 +13,8 @@ are the machine's, a ratio that of two such figures. Its 95 % interval is by the
 drawn with replacement, the same ones for both. A server without an agent against its twin ("--mine bare-again --against
 bare") shows what the method cannot tell apart.
 
-CPU is what all threads of the server's processes used for one request, those of the agents included."""
+CPU is what all threads of the server's processes used for one request, those of the agents included. What Varan's own
+threads used of it is told beside."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Callable
 
@@ -38,8 +40,9 @@ SATURATED_S = 2
 SHARE = 0.5  # of the capacity
 DRAWS = 2000
 
-# A turn: the latencies in milliseconds, and the milliseconds of CPU for a request.
-Turn = tuple[list[float], float]
+OWN = "varan-"  # how the agent's own threads are called
+# A turn: the latencies in milliseconds, the milliseconds of CPU for a request, and those of Varan's threads by name.
+Turn = tuple[list[float], float, Counter[str]]
 # Contestant → rounds → turns
 Runs = dict[str, list[list[Turn]]]
 
@@ -53,21 +56,25 @@ def send(server: app_servers.Server, rate: float, seconds: float) -> list[float]
     return [float(line) / 1e3 for line in done.stdout.split()]
 
 
-def cpu_ms(pid: int) -> float:
-    """What the process and its children have used."""
-    found = 0
+def cpu_ms(pid: int) -> Counter[str]:
+    """What the threads of the process and of its children have used, by their names."""
+    found = Counter[str]()
     for task in Path(f"/proc/{pid}/task").iterdir():
-        found += int((task / "schedstat").read_text().split()[0])
+        found[(task / "comm").read_text().strip()] += (
+            int((task / "schedstat").read_text().split()[0]) / 1e6
+        )
         for child in (task / "children").read_text().split():
-            found += int(cpu_ms(int(child)) * 1e6)
-    return found / 1e6
+            found += cpu_ms(int(child))
+    return found
 
 
 def take_turn(server: app_servers.Server, rate: float) -> Turn:
     before = cpu_ms(server.process.pid)
     latencies = send(server, rate, TURN_S)
-    used = cpu_ms(server.process.pid) - before
-    return latencies[int(len(latencies) * SETTLE) :], used / len(latencies)
+    used = cpu_ms(server.process.pid)
+    used.subtract(before)
+    own = Counter({name: ms / len(latencies) for name, ms in used.items() if OWN in name})
+    return latencies[int(len(latencies) * SETTLE) :], used.total() / len(latencies), own
 
 
 def capacity(server: app_servers.Server) -> float:
@@ -106,6 +113,13 @@ def middle(values: list[float]) -> float:
     """The mean without the lowest and the highest fifth."""
     cut = len(values) // 5
     return statistics.fmean(sorted(values)[cut : len(values) - cut])
+
+
+def own_threads(turns: list[Turn]) -> str:
+    """What Varan's threads used for a request."""
+    own = sum((own for _, _, own in turns), Counter[str]())
+    texts = [f"{name} {ms / len(turns) * 1e3:.1f} us" for name, ms in own.most_common()]
+    return f"{', '.join(texts)} of {statistics.fmean(cpu for _, cpu, _ in turns) * 1e3:.0f} us"
 
 
 def figures(turn: Turn) -> tuple[float, ...]:
@@ -152,6 +166,8 @@ def rows(endpoint: str, row: Callable[..., Any], rounds: int, only: str, mine: s
             continue
         print(f"  {title}", file=sys.stderr, flush=True)
         rate, runs = measure(endpoint, title, (mine, *against), rounds)
+        turns = [turn for found in runs[mine] for turn in found]
+        print(f"    CPU of {mine}'s threads for a request: {own_threads(turns)}", file=sys.stderr, flush=True)  # fmt: skip
         of = "" if mine == "varan" else f" of {mine}"
         for way, peer, version in others:
             compared = compare(runs[mine], runs[way])

@@ -222,6 +222,40 @@ static void what_stood_still_stays_where_it_was(void **state) {
     end(k);
 }
 
+/* Clocks as they were read under the look, not all at once: weights stay what they can be. */
+static void clocks_that_were_read_before_weigh(void **state) {
+    struct worker *k = start(9);
+    struct cpython_thread t = thread_at(k->id, at_work, 2);
+    const struct cpython_sample sample = {.threads = &t, .n_threads = 1};
+    uint64_t now = clock_monotonic_ns();
+
+    do_task(k, spend, 2 * MS);
+    for (int i = 0; i < 3; i++) {
+        t.cpu_ns = k->spent_ns + (uint64_t) i * 100 * MS; /* the last ones are ahead of the clock */
+        t.on_cpu = i > 0;
+        threads_look(w);
+        threads_add(w, &sample, true, now += MS, MS, &seen, &torn);
+    }
+    assert_int_equal(w->rows.n, 1);
+    assert_int_equal(w->rows.items[0].seen, (50 + 50 * 2 + 50 * 2 + 50 * 2) * MS);
+    threads_settle(w);
+    assert_int_equal(w->rows.items[0].seen, 350 * MS);
+    threads_stood(w, true, now + 500 * MS); /* of no row of this window */
+    t.cpu_ns += 100 * MS;
+    threads_look(w);
+    threads_add(w, &sample, true, now + 501 * MS, 501 * MS, &seen, &torn);
+    assert_int_equal(w->rows.items[0].seen, 450 * MS);
+    threads_stood(w, true, now + 900 * MS);
+    t.cpu_ns += 100 * MS;
+    t.frames = waiting;
+    threads_look(w);
+    threads_add(w, &sample, true, now + 901 * MS, 400 * MS, &seen, &torn);
+    assert_int_equal(w->rows.n, 2); /* what it did since then is not what it did before */
+    assert_int_equal(w->rows.items[0].seen, 450 * MS);
+    assert_int_equal(w->rows.items[1].seen, 200 * MS);
+    end(k);
+}
+
 static void a_request_is_charged_while_it_lasts(void **state) {
     struct worker *k = start(2);
     const uint64_t trace = 0x0202020202020202;
@@ -408,6 +442,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(late_looks_lose_nothing, setup, teardown),
             cmocka_unit_test_setup_teardown(what_stood_still_stays_where_it_was, setup, teardown),
+            cmocka_unit_test_setup_teardown(clocks_that_were_read_before_weigh, setup, teardown),
             cmocka_unit_test_setup_teardown(a_request_is_charged_while_it_lasts, setup, teardown),
             cmocka_unit_test_setup_teardown(threads_that_begin_between_looks_are_whole, setup,
                                             teardown),
