@@ -89,10 +89,4 @@ def bind(api: Any) -> None:
     if _provider is not None or not _core.native:
         return
     _provider = _make_provider_type(api)()
-    internal = api._internal
-    adopt = otel_watch.guarded("LoggerProvider", _adopt)
-    if internal._LOGGER_PROVIDER is None:
-        internal._LOGGER_PROVIDER = _provider
-    else:
-        adopt(internal._LOGGER_PROVIDER)
-    otel_watch.for_providers((api, internal), "set_logger_provider", "_LOGGER_PROVIDER", adopt)
+    otel_watch.put_in_place(api, "logger", _provider, _adopt)

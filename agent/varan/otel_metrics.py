@@ -162,11 +162,5 @@ def bind(api: Any) -> None:
     for gauge in {getattr(api, "Gauge", None), getattr(api, "_Gauge", None)} - {None}:
         gauge.register(_core.Gauge)
     _provider = _make_provider_type(api)()
-    internal = api._internal
-    adopt = otel_watch.guarded("MeterProvider", _adopt)
-    if internal._METER_PROVIDER is None:
-        internal._METER_PROVIDER = _provider
-        internal._PROXY_METER_PROVIDER.on_set_meter_provider(_provider)
-    else:
-        adopt(internal._METER_PROVIDER)
-    otel_watch.for_providers((api, internal), "set_meter_provider", "_METER_PROVIDER", adopt)
+    if otel_watch.put_in_place(api, "meter", _provider, _adopt):
+        api._internal._PROXY_METER_PROVIDER.on_set_meter_provider(_provider)

@@ -27,6 +27,20 @@ def for_providers(
         setattr(module, setter, set_and_adopt)
 
 
+def put_in_place(api: Any, signal: str, provider: Any, adopt: Callable[[Any], None]) -> bool:
+    """Makes ours the API's provider of a signal ("meter", "logger") unless the application has set one, which then is
+    adopted, as are those that it sets later. Whether ours is in place now."""
+    internal, held = api._internal, f"_{signal.upper()}_PROVIDER"
+    adopt = guarded(f"{signal.capitalize()}Provider", adopt)
+    ours = getattr(internal, held) is None
+    if ours:
+        setattr(internal, held, provider)
+    else:
+        adopt(getattr(internal, held))
+    for_providers((api, internal), f"set_{signal}_provider", held, adopt)
+    return ours
+
+
 def guarded(what: str, adopt: Callable[[Any], None]) -> Callable[[Any], None]:
     """`adopt` for each provider once; what goes wrong is told and hurts nobody."""
     adopted: list[Any] = []
