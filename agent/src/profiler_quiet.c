@@ -5,7 +5,7 @@
 #include <time.h>
 
 #define NS UINT64_C(1000000000)
-#define PERIOD_OF_QUIET 8u /* the part of the time it has been quiet */
+#define PERIOD_OF_QUIET 16u /* the part of the time it has been quiet */
 
 static uint64_t read_clock(clockid_t clock) {
     struct timespec t;

@@ -12,7 +12,7 @@
 /* However quiet it is, stacks are read so often. */
 #define QUIET_LOOK_NS UINT64_C(1000000000)
 /* Looking for what woke up, in a process that has been quiet for long. */
-#define QUIET_PERIOD_NS_MAX UINT64_C(50000000)
+#define QUIET_PERIOD_NS_MAX UINT64_C(100000000)
 /* Who does no more than this at once stays quiet: a server that looks after itself each second. */
 #define QUIET_LITTLE_NS UINT64_C(1000000)
 

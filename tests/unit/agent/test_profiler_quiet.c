@@ -56,7 +56,7 @@ static void checks_less_often(void **state) {
     struct profiler_quiet q = {.busy_ns = NS};
 
     assert_int_equal(quiet_period(&q, NS + 20 * MS, 10 * MS), 10 * MS);
-    assert_int_equal(quiet_period(&q, NS + 160 * MS, 10 * MS), 20 * MS);
+    assert_int_equal(quiet_period(&q, NS + 320 * MS, 10 * MS), 20 * MS);
     assert_int_equal(quiet_period(&q, 60 * NS, 10 * MS), QUIET_PERIOD_NS_MAX);
     assert_int_equal(quiet_period(&q, 60 * NS, 500 * MS), 500 * MS);
 }
