@@ -1,7 +1,7 @@
 // Protects: figures have three significant digits and a unit, never a rounding that lies; times keep nanoseconds.
 import { afterEach, describe, expect, test } from "vitest";
 import * as f from "../src/format";
-import { shorten } from "../src/parts/name";
+import { oneLine, shorten } from "../src/parts/name";
 import { zone } from "../src/state";
 
 const plain = (text: string) => text.replace(/\u202f/g, " ");
@@ -123,4 +123,11 @@ test("ranges in words", () => {
   expect(f.rangeText("now-15m", "now")).toBe("Last 15 min");
   expect(f.rangeText("1772460000", "1772463600")).toMatch(/03-02 14:00 – 15:00$/);
   expect(f.rangeText("nonsense", "now")).toBe("Unknown range");
+});
+
+test("a name stands on one line, whatever it holds", () => {
+  expect(oneLine("Traceback (most recent call last):\n  File \"a.py\", line 1\r\nKeyError: 'x'\n")).toBe(
+    "Traceback (most recent call last): File \"a.py\", line 1 KeyError: 'x'",
+  );
+  expect(oneLine("GET  /orders")).toBe("GET  /orders");
 });

@@ -24,6 +24,9 @@ const observer =
         for (const { target } of entries) watched.get(target)?.(target as HTMLElement);
       });
 
+/** A name stands on one line, whatever it holds: a value may be a traceback. */
+export const oneLine = (text: string): string => text.replace(/\s*[\n\r\u2028\u2029]\s*/g, " ").trim();
+
 /** The longest shortening that fits, or the text itself. */
 export function shorten(text: string, width: number, measure: (text: string) => number): string {
   if (measure(text) <= width) return text;
@@ -36,7 +39,8 @@ export function shorten(text: string, width: number, measure: (text: string) => 
   return middle(text, low);
 }
 
-export function Name({ text, title = text }: NameProps) {
+export function Name({ text: whole, title = whole }: NameProps) {
+  const text = oneLine(whole);
   const element = useRef<HTMLSpanElement>(null);
   const [short, setShort] = useState<string | null>(null);
   useLayoutEffect(() => {

@@ -137,8 +137,8 @@ function Download({ asked, service }: { asked: QueryParams; service: string }) {
         if (!e.currentTarget.contains(e.relatedTarget as Node | null)) e.currentTarget.open = false;
       }}
     >
-      <summary class="button">
-        <Icon name="download" size={14} /> Download
+      <summary class="button" aria-label="Download" title="Download">
+        <Icon name="download" size={14} /> <span class="where-wide">Download</span>
       </summary>
       <div class="menu-list">
         {formats.map(([format, title, ending, reader]) => (
