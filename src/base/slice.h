@@ -18,7 +18,8 @@ struct slice {
 #define SLICE_EMPTY ((struct slice){NULL, 0})
 /* A string literal as a slice. */
 #define SLICE(literal) ((struct slice){(const uint8_t *) (literal), sizeof(literal) - 1})
-/* For printf: "%.*s", SLICE_ARG(s). */
+/* For printf: "%.*s", SLICE_ARG(s). These are two arguments, so `s` is evaluated twice: nothing
+ * that changes something may stand there. */
 #define SLICE_ARG(s) (int) ((s).size > INT32_MAX ? INT32_MAX : (s).size), (const char *) (s).data
 
 static inline struct slice slice_new(const void *data, size_t size) {

@@ -89,9 +89,12 @@ static void print_rows(const struct row *all, size_t n, uint64_t most) {
                r->own[1], r->own[1] - r->own[0], r->total[0], r->total[1],
                r->total[1] - r->total[0]);
         print_clean(stdout, r->f->name);
-        printf(" (");
-        print_clean(stdout, r->f->file);
-        printf(")\n");
+        if (r->f->file[0]) { /* a thread's frame lies in none */
+            printf(" (");
+            print_clean(stdout, r->f->file);
+            printf(")");
+        }
+        printf("\n");
     }
 }
 

@@ -56,9 +56,14 @@ static void write_distributed(const char *verb, struct slice name, const char *c
     buffer_append_u8(to, 0);
 }
 
+/* Whether all of the statements had room. */
+static int written(const struct buffer *local, const struct buffer *distributed) {
+    return local->failed ? local->failed : distributed->failed;
+}
+
 /* "DROP TABLE name": both of its tables, on all nodes. */
-static void rewrite_drop(struct slice name, const char *cluster, struct buffer *local,
-                         struct buffer *distributed) {
+static int rewrite_drop(struct slice name, const char *cluster, struct buffer *local,
+                        struct buffer *distributed) {
     name = slice_trim(name);
     buffer_printf(local, "DROP TABLE IF EXISTS %.*s_local ON CLUSTER '%s' SYNC", SLICE_ARG(name),
                   cluster);
@@ -66,6 +71,7 @@ static void rewrite_drop(struct slice name, const char *cluster, struct buffer *
     buffer_printf(distributed, "DROP TABLE IF EXISTS %.*s ON CLUSTER '%s' SYNC", SLICE_ARG(name),
                   cluster);
     buffer_append_u8(distributed, 0);
+    return written(local, distributed);
 }
 
 /* "RENAME TABLE from TO to": both; the one that distributes must know the new name. */
@@ -82,7 +88,7 @@ static int rewrite_rename(struct slice rest, const char *cluster, struct buffer 
                   SLICE_ARG(from), SLICE_ARG(to), SLICE_ARG(from), SLICE_ARG(to), cluster);
     buffer_append_u8(local, 0);
     write_distributed("CREATE OR REPLACE TABLE", to, cluster, distributed);
-    return local->failed ? local->failed : distributed->failed;
+    return written(local, distributed);
 }
 
 int cluster_rewrite(const char *statement, const char *cluster, struct buffer *local,
@@ -107,12 +113,10 @@ int cluster_rewrite(const char *statement, const char *cluster, struct buffer *l
         struct slice table = slice_cut(&rest, ' ');
         buffer_printf(distributed, "SYSTEM FLUSH DISTRIBUTED %.*s", SLICE_ARG(table));
         buffer_append_u8(distributed, 0);
-        return local->failed ? local->failed : distributed->failed;
+        return written(local, distributed);
     }
-    if (slice_starts(rest, drop)) {
-        rewrite_drop(slice_skip(rest, drop.size), cluster, local, distributed);
-        return local->failed ? local->failed : distributed->failed;
-    }
+    if (slice_starts(rest, drop))
+        return rewrite_drop(slice_skip(rest, drop.size), cluster, local, distributed);
     if (slice_starts(rest, rename))
         return rewrite_rename(slice_skip(rest, rename.size), cluster, local, distributed);
     if (!slice_starts(rest, create)) {
@@ -139,5 +143,5 @@ int cluster_rewrite(const char *statement, const char *cluster, struct buffer *l
                   version.size ? ", " : "", SLICE_ARG(version), SLICE_ARG(rest));
     buffer_append_u8(local, 0);
     write_distributed("CREATE TABLE IF NOT EXISTS", name, cluster, distributed);
-    return local->failed ? local->failed : distributed->failed;
+    return written(local, distributed);
 }

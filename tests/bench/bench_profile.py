@@ -29,23 +29,18 @@ from pathlib import Path
 
 import profile_server
 import profile_slowdown
-from common import BUILD, ROOT, Results, machine, median
+from common import BUILD, ROOT, WORK, Results, machine, median
 
-PROGRAM = """
+PROGRAM = (
+    """
 import sys, threading, time, mmap, struct
 
 threads, share = int(sys.argv[1]), float(sys.argv[2])
 with open(sys.argv[3], "r+b") as file:
     counter = mmap.mmap(file.fileno(), 4096)
-
-def work(n):
-    x = 0
-    for i in range(n):
-        x += i * i
-    return x
-
-def down(depth, n):
-    return down(depth - 1, n) if depth else work(n)
+"""
+    + WORK
+    + """
 
 def loop(place):
     done = 0
@@ -62,6 +57,7 @@ for place in range(1, threads):
 print("ready", flush=True)
 loop(0)
 """
+)
 
 SCRIPTS = Path(sys.executable).parent
 

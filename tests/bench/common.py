@@ -154,3 +154,16 @@ class Server:
 
 def median(values) -> float:
     return statistics.median(list(values))
+
+
+# What the profiled programs do: down(depth, n) adds n squares below `depth` calls.
+WORK = """
+def work(n):
+    x = 0
+    for i in range(n):
+        x += i * i
+    return x
+
+def down(depth, n):
+    return down(depth - 1, n) if depth else work(n)
+"""

@@ -25,7 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import Results, wait_or_kill
+from common import WORK, Results, wait_or_kill
 
 SETTLE_S = 0.03  # after a contestant went on: it may catch up, caches fill
 BLOCK_S = 0.1
@@ -34,20 +34,15 @@ RESAMPLED = 2000
 UNITS_MIN = 20  # of a block: it takes longer where the program is kept from working
 SLOTS = 1 << 15
 
-PROGRAM = """
+PROGRAM = (
+    """
 import mmap, struct, sys, time
 with open(sys.argv[1], "r+b") as file:
     notes = mmap.mmap(file.fileno(), 0)
 slots = (len(notes) - 8) // 16
-
-def work(n):
-    x = 0
-    for i in range(n):
-        x += i * i
-    return x
-
-def down(depth, n):
-    return down(depth - 1, n) if depth else work(n)
+"""
+    + WORK
+    + """
 
 wall, cpu = time.monotonic_ns, time.thread_time_ns
 done = 0
@@ -58,6 +53,7 @@ while True:
     done += 1
     struct.pack_into("<q", notes, 0, done)
 """
+)
 
 
 class Program:

@@ -68,3 +68,26 @@ json_t *get(const char *path, const char *rest, int status) {
     snprintf(text, sizeof(text), "%s?%s%s%s", path, range, *rest ? "&" : "", rest);
     return ask("GET", text, SLICE_EMPTY, status);
 }
+
+size_t each_page(const char *path, const char *rest, const char *key,
+                 void (*seen)(json_t *item, void *ctx), void *ctx) {
+    char text[1000], cursor[200] = "";
+    size_t n = 0;
+
+    for (unsigned page = 0; page < 100; page++) {
+        snprintf(text, sizeof(text), "%s%s%s", rest, *cursor ? "&cursor=" : "", cursor);
+        json_t *j = get(path, text, 200), *item;
+        size_t i;
+        json_array_foreach(list_of(j, key), i, item) {
+            seen(item, ctx);
+            n++;
+        }
+        bool more = json_is_string(list_of(j, "next_cursor"));
+        snprintf(cursor, sizeof(cursor), "%s", more ? text_at(j, "next_cursor") : "");
+        json_decref(j);
+        if (!more)
+            return n;
+    }
+    fail_msg("%s?%s: no end after 100 pages", path, rest);
+    return n;
+}

@@ -28,6 +28,11 @@ json_t *ask(const char *method, const char *path, struct slice body, int status)
 /* GET path?RANGE&rest, RANGE around the shop's data. */
 json_t *get(const char *path, const char *rest, int status);
 
+/* All pages of a list that is under `key` in the answers, `rest` without cursor: `seen` is called
+ * for each of its items in turn. Returns how many there were. */
+size_t each_page(const char *path, const char *rest, const char *key,
+                 void (*seen)(json_t *item, void *ctx), void *ctx);
+
 #define list_of(object, key) json_object_get(object, key)
 #define text_at(object, key) json_string_value(json_object_get(object, key))
 #define int_at(object, key) json_integer_value(json_object_get(object, key))

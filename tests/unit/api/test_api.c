@@ -148,35 +148,31 @@ static void summarises_a_trace(void **state) {
     json_decref(j);
 }
 
+struct once_in_order {
+    bool by_duration;
+    char seen[SHOP_CHECKOUTS];
+    int64_t last;
+};
+
+static void trace_once_in_order(json_t *trace, void *ctx) {
+    struct once_in_order *o = ctx;
+    uint8_t number;
+
+    assert_int_equal(slice_from_hex(slice_from(text_at(trace, "trace_id") + 30), &number, 1), 0);
+    assert_false(o->seen[number]++);
+    int64_t at = o->by_duration ? int_at(trace, "duration_ns")
+                                : strtoll(text_at(trace, "start_ns"), NULL, 10);
+    assert_true(at < o->last);
+    o->last = at;
+}
+
 /* All pages together hold each trace once, in order. */
 static void pages_through_traces(void **state) {
-    for (int sort = 0; sort < 2; sort++) {
-        char rest[500], seen[SHOP_CHECKOUTS] = {0}, cursor[200] = "";
-        int64_t last = INT64_MAX;
-        size_t n = 0;
-        for (unsigned page = 0; page < 30; page++) {
-            snprintf(rest, sizeof(rest), "limit=3&sort=%s%s%s", sort ? "slowest" : "recent",
-                     *cursor ? "&cursor=" : "", cursor);
-            json_t *j = get("/traces", rest, 200), *t;
-            size_t i;
-            json_array_foreach(list_of(j, "traces"), i, t) {
-                const char *id = text_at(t, "trace_id");
-                uint8_t number;
-                assert_int_equal(slice_from_hex(slice_from(id + 30), &number, 1), 0);
-                assert_false(seen[number]++);
-                int64_t at =
-                        sort ? int_at(t, "duration_ns") : strtoll(text_at(t, "start_ns"), NULL, 10);
-                assert_true(at < last);
-                last = at;
-                n++;
-            }
-            bool more = json_is_string(list_of(j, "next_cursor"));
-            snprintf(cursor, sizeof(cursor), "%s", more ? text_at(j, "next_cursor") : "");
-            json_decref(j);
-            if (!more)
-                break;
-        }
-        assert_int_equal(n, SHOP_CHECKOUTS);
+    for (int slowest = 0; slowest < 2; slowest++) {
+        struct once_in_order o = {.by_duration = slowest, .last = INT64_MAX};
+        const char *rest = slowest ? "limit=3&sort=slowest" : "limit=3&sort=recent";
+        assert_int_equal(each_page("/traces", rest, "traces", trace_once_in_order, &o),
+                         SHOP_CHECKOUTS);
     }
 }
 
