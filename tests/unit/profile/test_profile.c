@@ -51,6 +51,64 @@ static void counts(void **state) {
     profile_done(&p);
 }
 
+#define DEPTH_MAX 6u
+
+/* Stacks of three threads, by chance, most of which share their outer calls with the last one; two
+ * of the code objects are the same function. `told`: with what lets a stack be compared with the
+ * thread's last one: else all of it is looked up. */
+static void add_chance_stacks(struct profile *p, bool told) {
+    struct cpython_code known[4];
+    struct cpython_frame frames[3][DEPTH_MAX] = {0};
+    size_t depths[3] = {0};
+    uint32_t chance = 1;
+
+    for (size_t i = 0; i < 4; i++) {
+        known[i] = codes[i % 3];
+        known[i].serial = told ? i + 1 : 0;
+    }
+    for (unsigned n = 0; n < 2000; n++) {
+        chance = chance * 1664525 + 1013904223;
+        size_t which = n % 3, keep = depths[which] ? (chance >> 8) % (depths[which] + 1) : 0,
+               depth = keep + (chance >> 16) % (DEPTH_MAX - keep + 1);
+        struct cpython_frame now[DEPTH_MAX] = {0};
+        for (size_t i = 0; i < depth; i++) { /* i: calls from the outermost */
+            uint32_t one = chance >> (3 * i + 4);
+            now[depth - 1 - i] = i < keep ? frames[which][depths[which] - 1 - i]
+                                          : (struct cpython_frame){.code = &known[one % 4],
+                                                                   .line = (int) (one / 4 % 3)};
+        }
+        memcpy(frames[which], now, sizeof(now));
+        depths[which] = depth;
+        struct cpython_thread t = {.thread_id = told ? which + 1 : 0,
+                                   .native_id = (pid_t) which + 1,
+                                   .frames = now,
+                                   .n_frames = depth};
+        assert_int_equal(profile_add_stack(p, 7, &t), 0);
+    }
+}
+
+static void last_stacks_are_followed(void **state) {
+    for (unsigned functions_only = 0; functions_only < 2; functions_only++) {
+        struct profile followed, looked_up;
+
+        for (unsigned i = 0; i < 2; i++) {
+            struct profile *p = i ? &looked_up : &followed;
+            assert_int_equal(profile_init(p), 0);
+            p->functions_only = functions_only;
+            add_chance_stacks(p, i == 0);
+        }
+        assert_int_equal(followed.threads.n, 3);
+        assert_int_equal(followed.nodes.n, looked_up.nodes.n);
+        assert_memory_equal(followed.nodes.items, looked_up.nodes.items,
+                            followed.nodes.n * sizeof(*followed.nodes.items));
+        assert_int_equal(followed.counts.n, looked_up.counts.n);
+        assert_memory_equal(followed.counts.items, looked_up.counts.items,
+                            followed.counts.n * sizeof(*followed.counts.items));
+        profile_done(&followed);
+        profile_done(&looked_up);
+    }
+}
+
 static void torn_is_not_counted(void **state) {
     const struct cpython_frame frame = {&codes[0], 1};
     struct cpython_thread t = {.torn = true, .frames = &frame, .n_frames = 1};
@@ -107,6 +165,7 @@ static void without_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(counts),
+            cmocka_unit_test(last_stacks_are_followed),
             cmocka_unit_test(torn_is_not_counted),
             cmocka_unit_test(spans),
             cmocka_unit_test(without_memory),
