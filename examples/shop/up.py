@@ -33,6 +33,7 @@ WHAT_TO_LOOK_AT = """
     3. orders → "GET /customers/<int:customer_id>/history": one query per item (N+1).
     4. gateway → "POST /checkout": fails for the coupon SPRING-0; the trace shows the exception and its line.
     5. Logs: type  level>=warn  or click a line to get to its trace.
+    6. Profiles: the flame graph of orders; "Own code", then a click on search: its lines, with their share of the time.
 
   Faults can be switched: curl -X PUT '{orders}/admin/faults?slow_query=off'
   Ctrl-C stops everything.
