@@ -46,19 +46,6 @@ static Span *span_or_null(PyObject *span) {
     return (Span *) span;
 }
 
-static PyObject *call_inside(const Patch *p, Span *s, PyObject *const *args, size_t nf,
-                             PyObject *names) {
-    PyObject *result = PyObject_Vectorcall(p->function, args, nf, names);
-
-    if (!s)
-        return result;
-    if (!result)
-        span_fail_pending(s);
-    span_end(s, 0);
-    Py_DECREF(s);
-    return result;
-}
-
 /* ---- Drivers ---- */
 
 static Span *start_statement(const Patch *p, PyObject *self, PyObject *text) {
@@ -87,7 +74,8 @@ static PyObject *statement_call(PyObject *self, PyObject *const *args, size_t nf
     /* By position, or the first that is given by name. */
     bool given = n > 0 && n + (names ? PyTuple_GET_SIZE(names) : 0) > 1;
 
-    return call_inside(p, given ? start_statement(p, args[0], args[1]) : NULL, args, nf, names);
+    return patch_call_inside(p->function, given ? start_statement(p, args[0], args[1]) : NULL, args,
+                             nf, names);
 }
 
 /* ---- redis ---- */
@@ -155,7 +143,8 @@ static PyObject *command_call(PyObject *self, PyObject *const *args, size_t nf, 
     Patch *p = (Patch *) self;
     Py_ssize_t n = PyVectorcall_NARGS(nf);
 
-    return call_inside(p, n > 1 ? start_command(p, args, n) : NULL, args, nf, names);
+    return patch_call_inside(p->function, n > 1 ? start_command(p, args, n) : NULL, args, nf,
+                             names);
 }
 
 /* ---- the types ---- */

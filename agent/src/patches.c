@@ -123,6 +123,19 @@ static PyObject *wsgi_method_new(PyTypeObject *type, PyObject *args, PyObject *n
     return (PyObject *) patch_new(type, wsgi_call, &parts);
 }
 
+PyObject *patch_call_inside(PyObject *callable, Span *span, PyObject *const *args, size_t nf,
+                            PyObject *names) {
+    PyObject *result = PyObject_Vectorcall(callable, args, nf, names);
+
+    if (!span)
+        return result;
+    if (!result)
+        span_fail_pending(span);
+    span_end(span, 0);
+    Py_DECREF(span);
+    return result;
+}
+
 PyObject *patch_bind(PyObject *self, PyObject *object, PyObject *type) {
     if (!object || object == Py_None) {
         Py_INCREF(self);

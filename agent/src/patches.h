@@ -32,6 +32,10 @@ Patch *patch_new(PyTypeObject *type, vectorcallfunc call, const struct patch_par
 /* The object's attribute. New reference, or NULL without an exception. */
 PyObject *patch_attribute(PyObject *object, PyObject *name);
 
+/* Calls, and ends the started span (or NULL), whose reference it takes, with what was raised. */
+PyObject *patch_call_inside(PyObject *callable, Span *span, PyObject *const *args, size_t nf,
+                            PyObject *names);
+
 /* Binds as a function does: the descriptor's __get__(). */
 PyObject *patch_bind(PyObject *self, PyObject *object, PyObject *type);
 PyObject *patch_getattr(PyObject *self, PyObject *name);

@@ -53,14 +53,8 @@ static PyObject *call(PyObject *self, PyObject *const *args, size_t nf, PyObject
     /* By position, or the first that is given by name. */
     given = PyVectorcall_NARGS(nf) + (names ? PyTuple_GET_SIZE(names) : 0);
     s = PyVectorcall_NARGS(nf) > 0 && given > 1 ? start(args[0], args[1]) : NULL;
-    result = PyObject_Vectorcall(method, args, nf, names);
+    result = patch_call_inside(method, s, args, nf, names);
     Py_DECREF(method);
-    if (!s)
-        return result;
-    if (!result)
-        span_fail_pending(s);
-    span_end(s, 0);
-    Py_DECREF(s);
     return result;
 }
 
