@@ -265,11 +265,11 @@ def measure_agent(results: Results, seconds: float) -> None:
             rate = one["walks"] * 1e9 / one["running_ns"]
             results.add(f"{name}: samples of each thread", round(rate, 1), "Hz")
             speeds = run_agent(server, threads, max(seconds, 5), 0.7)["speeds"]
-            slower = [
-                profile_slowdown.slower(speeds[i], speeds[i - 1], speeds[i + 1])
+            less = [
+                100 * (1 - speeds[i] / ((speeds[i - 1] + speeds[i + 1]) / 2))
                 for i in range(1, len(speeds) - 1, 2)
             ]
-            profile_slowdown.add_median(results, f"{name}: less work by the same CPU time", slower)
+            profile_slowdown.add(results, f"{name}: less work by the same CPU time", less)
     finally:
         server.stop()
 

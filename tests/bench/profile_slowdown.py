@@ -137,6 +137,12 @@ def interval(values: list[float]) -> tuple[float, float]:
     return means[int(0.025 * RESAMPLED)], means[int(0.975 * RESAMPLED) - 1]
 
 
+def add(results: Results, work: str, percent: list[float]) -> None:
+    low, high = interval(percent)
+    work += f" ({low:+.2f} … {high:+.2f}, {len(percent)} blocks)"
+    results.add(work, middle(percent), "%")
+
+
 Figures = dict[str, list[tuple[float, float]]]
 
 
@@ -176,8 +182,5 @@ def measure(results: Results, versions: dict, commands: dict, rate: int, seconds
                 one.end()
     for which, what in enumerate(("slowdown", "more CPU time per unit of work")):
         for name, pairs in figures.items():
-            values = [pair[which] for pair in pairs]
-            low, high = interval(values)
             work = " ".join((f"{what} at {rate} Hz,", name, versions.get(name, ""))).rstrip()
-            work += f" ({low:+.2f} … {high:+.2f}, {len(values)} blocks)"
-            results.add(work, middle(values), "%")
+            add(results, work, [pair[which] for pair in pairs])
