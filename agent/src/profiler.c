@@ -54,13 +54,6 @@ static struct timespec to_timespec(uint64_t ns) {
     return (struct timespec){.tv_sec = (time_t) (ns / NS), .tv_nsec = (long) (ns % NS)};
 }
 
-static uint64_t own_cpu_ns(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t) t.tv_sec * NS + (uint64_t) t.tv_nsec;
-}
-
 /* ---- One look ---- */
 
 struct work {
@@ -121,15 +114,16 @@ static int look(struct work *w, const struct profiler_options *o) {
     w->earned_until_ns = now;
     if (quiet) {
         budget_aside(&w->budget, own);
-        w->period_ns = quiet_period(&w->quiet, now, budget_period(&w->budget, o->rate_max));
     } else {
         add_quiet(w, o);
         quiet_look(&w->quiet, now, others);
         r = walk(w, o);
-        own = own_cpu_ns();
+        own = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
         budget_look(&w->budget, own);
-        w->period_ns = budget_period(&w->budget, o->rate_max);
     }
+    w->period_ns = budget_period(&w->budget, o->rate_max);
+    if (quiet)
+        w->period_ns = quiet_period(&w->quiet, now, w->period_ns);
     if (w->period_begin_ns < now) /* late, or the first one */
         w->period_begin_ns = now;
     w->due_ns = next_due(w);
@@ -185,7 +179,7 @@ static void seal_window(struct work *w, const struct profiler_options *o) {
     atomic_fetch_add_explicit(&dropped, window_dropped(w->window), memory_order_relaxed);
     profiler_slots_sweep();
     begin_window(w);
-    budget_aside(&w->budget, own_cpu_ns());
+    budget_aside(&w->budget, clock_read_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
 /* ---- The thread ---- */

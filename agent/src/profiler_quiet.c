@@ -2,19 +2,13 @@
  * check: so what stays below the clocks' uncertainty adds up, and is seen. */
 #include "profiler_quiet.h"
 
-#include <time.h>
+#include "runtime.h"
 
-#define NS UINT64_C(1000000000)
 #define PERIOD_OF_QUIET 16u /* the part of the time it has been quiet */
 
-static uint64_t read_clock(clockid_t clock) {
-    struct timespec t;
-
-    return clock_gettime(clock, &t) < 0 ? 0 : (uint64_t) t.tv_sec * NS + (uint64_t) t.tv_nsec;
-}
-
 uint64_t quiet_read_clocks(uint64_t *ret_own) {
-    uint64_t all = read_clock(CLOCK_PROCESS_CPUTIME_ID), own = read_clock(CLOCK_THREAD_CPUTIME_ID);
+    uint64_t all = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
+    uint64_t own = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
 
     *ret_own = own;
     return all > own ? all - own : 0;

@@ -79,13 +79,11 @@ struct profiler_slot *profiler_slot_take(void) {
 
 static uint64_t own_cpu_ns(struct profiler_slot *s) {
     uint64_t now = clock_monotonic_ns();
-    struct timespec t;
 
     if (s->read_at_ns && now - s->read_at_ns < READ_AGAIN_NS)
         return s->read_cpu_ns + (now - s->read_at_ns);
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     s->read_at_ns = now;
-    return s->read_cpu_ns = (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
+    return s->read_cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* The visit of the present trace is over. */

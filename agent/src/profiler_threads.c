@@ -8,10 +8,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "profiler_slot.h"
+#include "runtime.h"
 
 #define KNOWN_MAX 4096u
 #define NAME_BYTES 48u
@@ -55,13 +55,8 @@ static uint64_t owners_mark; /* another one when slots have other owners */
 
 /* The CPU clock of a thread by its kernel id, as clock_getcpuclockid(3) makes it for a process. */
 static bool thread_cpu_ns(pid_t id, uint64_t *ret) {
-    clockid_t clock = (clockid_t) (~(unsigned) id << 3 | 6);
-    struct timespec t;
-
-    if (clock_gettime(clock, &t) < 0)
-        return false;
-    *ret = (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
-    return true;
+    *ret = clock_read_ns((clockid_t) (~(unsigned) id << 3 | 6));
+    return *ret > 0;
 }
 
 static struct known *find(pid_t id) {

@@ -59,16 +59,19 @@ static inline uint64_t thread_random(struct thread_state *t) {
     return result;
 }
 
-static inline uint64_t clock_monotonic_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+/* Nanoseconds of `clock`; 0 when it cannot be read (that of a thread that has ended). */
+static inline uint64_t clock_read_ns(clockid_t clock) {
+    struct timespec t = {0};
+    clock_gettime(clock, &t);
     return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
 }
 
+static inline uint64_t clock_monotonic_ns(void) {
+    return clock_read_ns(CLOCK_MONOTONIC);
+}
+
 static inline uint64_t clock_wall_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
+    return clock_read_ns(CLOCK_REALTIME);
 }
 
 /* What to add to a monotonic time to get the wall clock's. Measured at most once a second: a span

@@ -52,9 +52,12 @@ def make_core(pid: int, target: Path) -> None:
     """A core file of a stopped process, as the kernel would write it: without what files hold."""
     os.kill(pid, signal.SIGSTOP)
     wait_until(
-        lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T",
-        20,
-        "the process stopped",
+        lambda: all(
+            path.read_text().rpartition(")")[2].split()[0] == "T"
+            for path in Path(f"/proc/{pid}/task").glob("*/stat")
+        ),
+        60,
+        "all threads stopped",
     )
     maps = []
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():

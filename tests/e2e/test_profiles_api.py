@@ -447,5 +447,5 @@ def test_text_of_functions(server):
     assert [s["text"] for s in old["sources"]] == [text.replace("sum", "slow")]
     for params in ({"service": "nobody"}, {"service": "text", "function": "main"}):
         assert server.api("/profiles/source", file="/app/text.py", **params)["sources"] == []
-    rows = server.sql("SELECT count() FROM varan.profile_sources WHERE service = 'text'")
+    rows = server.sql("SELECT count() FROM varan.profile_sources FINAL WHERE service = 'text'")
     assert int(rows[0][0]) == 2

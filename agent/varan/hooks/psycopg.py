@@ -160,25 +160,24 @@ class _Copy:
 
 
 def install(module: Any) -> None:
-    for name, wrap in (
-        ("Cursor", patch), ("ServerCursor", patch), ("AsyncCursor", patch_async), ("AsyncServerCursor", patch_async),
-    ):  # fmt: skip
+    for name in ("Cursor", "ServerCursor", "AsyncCursor", "AsyncServerCursor"):
         owner = getattr(module, name, None)
         if owner is None:
             continue
+        awaited = name.startswith("Async")
         for method in ("execute", "executemany"):
-            if wrap is patch:
-                patch_statements(owner, method, _statements_of, "connection")
+            if awaited:
+                patch_async(owner, method, _statements_of, _connection_of)
             else:
-                wrap(owner, method, _statements_of, _connection_of)
+                patch_statements(owner, method, _statements_of, "connection")
         _wrap_copy(owner)
-        _wrap_stream(owner, _streamed if wrap is patch else _streamed_async)
+        _wrap_stream(owner, _streamed_async if awaited else _streamed)
     for name, wrap in (("Connection", patch), ("AsyncConnection", patch_async)):
         owner = getattr(module, name)
         owner.varan_off = False
         wrap(owner, "commit", _statements_of, _at_work, text="COMMIT")
         wrap(owner, "rollback", _statements_of, _at_work, text="ROLLBACK")
-        _wrap_connect(owner, wrap is patch_async)
+        _wrap_connect(owner, name.startswith("Async"))
     module.connect = module.Connection.connect
     patch(module.Transaction, "__exit__", _statements_of, _outer, text=_end_of)
     patch_async(module.AsyncTransaction, "__aexit__", _statements_of, _outer, text=_end_of)

@@ -162,10 +162,10 @@ def install(module: Any) -> None:
         _wrap_async(module.client.Pipeline, "immediate_execute_command", _start)
         watch_async(module.connection.BlockingConnectionPool, "get_connection", _pool_name)
     else:
-        wrap = _wrap_async if module.__name__ == "redis.asyncio.cluster" else _wrap
-        if wrap is _wrap:
-            _wrap_command(module.RedisCluster, "execute_command")
-        else:
+        awaited = module.__name__ == "redis.asyncio.cluster"
+        if awaited:
             _wrap_async(module.RedisCluster, "execute_command", _start)
+        else:
+            _wrap_command(module.RedisCluster, "execute_command")
         if hasattr(module, "ClusterPipeline"):  # the asynchronous one came later
-            wrap(module.ClusterPipeline, "execute", _pipeline)
+            (_wrap_async if awaited else _wrap)(module.ClusterPipeline, "execute", _pipeline)
