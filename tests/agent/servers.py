@@ -81,6 +81,11 @@ def _as(user: str) -> list[str]:
     return ["runuser", "-u", user, "--"] if os.getuid() == 0 else []
 
 
+def _prepare(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @contextlib.contextmanager
 def _running(
     command: list[str], folder: Path, port: int, ready: Callable[[], bool] | None = None
@@ -106,9 +111,9 @@ def postgresql() -> Iterator[int]:
     folders = "/usr/lib/postgresql/*/bin"
     with _folder("postgres") as folder:
         data = folder / "data"
-        subprocess.run(
+        _prepare(
             [*_as("postgres"), program("initdb", folders), "-D", str(data), "-U", "varan", "-A", "trust", "-N"],
-            check=True, stdout=subprocess.DEVNULL, cwd=folder,
+            folder,
         )  # fmt: skip
         port = free_port()
         command = [
@@ -139,11 +144,12 @@ def mariadb() -> Iterator[int]:
         common = [
             "--no-defaults", f"--datadir={folder}/data", f"--socket={folder}/s", f"--pid-file={folder}/pid",
             f"--user={user}",
+            f"--tmpdir={folder}",  # one that starts removes what others have in theirs
         ]  # fmt: skip
-        subprocess.run(
+        _prepare(
             [program("mariadb-install-db", "/usr/bin"), *common, "--auth-root-authentication-method=normal",
              "--skip-test-db"],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
+            folder,
         )  # fmt: skip
         command = [
             program("mariadbd", "/usr/sbin"), *common, f"--port={port}", "--bind-address=127.0.0.1",
