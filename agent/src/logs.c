@@ -39,13 +39,14 @@ enum field {
     PROCESS,
     TASK_NAME,
     ASCTIME,
+    COLOR_MESSAGE,
     FIELD_N
 };
 static const char *const field_texts[FIELD_N] = {
         "name",       "msg",         "args",    "levelname",  "levelno",  "pathname",
         "lineno",     "funcName",    "created", "exc_info",   "exc_text", "message",
         "threadName", "filename",    "module",  "stack_info", "msecs",    "relativeCreated",
-        "thread",     "processName", "process", "taskName",   "asctime"};
+        "thread",     "processName", "process", "taskName",   "asctime",  "color_message"};
 static PyObject *fields[FIELD_N], *known_fields, *str_get_message, *str_dict;
 static PyObject *scopes; /* logger name → index of its scope */
 
@@ -189,8 +190,9 @@ static unsigned put_extra(struct buf *b, PyObject *dict, unsigned *n) {
     PyObject *items;
     unsigned dropped = 0;
 
-    /* taskName came with 3.12, message and asctime come and go */
-    if (PyDict_GET_SIZE(dict) <= FIELD_N - 4)
+    /* taskName came with 3.12, message and asctime come and go; color_message is uvicorn's: its
+     * message once more, with a terminal's colours in it */
+    if (PyDict_GET_SIZE(dict) <= FIELD_N - 5)
         return 0;
     items = PyDict_Items(dict);
     for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items); i++) {

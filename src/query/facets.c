@@ -42,6 +42,9 @@ static int add_key(struct query *q, struct facet_list *list, struct slice text) 
     return 0;
 }
 
+/* Texts that nobody chooses by: no two are alike, and each fills a screen. */
+#define UNCHOSEN_KEYS "'exception.stacktrace', 'varan.exception.detail', 'code.stacktrace'"
+
 /* The attributes most records have, out of the table of what there is. */
 static int add_frequent(struct query *q, struct facet_list *list) {
     struct sql s;
@@ -49,7 +52,8 @@ static int add_frequent(struct query *q, struct facet_list *list) {
 
     sql_init(&s, q->arena);
     sql_addf(&s,
-             "SELECT key, sum(count) AS c FROM attributes WHERE signal = '%s' AND day >= toDate(",
+             "SELECT key, sum(count) AS c FROM attributes WHERE signal = '%s' "
+             "AND key NOT IN (" UNCHOSEN_KEYS ") AND day >= toDate(",
              q->signal == FILTER_SPANS ? "span" : "log");
     sql_time(&s, q->from_ns);
     sql_add(&s, ") AND day <= toDate(");

@@ -257,7 +257,7 @@ def test_one_process_and_where_a_release_was(shop, open_page):
     expect(chart).to_contain_text(re.compile(r"7\.1 since \d"))
     choice = page.get_by_label("Process")
     expect(choice.locator("option")).to_have_text(
-        ["All processes", re.compile(r"^13 · 60"), re.compile(r"^11 · 30"), re.compile(r"^12 · 10")]
+        ["All", re.compile(r"^13 · 60"), re.compile(r"^11 · 30"), re.compile(r"^12 · 10")]
     )
     choice.select_option(label="11 · 30.0\u202f%")
     expect(page.get_by_role("heading", level=1)).to_contain_text(

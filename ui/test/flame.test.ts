@@ -12,9 +12,16 @@ import {
   points,
   ROW,
 } from "../src/parts/flame.draw";
-import { type FlameAnswer, type FlameTree, flameTree, frameKinds, SMALLER } from "../src/parts/flame.model";
+import {
+  type FlameAnswer,
+  type FlameTree,
+  flameTree,
+  frameKinds,
+  SMALLER,
+  shortFile,
+} from "../src/parts/flame.model";
 import { functionTotals, kindTotals, search } from "../src/parts/flame.table";
-import { frameText, shortFile, spoken } from "../src/parts/flame.tip";
+import { frameText, spoken } from "../src/parts/flame.tip";
 import { appOnly, byFunction, callees, callers, inverted } from "../src/parts/flame.trees";
 import { tokens } from "../src/theme/tokens";
 
@@ -96,6 +103,10 @@ describe("trees", () => {
     expect(new Set(labels).size).toBeGreaterThan(1);
     expect(frameLabel(t.functions[fnOf(t, "search")]!)).toBe("search");
     expect(frameLabel({ name: "joined", file: APP, line: 0, kind: "app", byLine: true })).toBe("joined");
+    // Every file has a <module>: its name alone says nothing.
+    expect(frameLabel({ name: "<module>", file: "/srv/shop/app.py", line: 0, kind: "app" })).toMatch(
+      /^<module> .*app\.py$/,
+    );
   });
 
   it("are turned over without losing a value", () => {

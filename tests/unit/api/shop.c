@@ -114,7 +114,8 @@ static void add_checkout(struct ingest_txn *t, unsigned i, int64_t start) {
 static void add_line(struct ingest_txn *t, unsigned checkout, int64_t time_ns, unsigned severity,
                      const char *text, const char *body) {
     static const struct attribute where[] = {TEXT("code.function.name", "place_order"),
-                                             NUMBER("code.line.number", 42)};
+                                             NUMBER("code.line.number", 42),
+                                             TEXT("exception.stacktrace", "File \"a.py\", line 3")};
     struct log_record l = {
             .time_ns = time_ns, .observed_ns = time_ns, .severity = (uint8_t) severity};
     struct error e = ERROR_NONE;
@@ -124,7 +125,7 @@ static void add_line(struct ingest_txn *t, unsigned checkout, int64_t time_ns, u
     l.span_id[7] = 3;
     l.severity_text = slice_from(text);
     l.body = (struct value){.type = VALUE_STRING, .text = slice_from(body)};
-    l.attributes = (struct attributes){where, 2, 0};
+    l.attributes = (struct attributes){where, severity >= 17 ? 3 : 2, 0};
     l.resource = &orders;
     l.scope = &scope;
     if (ingest_log(t, &l, &e) < 0)

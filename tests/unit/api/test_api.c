@@ -242,6 +242,7 @@ static json_t *facet(json_t *j, const char *key) {
 
 static void counts_facets(void **state) {
     json_t *j = get("/traces/facets", "", 200), *v;
+    size_t i;
 
     v = json_array_get(list_of(facet(j, "service"), "values"), 0);
     assert_string_equal(text_at(v, "value"), "orders");
@@ -264,6 +265,9 @@ static void counts_facets(void **state) {
     j = get("/logs/facets", "", 200);
     v = json_array_get(list_of(facet(j, "severity"), "values"), 0);
     assert_string_equal(text_at(v, "value"), "info");
+    facet(j, "code.function.name");
+    json_array_foreach(list_of(j, "facets"), i, v)
+            assert_string_not_equal(text_at(v, "key"), "exception.stacktrace");
     json_decref(j);
     j = get("/traces/compare", "min_ns=110000000", 200); /* only the gateway's are so slow */
     v = json_array_get(list_of(facet(j, "service"), "values"), 0);

@@ -5,7 +5,7 @@
 
 import { middle } from "../format";
 import type { Tokens } from "../theme/tokens";
-import type { FlameTree, FrameFunction, FrameKind } from "./flame.model";
+import { type FlameTree, type FrameFunction, type FrameKind, shortFile } from "./flame.model";
 import type { Search } from "./flame.table";
 import { textWidth } from "./measure";
 
@@ -205,8 +205,11 @@ function label(text: string, room: number, font: string): string {
   return "";
 }
 
-/** What stands in a frame: where lines are told apart, with its line. */
-export const frameLabel = (f: FrameFunction): string => (f.byLine && f.line ? `${f.name}:${f.line}` : f.name);
+/** What stands in a frame: where lines are told apart, with its line; of names that many share, with the file. */
+export function frameLabel(f: FrameFunction): string {
+  const name = f.byLine && f.line ? `${f.name}:${f.line}` : f.name;
+  return f.name === "<module>" && f.file ? `${name} ${shortFile(f.file)}` : name;
+}
 
 /** `+2.1`, in points. */
 export function points(change: number): string {

@@ -295,3 +295,14 @@ export function flameTree(a: FlameAnswer): FlameTree {
   const base = a.base_sum ? { baseOwn: nodes.baseOwn, baseSum: nodes.baseSum } : {};
   return new FlameTree(functions, { fn, parent, own, sum, ...base }, a.total, a.base_total ?? 0);
 }
+
+/** `flask/app.py`: without the folder of packages; of the application's own files the last folder and the name. */
+export function shortFile(file: string): string {
+  const path = file.replaceAll("\\", "/");
+  const inside = /\/(?:site|dist)-packages\/(.*)$/.exec(path);
+  if (inside) return inside[1]!;
+  const own = /\/lib(?:64)?\/(?:python|pypy)\d(?:\.\d+)?t?\/(.*)$/.exec(path);
+  if (own) return own[1]!;
+  const parts = path.split("/");
+  return parts.length > 3 ? parts.slice(-2).join("/") : path;
+}

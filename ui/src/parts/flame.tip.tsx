@@ -2,18 +2,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { middle, ratio } from "../format";
 import { points } from "./flame.draw";
-import { type FlameTree, type FrameFunction, kindNames, SMALLER } from "./flame.model";
-
-/** `flask/app.py`: without the folder of packages; of the application's own files the last folder and the name. */
-export function shortFile(file: string): string {
-  const path = file.replaceAll("\\", "/");
-  const inside = /\/(?:site|dist)-packages\/(.*)$/.exec(path);
-  if (inside) return inside[1]!;
-  const own = /\/lib(?:64)?\/(?:python|pypy)\d(?:\.\d+)?t?\/(.*)$/.exec(path);
-  if (own) return own[1]!;
-  const parts = path.split("/");
-  return parts.length > 3 ? parts.slice(-2).join("/") : path;
-}
+import { type FlameTree, type FrameFunction, kindNames, SMALLER, shortFile } from "./flame.model";
 
 /** `file:line`, the line where it is known. */
 export const placeOf = (f: FrameFunction, file = f.file): string => (f.line ? `${file}:${f.line}` : file);

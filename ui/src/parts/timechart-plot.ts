@@ -29,6 +29,10 @@ export interface PlotListeners {
   dots: () => HTMLElement | null;
 }
 
+/** px: the axis of times below the plot, and above the curves what the names of marks need. */
+const X_AXIS = 24;
+const MARKER_ROOM = 14;
+
 /** The ends of the y axis: from 0 unless told otherwise, below it when values are. */
 export function yRange(
   min: number | null,
@@ -100,14 +104,20 @@ export function plotOptions(
         },
       },
       y: {
-        range: (_u, min, max) => yRange(min, max, latest.current.zero !== false, latest.current.least ?? 0),
+        range: (u, min, max) => {
+          const { zero, least, markers } = latest.current;
+          const [low, high] = yRange(min, max, zero !== false, least ?? 0);
+          if (!markers?.length) return [low, high];
+          const room = MARKER_ROOM / Math.max(2 * MARKER_ROOM, u.height - X_AXIS);
+          return [low, high + (high - low) * room];
+        },
       },
     },
     axes: [
       {
         font: axisFont,
         stroke: t.muted,
-        size: 24,
+        size: X_AXIS,
         gap: 4,
         grid: { show: false },
         ticks: { stroke: t.line, width: 1, size: 4 },
@@ -274,17 +284,21 @@ function drawMarkers(u: uPlot, markers: readonly Marker[]): void {
     ctx.stroke();
     ctx.setLineDash([]);
     ctx.font = `${10 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.textBaseline = "alphabetic";
     // Behind the mark, or before it where that leaves more of the label; never into the next one's.
     const behind = (placed[i + 1]?.x ?? edge) - x - 2 * gap;
     const before = x - taken - 2 * gap;
     const turned = ctx.measureText(m.label).width > behind && before > behind;
     const label = fitted(ctx, m.label, turned ? before : behind);
     ctx.textAlign = turned ? "right" : "left";
-    ctx.strokeStyle = t.surface;
-    ctx.lineWidth = 3 * devicePixelRatio;
-    ctx.strokeText(label, x + (turned ? -gap : gap), bbox.top + 2 * gap);
-    ctx.fillText(label, x + (turned ? -gap : gap), bbox.top + 2 * gap);
-    taken = turned ? x : x + gap + ctx.measureText(label).width;
+    const width = ctx.measureText(label).width;
+    const at = x + (turned ? -gap : gap);
+    // On a ground of its own: a curve that crosses the letters makes others of them.
+    ctx.fillStyle = t.surface;
+    if (label) ctx.fillRect(turned ? at - width - gap / 2 : at - gap / 2, bbox.top, width + gap, 3.5 * gap);
+    ctx.fillStyle = color;
+    ctx.fillText(label, at, bbox.top + 2.5 * gap);
+    taken = turned ? x : x + gap + width;
   }
   ctx.restore();
 }

@@ -1,5 +1,5 @@
 /** Profiles: what programs spend their time on, by function and line, over time, compared, from both sides. */
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { type QueryParams, useApi } from "../api";
 import { clock, rangePhrase } from "../format";
 import { ErrorState } from "../parts/errorstate";
@@ -30,6 +30,10 @@ export default function Profiles() {
   });
   const first = useMemo(() => mostCpu(summary.data), [summary.data]);
   const service = wanted || first;
+  // Named in the address: the choices are then of this service alone, and it stays when another takes the lead.
+  useEffect(() => {
+    if (!wanted && first) setParams({ service: first });
+  }, [wanted, first]);
   const known = summary.data?.services.find((s) => s.service === service);
   const base = baseOf(param("base"), (ms) => clock(ms * 1e6, 0));
   const selection: QueryParams = { ...range.value, service: service === ALL ? null : service, ...narrow };

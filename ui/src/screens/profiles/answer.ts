@@ -1,9 +1,8 @@
 /** The sentence a flame graph opens with: what takes most of the time, and on whose behalf. */
 import { middle, ratio } from "../../format";
 import { points } from "../../parts/flame.draw";
-import { type FlameTree, SMALLER, shareChange } from "../../parts/flame.model";
+import { type FlameTree, SMALLER, shareChange, shortFile } from "../../parts/flame.model";
 import { functionTotals } from "../../parts/flame.table";
-import { shortFile } from "../../parts/flame.tip";
 
 export interface Hot {
   fn: number;

@@ -99,7 +99,7 @@ function Processes({ processes }: { processes: readonly ProcessSum[] }) {
       label="Process"
       value={param("process")}
       choices={[
-        { value: "", label: "All processes" },
+        { value: "", label: "All" },
         ...processes.map((p, i) => ({
           value: p.value,
           label:

@@ -2,9 +2,9 @@
 import { useMemo } from "preact/hooks";
 import { ratio } from "../../format";
 import { points } from "../../parts/flame.draw";
-import { type FlameTree, kindNames, shareChange } from "../../parts/flame.model";
+import { type FlameTree, kindNames, shareChange, shortFile } from "../../parts/flame.model";
 import { type FunctionTotal, functionTotals, type Search } from "../../parts/flame.table";
-import { frameText, placeOf, shortFile } from "../../parts/flame.tip";
+import { frameText, placeOf } from "../../parts/flame.tip";
 import { Name } from "../../parts/name";
 import { type Column, Table } from "../../parts/table";
 

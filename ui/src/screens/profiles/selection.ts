@@ -14,9 +14,9 @@ export const narrowing = ["version", "endpoint", "thread"] as const;
 export type Narrowing = (typeof narrowing)[number];
 
 export const narrowingWords: Record<Narrowing, { title: string; all: string; none: string }> = {
-  version: { title: "Version", all: "All versions", none: "No version" },
-  endpoint: { title: "Endpoint", all: "All endpoints", none: "Outside of requests" },
-  thread: { title: "Thread", all: "All threads", none: "No name" },
+  version: { title: "Version", all: "All", none: "No version" },
+  endpoint: { title: "Endpoint", all: "All", none: "Outside of requests" },
+  thread: { title: "Thread", all: "All", none: "No name" },
 };
 
 /** A value of the address as the API takes it. */

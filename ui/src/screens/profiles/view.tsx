@@ -4,9 +4,9 @@ import { full, plural, ratio } from "../../format";
 import { useKeys } from "../../keys";
 import { CopyButton } from "../../parts/copybutton";
 import { Flame } from "../../parts/flame";
-import { type FlameTree, kindNames } from "../../parts/flame.model";
+import { type FlameTree, kindNames, shortFile } from "../../parts/flame.model";
 import { kindTotals, search } from "../../parts/flame.table";
-import { frameText, shortFile } from "../../parts/flame.tip";
+import { frameText } from "../../parts/flame.tip";
 import { callees, callers, inverted } from "../../parts/flame.trees";
 import { Tabs } from "../../parts/tabs";
 import { param, setParams } from "../../router";
@@ -173,7 +173,7 @@ export function ProfileView({ picture, tree, view, unit, title, onHold }: Profil
       aria-label={title}
     >
       <Crumbs tree={shown} focus={focus} onFocus={setFocus} {...actions}>
-        <Kinds tree={shown} unit={unit} />
+        <Kinds tree={tree} unit={unit} />
       </Crumbs>
       <Flame
         tree={shown}
