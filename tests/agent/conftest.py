@@ -28,6 +28,13 @@ for number in (signal.SIGINT, signal.SIGQUIT):
 
 FLUSH_S = 60  # a deadline, not a wait: what is asked for is there long before
 
+# What is tested is what arrives, not when: a server that stands still for a while gets nothing twice, and metrics go out
+# when a test asks for them or a program ends, not between two lines of a test.
+UNHURRIED = {
+    "OTEL_EXPORTER_OTLP_TIMEOUT": str(FLUSH_S * 1000),
+    "OTEL_METRIC_EXPORT_INTERVAL": str(3600 * 1000),
+}
+
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
@@ -39,7 +46,10 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="session")
 def _shared() -> Iterator[Collector]:
     c = Collector()
-    assert varan.start(service="tests", endpoint=c.endpoint, team="lizard")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in UNHURRIED.items():
+            patch.setenv(name, value)
+        assert varan.start(service="tests", endpoint=c.endpoint, team="lizard")
     yield c
     c.close()
 
@@ -126,6 +136,8 @@ class Program:
         # What is tested is that everything arrives; what an exit may take has tests of its own.
         self.env["VARAN_EXIT_TIMEOUT_MS"] = str(FLUSH_S * 1000)
         self.env["PYTHONFAULTHANDLER"] = "1"
+        self.env["XDG_RUNTIME_DIR"] = str(folder)  # gunicorn's socket is not everybody's
+        self.env.update(UNHURRIED)
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name

@@ -124,9 +124,14 @@ def test_cancelled(sent: Sent) -> None:
 
     async def main() -> None:
         app = web.Application()
+        began, ended = asyncio.Event(), asyncio.Event()
 
         async def hangs(request: web.Request) -> web.Response:
-            await asyncio.sleep(60)
+            began.set()
+            try:
+                await asyncio.sleep(600)
+            finally:
+                ended.set()
             return web.Response()
 
         app.router.add_get("/", hangs)
@@ -134,11 +139,12 @@ def test_cancelled(sent: Sent) -> None:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with aiohttp.ClientSession() as client:
-            with pytest.raises(asyncio.TimeoutError):
-                await client.get(
-                    f"http://127.0.0.1:{runner.addresses[0][1]}/",
-                    timeout=aiohttp.ClientTimeout(0.1),
-                )
+            asked = asyncio.ensure_future(client.get(f"http://127.0.0.1:{runner.addresses[0][1]}/"))
+            await asyncio.wait_for(began.wait(), 60)
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            await asyncio.wait_for(ended.wait(), 60)
         await runner.cleanup()
 
     asyncio.run(main())

@@ -118,8 +118,9 @@ def test_errors_slow_and_rare_traces_are_kept(program: Program, collector: Colle
     kept = Counter((s.name, s.attributes["varan.kept"]) for s in collector.spans if not s.parent_id)
     assert kept["usual", "rare"] == 5 and kept["seldom", "rare"] == 1
     assert kept["usual", "error"] == 1 and 1 <= kept["usual", "slow"] < 300
-    slowest = max((s for s in collector.spans if s.name == "usual"), key=lambda s: s.duration_ns)
-    assert slowest.attributes["varan.kept"] == "slow" and slowest.duration_ns > 0.3e9
+    # On a machine that stands still now and then there may be others, among the first ones, too.
+    long = [s for s in collector.spans if s.name == "usual" and s.duration_ns > 0.3e9]
+    assert "slow" in {s.attributes["varan.kept"] for s in long}
     roots = {s.span_id for s in collector.spans if not s.parent_id}
     steps = collector.named("step")
     assert len(steps) == len(roots) and {s.parent_id for s in steps} == roots, "whole traces"

@@ -9,6 +9,7 @@ import io
 import socket
 import sqlite3
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -139,6 +140,10 @@ def test_http_client_itself(sent: Sent, target: Target) -> None:
         response.read()
     connection.request("GET", "/200/forgotten")
     connection.close()
+    deadline = time.monotonic() + 60
+    while len(target.seen) < 3:  # its thread there comes to it later
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     spans = [s for s in sent.spans() if s.kind == 3]
     assert [s.attributes.get("http.response.status_code") for s in spans] == [200, 404, None]
     assert {s["traceparent"][36:52] for s in target.seen} >= {s.span_id for s in spans[:2]}

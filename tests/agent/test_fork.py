@@ -161,7 +161,7 @@ def load(port: int, path: str, clients: int, each: int) -> list[int]:
 
     def client(k: int) -> None:
         for i in range(each):
-            c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            c = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
             c.request("GET", f"{path}/{k * each + i}")
             response = c.getresponse()
             response.read()
@@ -195,7 +195,9 @@ GUNICORN = [
     "--log-level",
     "warning",
     "--graceful-timeout",
-    "10",
+    "60",
+    "--timeout",
+    "120",
 ]
 
 
@@ -216,7 +218,7 @@ def test_gunicorn(program: Program, collector: Collector, options: list[str]) ->
     wait_for(port, process, program)
     assert set(load(port, "/item", 6, 50)) == {200}
     process.send_signal(signal.SIGTERM)
-    assert process.wait(90) == 0, program.output()
+    assert process.wait(120) == 0, program.output()
     requests = once(collector, "GET /item/<int:i>", 300)
     assert sorted(s.attributes["url.path"] for s in requests) == sorted(
         f"/item/{i}" for i in range(300)
@@ -257,6 +259,8 @@ def test_uvicorn_workers(program: Program, collector: Collector) -> None:
         str(port),
         "--workers",
         "2",
+        "--timeout-worker-healthcheck",
+        "90",
         "--log-level",
         "warning",
     )

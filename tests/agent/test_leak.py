@@ -112,7 +112,7 @@ WORK = """
                            "wsgi.errors": sys.stderr}, lambda status, headers, info=None: None)
             assert b"".join(body) == b"ok"
             getattr(body, "close", lambda: None)()
-            if i % 500 == 0:  # what waits for the server is not what is looked for
+            if i % 100 == 0:  # what waits for the server is not what is looked for
                 assert varan.flush(60)
 
     def state():

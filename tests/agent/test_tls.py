@@ -17,7 +17,7 @@ SEND = """
     for i in range(3):
         with varan.span("over tls", text="x" * 40000):
             pass
-        print(varan.flush(30))
+        print(varan.flush(60))
     print(varan.stats()["last_error"])
 """
 REFUSED = """
