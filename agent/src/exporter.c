@@ -223,6 +223,8 @@ static void *run(void *unused) {
         bool flushing = flush != flush_done, empty;
         int r;
 
+        if (flushing)
+            outbox_hurry(false);
         pthread_mutex_unlock(&control);
         if (flushing)
             observe_for_flush(until_ns);
@@ -329,6 +331,7 @@ int exporter_flush(uint32_t timeout_ms) {
     }
     ticket = ++flush_wanted;
     flush_until_ns = until_ns;
+    outbox_hurry(true);
     pthread_cond_signal(&wake_up);
     while (flush_done < ticket && r == 0)
         r = pthread_cond_timedwait(&flushed, &control, &until);

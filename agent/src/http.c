@@ -20,6 +20,8 @@
 
 #include "runtime.h"
 
+#define HURRY_LOOK_MS 20
+
 void http_client_init(struct http_client *c) {
     c->fd = -1;
     c->tls = NULL;
@@ -38,20 +40,31 @@ void http_client_forget(struct http_client *c) {
     http_client_close(c);
 }
 
-static int wait_for(int fd, short events, uint64_t deadline_ns) {
+/* -EINTR when `hurry` (NULL: none) is set meanwhile. It is looked at from time to time: a
+ * descriptor that tells of it could be closed by the application, and be another file by then. */
+static int wait_unless(int fd, short events, const _Atomic bool *hurry, uint64_t deadline_ns) {
     for (;;) {
         struct pollfd p = {.fd = fd, .events = events};
         uint64_t now = clock_monotonic_ns();
-        int r;
+        int r, wait_ms;
 
         if (now >= deadline_ns)
             return -ETIMEDOUT;
-        r = poll(&p, 1, (int) ((deadline_ns - now) / 1000000u) + 1);
+        wait_ms = (int) ((deadline_ns - now) / 1000000u) + 1;
+        if (hurry && wait_ms > HURRY_LOOK_MS)
+            wait_ms = HURRY_LOOK_MS;
+        r = poll(&p, 1, wait_ms);
         if (r > 0)
             return 0;
         if (r < 0 && errno != EINTR)
             return -errno;
+        if (hurry && atomic_load(hurry))
+            return -EINTR;
     }
+}
+
+static int wait_for(int fd, short events, uint64_t deadline_ns) {
+    return wait_unless(fd, events, NULL, deadline_ns);
 }
 
 static int connect_address(int family, const struct sockaddr *address, socklen_t length,
@@ -398,9 +411,14 @@ int http_post(struct http_client *c, const struct http_target *t, const void *bo
     return r;
 }
 
-int http_answer(struct http_client *c, uint64_t deadline_ns, struct http_response *ret) {
-    int r = read_response(c, deadline_ns, ret);
+int http_answer(struct http_client *c, const _Atomic bool *hurry, uint64_t deadline_ns,
+                struct http_response *ret) {
+    int r = wait_unless(c->fd, POLLIN, hurry, deadline_ns);
 
+    if (r == -EINTR)
+        return r;
+    if (r == 0)
+        r = read_response(c, deadline_ns, ret);
     if (r < 0)
         http_client_close(c);
     return r;

@@ -48,7 +48,9 @@ void http_client_forget(struct http_client *c);
  */
 int http_post(struct http_client *c, const struct http_target *target, const void *body,
               size_t length, bool gzip, uint64_t deadline_ns);
-/* Waits for the answer. Returns 0 when it is complete, whatever its status, or a negative errno. */
-int http_answer(struct http_client *c, uint64_t deadline_ns, struct http_response *ret);
+/* Waits for the answer. Returns 0 when it is complete, whatever its status, or a negative errno;
+ * -EINTR when `hurry` (NULL: none) is set before the answer begins: it can be waited for again. */
+int http_answer(struct http_client *c, const _Atomic bool *hurry, uint64_t deadline_ns,
+                struct http_response *ret);
 
 #endif

@@ -8,6 +8,11 @@
 #include "profiler.h"
 #include "runtime.h"
 
+/* What is sent at once when somebody waits, beyond one request of each signal: at a program's end
+ * nothing waits for an answer to something else. */
+#define HURRIED_MAX 8
+#define LANE_N (SIGNAL_N + HURRIED_MAX)
+
 static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t errors = PTHREAD_MUTEX_INITIALIZER; /* within `work` */
 static char last_error[160];
@@ -17,7 +22,13 @@ static struct http_target targets[SIGNAL_N];
 static uint32_t timeout_ms = 10000;
 
 /* The thread's own; changed under `work`. */
-static struct http_client clients[SIGNAL_N];
+static struct lane {
+    struct http_client client;
+    struct request *request; /* on its way, its answer not there yet; NULL: free */
+    uint64_t deadline_ns;
+    bool secure;
+} lanes[LANE_N];                 /* first one for each signal, then those that only haste uses */
+static _Atomic bool hurried_for; /* somebody waits for a flush */
 static struct request *pending, **pending_end = &pending;
 static _Atomic size_t pending_bytes;
 static uint64_t retry_at_ns;
@@ -38,8 +49,12 @@ void outbox_configure(const struct exporter_config *c) {
 }
 
 void outbox_start(void) {
-    for (int s = 0; s < SIGNAL_N; s++)
-        http_client_init(&clients[s]);
+    for (int i = 0; i < LANE_N; i++)
+        http_client_init(&lanes[i].client);
+}
+
+void outbox_hurry(bool hurry) {
+    atomic_store(&hurried_for, hurry);
 }
 
 static void set_error(const char *what, int status) {
@@ -130,48 +145,92 @@ static int settle(struct request *r, int e, bool secure, const struct http_respo
     return e < 0 ? e : -EAGAIN;
 }
 
-/* Sends the first pending request of each signal, then waits for all answers: a server that commits
- * what came together answers them at once. Returns 0 when all are done with. */
-static int send_round(void) {
-    static struct http_target to[SIGNAL_N]; /* copies: the configuration may change meanwhile */
-    struct request *first[SIGNAL_N] = {NULL};
-    struct http_response response;
-    int r = 0, retry_after_s = -1;
-    uint64_t deadline;
+static bool is_on_its_way(const struct request *r) {
+    for (int i = 0; i < LANE_N; i++)
+        if (lanes[i].request == r)
+            return true;
+    return false;
+}
 
-    for (struct request *p = pending; p; p = p->next)
-        if (!first[p->signal])
-            first[p->signal] = p;
-    pthread_mutex_lock(&work);
-    for (int s = 0; s < SIGNAL_N; s++)
-        if (first[s])
-            to[s] = targets[s];
-    deadline = clock_monotonic_ns() + timeout_ms * 1000000ull;
-    pthread_mutex_unlock(&work);
-    for (int s = 0; s < SIGNAL_N; s++) {
+/* A lane for a request: its signal's, or in a hurry any. NULL: it waits. */
+static struct lane *lane_for(const struct request *r, bool hurried) {
+    if (!lanes[r->signal].request)
+        return &lanes[r->signal];
+    for (int i = SIGNAL_N; hurried && i < LANE_N; i++)
+        if (!lanes[i].request)
+            return &lanes[i];
+    return NULL;
+}
+
+/* Puts requests on their way. What could not be sent is settled: a negative error of the last one,
+ * or 0. */
+static int send_pending(bool hurried, int *ret_retry_after_s) {
+    static struct http_target to; /* a copy: the configuration may change meanwhile */
+    int r = 0;
+
+    for (struct request *p = pending, *next; p; p = next) {
+        struct lane *l = is_on_its_way(p) ? NULL : lane_for(p, hurried);
         int e;
 
-        if (!first[s])
+        next = p->next;
+        if (!l)
             continue;
-        e = http_post(&clients[s], &to[s], first[s]->body, first[s]->length, first[s]->gzip,
-                      deadline);
-        if (e < 0) {
-            r = settle(first[s], e, to[s].secure, NULL, &retry_after_s);
-            first[s] = NULL;
-        }
+        pthread_mutex_lock(&work);
+        to = targets[p->signal];
+        l->deadline_ns = clock_monotonic_ns() + timeout_ms * 1000000ull;
+        pthread_mutex_unlock(&work);
+        l->secure = to.secure;
+        l->request = p;
+        e = http_post(&l->client, &to, p->body, p->length, p->gzip, l->deadline_ns);
+        if (e == 0)
+            continue;
+        l->request = NULL;
+        e = settle(p, e, to.secure, NULL, ret_retry_after_s);
+        r = e < 0 ? e : r;
+        if (hurried && l == &lanes[p->signal])
+            break; /* the others would not get further */
     }
-    for (int s = 0; s < SIGNAL_N; s++) {
+    return r;
+}
+
+/* Waits for the answers to what is on its way: 0, or a negative error of the last one. -EINTR:
+ * somebody else is in a hurry; what is on its way stays there. */
+static int await_answers(bool hurried, int *ret_retry_after_s) {
+    struct http_response response;
+    int r = 0;
+
+    for (int i = 0; i < LANE_N; i++) {
+        struct lane *l = &lanes[i];
+        struct request *request = l->request;
         int e, after_s = -1;
 
-        if (!first[s])
+        if (!request)
             continue;
-        e = http_answer(&clients[s], deadline, &response);
-        e = settle(first[s], e, to[s].secure, &response, &after_s);
-        if (e < 0)
-            r = e;
-        if (after_s > retry_after_s)
-            retry_after_s = after_s;
+        e = http_answer(&l->client, hurried ? NULL : &hurried_for, l->deadline_ns, &response);
+        if (e == -EINTR)
+            return e;
+        l->request = NULL;
+        e = settle(request, e, l->secure, &response, &after_s);
+        if (i >= SIGNAL_N)
+            http_client_close(&l->client);
+        r = e < 0 ? e : r;
+        if (after_s > *ret_retry_after_s)
+            *ret_retry_after_s = after_s;
     }
+    return r;
+}
+
+/* Sends pending requests, the first of each signal or in a hurry all of them, then waits for the
+ * answers: a server that commits what came together answers them at once. Returns 0 when all are
+ * done with. */
+static int send_round(bool hurried) {
+    int r, e, retry_after_s = -1;
+
+    e = send_pending(hurried, &retry_after_s);
+    r = await_answers(hurried, &retry_after_s);
+    if (r == -EINTR)
+        return r;
+    r = r < 0 ? r : e;
     if (r < 0)
         back_off(retry_after_s);
     else
@@ -184,7 +243,7 @@ int outbox_send(bool force) {
         int r;
         if (!force && backoff_ms && clock_monotonic_ns() < retry_at_ns)
             return -EAGAIN;
-        r = send_round();
+        r = send_round(force);
         if (r < 0)
             return r;
     }
@@ -231,7 +290,10 @@ void outbox_fork_child(void) {
     atomic_store(&pending_bytes, 0);
     backoff_ms = 0;
     /* Closed here, so that the parent's server sees the end when the parent ends. */
-    for (int s = 0; s < SIGNAL_N; s++)
-        if (clients[s].fd > 2)
-            http_client_forget(&clients[s]);
+    for (int i = 0; i < LANE_N; i++) {
+        lanes[i].request = NULL;
+        if (lanes[i].client.fd > 2)
+            http_client_forget(&lanes[i].client);
+    }
+    atomic_store(&hurried_for, false);
 }

@@ -22,9 +22,14 @@ void outbox_start(void);
 void outbox_configure(const struct exporter_config *config);
 /* Takes over a request, or NULL; with the lock held. */
 void outbox_add(struct request *r);
-/* Sends until nothing is left or the server does not take it: 0 or a negative errno. `force`: do
- * not wait for the time of the next try. Without the lock. */
+/* Sends until nothing is left or the server does not take it: 0 or a negative errno. `force`:
+ * somebody waits for it; do not wait for the time of the next try, nor for the answer to one
+ * request before sending the next. Else it ends with -EINTR when outbox_hurry() is called
+ * meanwhile: what is on its way stays there. Without the lock. */
 int outbox_send(bool force);
+/* A flush is wanted: the thread shall not wait for answers first. It takes it back when it turns to
+ * the flush. Any thread. */
+void outbox_hurry(bool hurry);
 bool outbox_is_empty(void);
 /* Any thread. */
 size_t outbox_bytes(void);

@@ -262,3 +262,41 @@ def test_exit_by_exception(program: Program, collector: Collector) -> None:
     assert collector.spans[0].status == 2
     (log,) = collector.logs
     assert log.severity == 21 and log.attributes["exception.type"] == "ValueError"
+
+
+def test_exit_does_not_wait_for_older_answers(program: Program, collector: Collector) -> None:
+    """What a program finished last is sent although the server has not answered what came before: it may answer when
+    the program has gone."""
+    late = []
+
+    def sent(path: str) -> int:
+        return sum(p == path for p, _ in list(collector.requests))
+
+    def answer(path: str, n: int) -> None:
+        """Not before spans have come for the second time, logs and profiles once."""
+        deadline = time.monotonic() + 60
+        while sent("/v1/traces") < 2 or not sent("/v1/logs") or not sent("/v1development/profiles"):
+            if time.monotonic() > deadline:
+                late.append(path)
+                break
+            time.sleep(0.02)
+
+    collector.answer = answer
+    program.run(
+        """
+        import logging, time, varan
+        with varan.span("first"):
+            pass
+        while not varan.stats()["pending_bytes"]:
+            time.sleep(0.01)
+        with varan.span("last"):
+            end = time.process_time() + 0.5
+            while time.process_time() < end:
+                sum(range(1000))
+        logging.getLogger("shop").warning("closing")
+        """,
+        VARAN_PROFILER="on",
+    )
+    assert not late
+    assert [s.name for s in collector.spans] == ["first", "last"]
+    assert len(collector.logs) == 1 and collector.profiles
