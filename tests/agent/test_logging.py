@@ -43,7 +43,9 @@ def test_record(sent: Sent, logger: logging.Logger) -> None:
 
 def test_the_message_is_not_said_again_in_colours(sent: Sent, logger: logging.Logger) -> None:
     """As uvicorn's own records do: its formatter prints `color_message` in place of the message."""
-    logger.info("Started worker [%d]", 7, extra={"color_message": "Started worker [\x1b[36m%d\x1b[0m]"})
+    logger.info(
+        "Started worker [%d]", 7, extra={"color_message": "Started worker [\x1b[36m%d\x1b[0m]"}
+    )
     logger.info("Ready", extra={"color_message": "\x1b[1mReady\x1b[0m", "workers": 2})
     plain, with_more = sent.logs()
     assert plain.body == "Started worker [7]" and "color_message" not in plain.attributes

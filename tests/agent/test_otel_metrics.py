@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from collector import Collector
 
-from conftest import Program
+from conftest import OLD_SDK, Program
 
 PROGRAM = """
     from opentelemetry import metrics
@@ -20,7 +20,7 @@ PROGRAM = """
     c = meter.create_counter("c", "{{thing}}", "Things.")
     c.add(1, {{"k": "v"}})
     c.add(2.5, {{"k": "v"}})
-    c.add(4, {{"k": [1, 2], "b": True, "i": 3}})
+    c.add(4, {{"k": {sequence}, "b": True, "i": 3}})
     u = meter.create_up_down_counter("u")
     u.add(-3, attributes={{"k": "v"}})
     h = meter.create_histogram("h", "s", explicit_bucket_boundaries_advisory=[1.0, 2.0])
@@ -59,6 +59,13 @@ SDK = """
 """
 
 
+OURS = {"provider": "", "sequence": "[1, 2]"}
+THEIRS = {
+    "provider": SDK,
+    "sequence": "(1, 2)" if OLD_SDK else "[1, 2]",
+}  # the old one takes no lists
+
+
 def told(collector: Collector) -> dict[str, Any]:
     """What the points say, without times."""
     found: dict[str, Any] = {}
@@ -81,12 +88,12 @@ def test_equal_to_the_sdk(program: Program, collector: Collector, temporality: s
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": temporality,
         "VARAN_DISABLED_HOOKS": "prometheus",
     }
-    program.run(PROGRAM.format(provider=""), **env)
+    program.run(PROGRAM.format(**OURS), **env)
     ours = told(collector)
     collector.points.clear()
     env["VARAN_DISABLED"] = "1"
     env["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.endpoint
-    program.run(PROGRAM.format(provider=SDK), **env)
+    program.run(PROGRAM.format(**THEIRS), **env)
     theirs = told(collector)
     assert ours == theirs
     assert len(ours) >= 11
@@ -94,5 +101,5 @@ def test_equal_to_the_sdk(program: Program, collector: Collector, temporality: s
 
 def test_the_applications_own_provider_wins(program: Program, collector: Collector) -> None:
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
-    program.run(PROGRAM.format(provider=SDK), **env)
+    program.run(PROGRAM.format(**THEIRS), **env)
     assert {p.resource["telemetry.sdk.name"] for p in collector.metric("c")} == {"opentelemetry"}
