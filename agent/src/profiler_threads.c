@@ -47,11 +47,13 @@ struct known {
 static struct known known[KNOWN_MAX];
 static size_t known_n, known_next; /* next: looks meet threads in the same order mostly */
 static struct profiler_view views[PROFILER_SLOTS];
-static uint32_t view_owners[PROFILER_SLOTS];   /* 0: no view */
+static uint32_t view_owners[PROFILER_SLOTS];
+static bool view_read[PROFILER_SLOTS];         /* false: its owner was writing all the time */
 static uint64_t visit_charged[PROFILER_SLOTS]; /* of the visit that lasts */
 static unsigned views_n;
 static bool began;           /* there was a look before */
 static uint64_t owners_mark; /* another one when slots have other owners */
+static bool owners_changed;  /* since the views were read */
 
 /* The CPU clock of a thread by its kernel id, as clock_getcpuclockid(3) makes it for a process. */
 static bool thread_cpu_ns(pid_t id, uint64_t *ret) {
@@ -157,17 +159,27 @@ static void take_visits(struct profiler_window *w) {
     }
 }
 
+static uint64_t mark_owners(uint32_t owners[], unsigned n) {
+    uint64_t mark = n;
+
+    for (unsigned at = 0; at < n; at++) {
+        uint32_t owner = profiler_slot_owner(at);
+        mark = mark * 31 + owner;
+        if (owners)
+            owners[at] = owner;
+    }
+    return mark;
+}
+
+/* Views first: a visit that ends between is not taken for time outside of all spans, as its thread
+ * is then no longer where the view says. */
 void threads_look(struct profiler_window *w) {
+    views_n = profiler_slots_used();
+    owners_mark = mark_owners(view_owners, views_n);
+    for (unsigned at = 0; at < views_n; at++)
+        view_read[at] = view_owners[at] && profiler_slot_view(profiler_slot_at(at), &views[at]);
     take_visits(w);
     window_resolve(w);
-    views_n = profiler_slots_used();
-    owners_mark = views_n;
-    for (unsigned at = 0; at < views_n; at++) {
-        view_owners[at] = profiler_slot_owner(at);
-        owners_mark = owners_mark * 31 + view_owners[at];
-        if (view_owners[at] && !profiler_slot_view(profiler_slot_at(at), &views[at]))
-            view_owners[at] = 0;
-    }
 }
 
 /* ---- After it ---- */
@@ -186,15 +198,23 @@ static unsigned slot_of(struct known *k) {
     return k->slot;
 }
 
-/* Whether the thread was in the span that was noted before the look, all the time. One change
- * within a trace does no harm: it is one of two spans of the same request. */
-static bool still_there(unsigned slot) {
+static bool has_slot_now(pid_t id) {
+    unsigned used = owners_changed ? profiler_slots_used() : 0, at = 0;
+
+    while (at < used && profiler_slot_owner(at) != (uint32_t) id)
+        at++;
+    return at < used;
+}
+
+/* Whether the thread was in the span that was noted before the look, all the time; without a slot:
+ * in none. One change within a trace does no harm: it is one of two spans of the same request. */
+static bool still_there(const struct known *k, unsigned slot) {
     struct profiler_view now;
 
     if (slot == PROFILER_SLOTS)
-        return true;
+        return !has_slot_now(k->native_id);
     const struct profiler_view *before = &views[slot];
-    if (!profiler_slot_view(profiler_slot_at(slot), &now))
+    if (!view_read[slot] || !profiler_slot_view(profiler_slot_at(slot), &now))
         return false;
     return now.sequence == before->sequence ||
            (now.sequence - before->sequence == 2 && before->span_id &&
@@ -212,11 +232,12 @@ static uint64_t charge(struct profiler_window *w, struct known *k, unsigned slot
         window_charge(w, views[slot].trace_id, label_of(w, k), of_span);
         k->traced_ns += (int64_t) of_span;
     }
-    int64_t outside = (int64_t) (cpu_ns - k->cpu_ns) - k->traced_ns;
+    /* An error of one look is put right by the next ones. */
+    int64_t outside = (int64_t) (k->outside_ns + cpu_ns - k->cpu_ns) - k->traced_ns;
     k->cpu_ns = cpu_ns;
     k->traced_ns = outside < 0 && !k->cut_in ? -outside : 0;
     k->cut_in = false;
-    k->outside_ns += outside > 0 ? (uint64_t) outside : 0;
+    k->outside_ns = outside > 0 ? (uint64_t) outside : 0;
     return of_span;
 }
 
@@ -294,7 +315,7 @@ static bool add_thread(struct profiler_window *w, const struct cpython_thread *t
         cpu_ns = t->cpu_ns;
     if (!t->cpu_ns && (t->state != CPYTHON_SLEEPING || t->holds_gil))
         thread_cpu_ns(k->native_id, &cpu_ns);
-    if (!still_there(slot))
+    if (!still_there(k, slot))
         return false;
     costs[COST_WALL] = wall ? now_ns - k->seen_at_ns : 0;
     costs[COST_GIL_WAIT] = t->waits_gil ? now_ns - k->seen_at_ns : 0;
@@ -323,6 +344,7 @@ static void forget_ended(struct profiler_window *w) {
 void threads_add(struct profiler_window *w, const struct cpython_sample *s, bool wall,
                  uint64_t now_ns, uint64_t passed_ns, uint64_t *ret_seen, uint64_t *ret_torn) {
     *ret_seen = *ret_torn = 0;
+    owners_changed = mark_owners(NULL, profiler_slots_used()) != owners_mark;
     for (size_t i = 0; i < s->n_threads; i++) {
         bool counts = add_thread(w, &s->threads[i], wall, now_ns, passed_ns);
         *ret_seen += counts && s->threads[i].n_frames;
@@ -348,6 +370,7 @@ void threads_stood(struct profiler_window *w, bool wall, uint64_t until_ns) {
 
 void threads_settle(struct profiler_window *w) {
     take_visits(w);
+    owners_changed = mark_owners(NULL, profiler_slots_used()) != owners_mark;
     for (size_t i = 0; i < known_n; i++) {
         struct known *k = &known[i];
         uint64_t cpu_ns;
@@ -355,8 +378,8 @@ void threads_settle(struct profiler_window *w) {
             continue;
         unsigned slot = slot_of(k);
         /* What a visit that lasts has used since the last look comes with the next one. */
-        bool between = slot == PROFILER_SLOTS || (still_there(slot) && !views[slot].span_id);
-        if (between && thread_cpu_ns(k->native_id, &cpu_ns) && still_there(slot)) {
+        bool between = still_there(k, slot) && (slot == PROFILER_SLOTS || !views[slot].span_id);
+        if (between && thread_cpu_ns(k->native_id, &cpu_ns) && still_there(k, slot)) {
             cpu_ns = cpu_ns > k->cpu_ns ? cpu_ns : k->cpu_ns;
             window_see(w, k->last_row, (cpu_ns - k->cpu_ns) / 2 * k->last_factor);
             charge(w, k, slot, cpu_ns);

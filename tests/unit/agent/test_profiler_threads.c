@@ -286,6 +286,60 @@ static void a_request_is_charged_while_it_lasts(void **state) {
     end(k);
 }
 
+static struct profiler_slot *slot_of(const struct worker *k) {
+    for (unsigned at = 0; at < profiler_slots_used(); at++)
+        if (profiler_slot_owner(at) == (uint32_t) k->id)
+            return profiler_slot_at(at);
+    return NULL;
+}
+
+/* The profiler was put to sleep under a look: whom it meets in a request then was in none before.
+ */
+static void a_slot_taken_under_a_look_does_not_count(void **state) {
+    struct worker *k = start(10);
+    struct cpython_thread t = thread_at(k->id, at_work, 2);
+    const struct cpython_sample sample = {.threads = &t, .n_threads = 1};
+
+    profiler_operation_set(k->trace, "GET /e", 6, true);
+    threads_look(w);
+    do_task(k, enter, 0);
+    do_task(k, spend, 5 * MS);
+    threads_add(w, &sample, true, clock_monotonic_ns(), MS, &seen, &torn);
+    assert_int_equal(seen, 0);
+    assert_int_equal(torn, 1);
+    assert_int_equal(w->rows.n, 0);
+    do_task(k, spend, 5 * MS);
+    do_task(k, leave, 0);
+    look(&k, 1);
+    assert_int_equal(seen, 1);
+    end(k);
+}
+
+/* The owner was put to sleep while it wrote: that look does not count, the next ones know where it
+ * is. */
+static void a_slot_that_is_being_written_is_read_later(void **state) {
+    struct worker *k = start(11);
+
+    last_ns = 0;
+    do_task(k, enter, 0);
+    look(&k, 1);
+    assert_int_equal(seen, 1);
+    atomic_fetch_add(&slot_of(k)->sequence, 1);
+    do_task(k, spend, 2 * MS);
+    look(&k, 1);
+    assert_int_equal(seen, 0);
+    assert_int_equal(torn, 1);
+    atomic_fetch_add(&slot_of(k)->sequence, 1);
+    do_task(k, spend, 2 * MS);
+    look(&k, 1);
+    assert_int_equal(seen, 1);
+    vector_each(&w->rows, r) assert_true(r->span.trace_id[0] == 0x0b0b0b0b0b0b0b0b);
+    threads_settle(w);
+    window_settle(w);
+    assert_about(cpu_of(0x0b0b0b0b0b0b0b0b, false), 4 * MS);
+    end(k);
+}
+
 static void threads_that_begin_between_looks_are_whole(void **state) {
     struct worker *first = start(3), *both[2] = {first, NULL};
 
@@ -444,6 +498,10 @@ int main(void) {
             cmocka_unit_test_setup_teardown(what_stood_still_stays_where_it_was, setup, teardown),
             cmocka_unit_test_setup_teardown(clocks_that_were_read_before_weigh, setup, teardown),
             cmocka_unit_test_setup_teardown(a_request_is_charged_while_it_lasts, setup, teardown),
+            cmocka_unit_test_setup_teardown(a_slot_taken_under_a_look_does_not_count, setup,
+                                            teardown),
+            cmocka_unit_test_setup_teardown(a_slot_that_is_being_written_is_read_later, setup,
+                                            teardown),
             cmocka_unit_test_setup_teardown(threads_that_begin_between_looks_are_whole, setup,
                                             teardown),
             cmocka_unit_test_setup_teardown(a_thread_that_was_there_before_begins_when_it_is_met,
