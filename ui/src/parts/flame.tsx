@@ -138,9 +138,12 @@ export function Flame(props: FlameProps) {
   };
   useEffect(() => reveal(focus), [tree, focus]);
 
-  const point = (event: PointerEvent) => {
+  const placeOf = (event: MouseEvent) => {
     const box = canvas.current!.getBoundingClientRect();
-    const at = { x: event.clientX - box.left, y: event.clientY - box.top };
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  };
+  const point = (event: PointerEvent) => {
+    const at = placeOf(event);
     const node = nodeAt(tree, view, at.x, at.y);
     setPointer(at);
     if (node !== hover) {
@@ -204,7 +207,11 @@ export function Flame(props: FlameProps) {
             aria-label={`${props.label}: flame graph of ${tree.length - 1} calls. Arrow keys walk, Enter zooms, Escape shows all, c copies. The table of functions holds the same figures.`}
             onPointerMove={point}
             onPointerLeave={leave}
-            onClick={() => zoom(hover)}
+            onClick={(e) => {
+              // What is there now: a finger did not point before, and newer data may have come since.
+              const at = placeOf(e);
+              zoom(nodeAt(tree, view, at.x, at.y));
+            }}
             onFocus={(e) => setFocused(e.currentTarget.matches(":focus-visible"))}
             onBlur={() => setFocused(false)}
             onKeyDown={(e) => {
