@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from conftest import ROOT
 
@@ -23,7 +23,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 # A machine that is busy with other tests is slow; a page that is right never waits so long.
-expect.set_options(timeout=30_000)
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -34,7 +35,9 @@ def browser():
     )
     assert path, "no Chromium on this machine; `tools/setup --test` installs it"
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        running = playwright.chromium.launch(
+            executable_path=path, args=ARGUMENTS, timeout=2 * PATIENCE_MS
+        )
         yield running
         running.close()
 
@@ -50,6 +53,7 @@ def open_page(browser):
             viewport=size or DESK, color_scheme=scheme, reduced_motion="reduce"
         )
         contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(f"{url}: {error}"))
         page.on(
@@ -67,6 +71,12 @@ def open_page(browser):
     for context in contexts:
         context.close()
     assert problems == []
+
+
+def settled(page: Page) -> None:
+    """Waits until all that the page asked for has come, and is drawn."""
+    expect(page.locator(".skeleton, .skeleton-block, [aria-busy=true]")).to_have_count(0)
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def pictures() -> Path:

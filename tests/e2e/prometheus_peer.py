@@ -41,7 +41,7 @@ class Process:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(15)
+            self.process.wait(60)
 
 
 def start_prometheus(folder: Path, config: str = "") -> Process:
@@ -54,7 +54,7 @@ def start_prometheus(folder: Path, config: str = "") -> Process:
     command += ["--enable-feature=exemplar-storage,native-histograms"]
     started = Process(command, folder, "prometheus")
     wait_until(
-        lambda: requests.get(started.url + "/-/ready", timeout=5).status_code == 200,
+        lambda: requests.get(started.url + "/-/ready", timeout=60).status_code == 200,
         60,
         "Prometheus getting ready",
     )

@@ -116,7 +116,7 @@ def encode(series: Iterable[Series]) -> bytes:
 
 
 def send(url: str, series: Iterable[Series]) -> None:
-    answer = requests.post(url, data=encode(series), headers=HEADERS, timeout=30)
+    answer = requests.post(url, data=encode(series), headers=HEADERS, timeout=60)
     assert answer.status_code in (200, 204), f"{url}: {answer.status_code} {answer.text[:500]}"
 
 

@@ -95,7 +95,7 @@ class Scraping:
 
     def query(self, text: str) -> dict[tuple, float]:
         answer = requests.get(
-            self.server.url + "/prometheus/api/v1/query", params={"query": text}, timeout=20
+            self.server.url + "/prometheus/api/v1/query", params={"query": text}, timeout=60
         ).json()
         assert answer["status"] == "success", answer
         return {
@@ -111,7 +111,7 @@ class Scraping:
         wait_until(lambda: self.value(text) == value, 60, f"{text} being {value}")
 
     def reload(self) -> requests.Response:
-        return requests.post(self.server.url + "/-/reload", timeout=20)
+        return requests.post(self.server.url + "/-/reload", timeout=60)
 
     def stop(self) -> None:
         if self.server:

@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 import varan
-from conftest import VARAN, Server, wait_until
+from conftest import AGENT_ENDS_PATIENTLY, VARAN, Server, wait_until
 
 
 def run_under_agent(server: Server, folder: Path, text: str, **env: str) -> str:
@@ -20,7 +20,7 @@ def run_under_agent(server: Server, folder: Path, text: str, **env: str) -> str:
     package = str(Path(varan.__file__).resolve().parent.parent)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "VARAN_", "PYTHON"))}
     kept["PYTHONPATH"] = os.pathsep.join([varan.bootstrap_path(), package])
-    kept["VARAN_ENDPOINT"] = server.otlp
+    kept |= {"VARAN_ENDPOINT": server.otlp, **AGENT_ENDS_PATIENTLY}
     done = subprocess.run(
         [sys.executable, str(path)], env={**kept, **env}, capture_output=True, text=True, timeout=60
     )
@@ -31,7 +31,7 @@ def run_under_agent(server: Server, folder: Path, text: str, **env: str) -> str:
 def sql(server: Server, query: str) -> list[dict]:
     done = subprocess.run(
         [str(VARAN), "sql", "--server", server.url, "--format", "JSONEachRow", query],
-        capture_output=True, text=True, timeout=30,
+        capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line]
@@ -70,7 +70,7 @@ def test_prometheus_names_are_kept(server: Server, tmp_path: Path) -> None:
             found.add(json.dumps([row["metric"], labels], sort_keys=True))
         return found
 
-    wait_until(lambda: wanted <= stored() or None, 20, f"series {wanted - stored()}")
+    wait_until(lambda: wanted <= stored(), 60, "the series that prometheus_client tells of")
     extra = {json.loads(s)[0] for s in stored() - wanted}
     # The agent's own, and what a resource is.
     own = ("process_", "cpython_", "varan_", "target_info")
@@ -100,5 +100,8 @@ def test_rates_stay_true_when_few_spans_are_sent(server: Server, tmp_path: Path)
         lambda: [int(r["n"]) for r in sql(server, query)] == [1000], 20, "a count of 1000 requests"
     )
     assert int(sql(server, query)[0]["e"]) == 250
-    sent = sql(server, "SELECT count() n FROM spans WHERE service = 'sampled'")
-    assert 50 < int(sent[0]["n"]) < 160
+    # A hundred, and what chance does to it.
+    kept = "SELECT count() n FROM spans WHERE service = 'sampled'"
+    wait_until(
+        lambda: 40 < int(sql(server, kept)[0]["n"]) < 170, 60, "a tenth of the spans being kept"
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from browser import DESK, PHONE, browser, open_page, pictures
+from browser import DESK, PHONE, browser, open_page, pictures, settled
 from playwright.sync_api import expect
 
 from conftest import Server, wait_until
@@ -17,7 +17,6 @@ __all__ = ["browser", "open_page"]  # the fixtures
 
 
 def picture(page, name: str) -> None:
-    page.wait_for_load_state("networkidle") if "live" not in name else None
     page.screenshot(path=str(pictures() / f"{name}.png"))
 
 
@@ -44,11 +43,20 @@ def test_from_services_to_the_statement_and_the_log_line(shop, open_page):
     if not re.search("/traces/[0-9a-f]{32}", page.url):
         page.locator("a[href*='/traces/']").first.click()
     expect(page).to_have_url(re.compile("/traces/[0-9a-f]{32}"))
-    page.get_by_text(re.compile("SELECT", re.I)).first.wait_for(state="attached")
     trace_id = re.search("/traces/([0-9a-f]{32})", page.url)[1]
-    trace = shop.api(f"/traces/{trace_id}")
-    query = next(span for span in trace["spans"] if "LIKE" in span["db_statement"])
+
+    def whole() -> dict | None:
+        """The query's span, once the search's log line is there, too: the parts of a trace come one after another."""
+        logs = shop.api("/logs", filter=f"trace_id={trace_id}")["logs"]
+        spans = shop.api(f"/traces/{trace_id}")["spans"]
+        queries = [span for span in spans if "LIKE" in span["db_statement"]]
+        return queries[0] if queries and any("found" in line["body"] for line in logs) else None
+
+    query = wait_until(whole, 60, "the whole trace")
+    page.reload()
+    page.get_by_text(re.compile("SELECT", re.I)).first.wait_for(state="attached")
     page.goto(f"{shop.page}/traces/{trace_id}?span={query['span_id']}")
+    settled(page)
     panel = page.get_by_text(re.compile("LIKE")).first
     expect(panel).to_be_visible()
     expect(page.get_by_text(re.compile(r"orders\.py")).first).to_be_visible()
@@ -78,7 +86,7 @@ def test_every_screen_full(shop, open_page, scheme, size):
     for name, path in screens.items():
         page.goto(shop.page + path)
         expect(page.locator("main")).to_be_visible()
-        page.wait_for_timeout(700)  # for the picture only: charts have drawn
+        settled(page)
         page.screenshot(path=str(pictures() / f"{name}-{scheme}-{size}.png"))
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"{name} scrolls sideways by {wide} px at {size}"
@@ -125,12 +133,12 @@ def test_keyboard(shop, open_page):
 def test_first_load_is_small(server: Server):
     import requests
 
-    index = requests.get(server.url + "/", timeout=5)
+    index = requests.get(server.url + "/", timeout=60)
     names = re.findall(r'(?:src|href)="(/[^"]+\.(?:js|css))"', index.text)
     total = 0
     for name in names:
         answer = requests.get(
-            server.url + name, headers={"accept-encoding": "gzip"}, stream=True, timeout=5
+            server.url + name, headers={"accept-encoding": "gzip"}, stream=True, timeout=60
         )
         total += len(answer.raw.read())
     assert names and total < 100_000

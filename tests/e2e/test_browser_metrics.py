@@ -133,8 +133,8 @@ scrape_configs:
         ask = server.url + "/prometheus/api/v1"
 
         def scraped():
-            up = requests.get(ask + "/query", params={"query": "up"}, timeout=20).json()
-            known = requests.get(ask + "/metadata", timeout=20).json()["data"]
+            up = requests.get(ask + "/query", params={"query": "up"}, timeout=60).json()
+            known = requests.get(ask + "/metadata", timeout=60).json()["data"]
             return len(up["data"]["result"]) == 3 and "shop_latency_seconds" in known
 
         wait_until(scraped, 60, "all targets being scraped")
@@ -184,7 +184,7 @@ def test_editor_completes_and_names_mistakes(shop, open_page):
         page.keyboard.type("shop_req")
         return "shop_req" in editor.inner_text()
 
-    wait_until(typed, 30, "the editor taking text")
+    wait_until(typed, 60, "the editor taking text")
     completion = page.locator(".cm-tooltip-autocomplete li")
     expect(completion.filter(has_text="shop_requests_total").first).to_be_visible()
     shot(page, "metrics-completion")

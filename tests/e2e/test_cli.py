@@ -12,10 +12,10 @@ import textwrap
 import pytest
 import requests
 
-from conftest import VARAN, wait_until
+from conftest import AGENT_ENDS_PATIENTLY, VARAN, wait_until
 
 
-def varan(*words: str, seconds: float = 30, **environment: str) -> subprocess.CompletedProcess:
+def varan(*words: str, seconds: float = 60, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [str(VARAN), *words],
         capture_output=True,
@@ -92,7 +92,10 @@ def test_port_in_use_is_named(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = varan("serve", "--data-dir", str(tmp_path), "--listen", address)
+        done = varan(
+            *("serve", "--data-dir", str(tmp_path), "--listen", address),
+            *("--otlp-http", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0"),
+        )
     assert done.returncode != 0 and address in done.stderr
 
 
@@ -132,7 +135,7 @@ def test_run_traces_an_application_and_passes_its_status_on(server, tmp_path):
         )
     )
     command = [str(VARAN), "run", "--service", "cli-run", "--", sys.executable, "app.py"]
-    environment = {**os.environ, "VARAN_ENDPOINT": server.otlp}
+    environment = {**os.environ, "VARAN_ENDPOINT": server.otlp, **AGENT_ENDS_PATIENTLY}
     done = subprocess.run(
         command,
         cwd=tmp_path,
@@ -144,25 +147,34 @@ def test_run_traces_an_application_and_passes_its_status_on(server, tmp_path):
     )
     assert done.returncode == 7, done.stderr
     spans = wait_until(
-        lambda: server.sql(
-            "SELECT name, db_statement FROM spans WHERE service = 'cli-run' ORDER BY ts"
+        lambda: (
+            (
+                rows := server.sql(
+                    "SELECT name, db_statement FROM spans WHERE service = 'cli-run' ORDER BY ts"
+                )
+            )
+            and len(rows) > 1
+            and rows
         ),
-        10,
+        60,
         "the application's spans",
     )
     assert next(name for name, _ in spans) == "job" and len(spans) == 2
     assert "secret-literal" not in str(spans)
-    lines = server.api("/logs", filter="service=cli-run")["logs"]
+    lines = wait_until(
+        lambda: server.api("/logs", filter="service=cli-run")["logs"], 60, "its log line"
+    )
     assert [line["body"] for line in lines] == ["from the application"]
     assert lines[0]["span_id"]
 
 
 def test_dev_starts_a_server_runs_the_command_and_stops(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        page = f"127.0.0.1:{probe.getsockname()[1]}"
+    held = socket.socket()  # bound and never listening: nobody else gets the port meanwhile
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    page = f"127.0.0.1:{held.getsockname()[1]}"
     (tmp_path / "app.py").write_text(
-        "import time\nprint('the app runs', flush=True)\ntime.sleep(60)\n"
+        "import time\nprint('the app runs', flush=True)\ntime.sleep(1000)\n"
     )
     command = [str(VARAN), "dev", "--data-dir", str(tmp_path / "data"), "--listen", page]
     command += ["--otlp-http", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0"]
@@ -172,18 +184,21 @@ def test_dev_starts_a_server_runs_the_command_and_stops(tmp_path):
             [*command, "--", sys.executable, "app.py"], cwd=tmp_path, stdout=log, stderr=log
         )
     try:
-        wait_until(lambda: b"the app runs" in output.read_bytes(), 30, "the application running")
+        wait_until(lambda: b"the app runs" in output.read_bytes(), 60, "the application running")
         assert page in output.read_text()
-        assert requests.get(f"http://{page}/readyz", timeout=5).status_code == 200
+        assert requests.get(f"http://{page}/readyz", timeout=60).status_code == 200
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(60)
 
     def gone() -> bool:
         try:
-            requests.get(f"http://{page}/healthz", timeout=1)
+            requests.get(f"http://{page}/healthz", timeout=10)
         except requests.ConnectionError:
             return True
+        except requests.Timeout:
+            pass
         return False
 
-    wait_until(gone, 15, "the server that dev started being stopped")
+    wait_until(gone, 60, "the server that dev started being stopped")
+    held.close()

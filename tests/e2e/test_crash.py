@@ -41,7 +41,7 @@ class Sender(threading.Thread):
 
     def _post(self, session, path, request) -> bool:
         answer = session.post(
-            self.url + path, data=request.SerializeToString(), headers=HEADERS, timeout=20
+            self.url + path, data=request.SerializeToString(), headers=HEADERS, timeout=60
         )
         return answer.status_code == 200
 
@@ -51,7 +51,10 @@ def test_nothing_acknowledged_is_lost(new_server):
     dice = random.Random(20261120)
     spans: set[str] = set()
     lines: set[str] = set()
-    for number in range(ROUNDS):
+    number = 0
+    # Further rounds where the machine was so slow that too little was sent to prove anything.
+    while number < ROUNDS or (len(spans) <= ROUNDS * 10 and number < 5 * ROUNDS):
+        number += 1
         server.start()
         senders = [Sender(server.otlp, number * 10 + i) for i in range(3)]
         for sender in senders:
@@ -60,7 +63,7 @@ def test_nothing_acknowledged_is_lost(new_server):
         server.kill()
         for sender in senders:
             sender.stopping.set()
-            sender.join(30)
+            sender.join(90)
             assert not sender.is_alive()
             spans.update(sender.spans)
             lines.update(sender.lines)

@@ -15,7 +15,17 @@ from pathlib import Path
 
 import pytest
 from test_dump_waits import LOCKS
-from test_profile import PYTHONS, SPLIT, Program, dump, line_of, thread_with, varan
+from test_profile import (
+    PYTHONS,
+    SPLIT,
+    Program,
+    dump,
+    line_of,
+    stop_threads,
+    thread_with,
+    varan,
+    wait_for_thread,
+)
 
 from conftest import VARAN, wait_until
 
@@ -50,15 +60,7 @@ def registers(pid: int, thread: int) -> bytes:
 
 def make_core(pid: int, target: Path) -> None:
     """A core file of a stopped process, as the kernel would write it: without what files hold."""
-    os.kill(pid, signal.SIGSTOP)
-    wait_until(
-        lambda: all(
-            path.read_text().rpartition(")")[2].split()[0] == "T"
-            for path in Path(f"/proc/{pid}/task").glob("*/stat")
-        ),
-        60,
-        "all threads stopped",
-    )
+    stop_threads(pid)
     maps = []
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         words = line.split(None, 5)
@@ -107,7 +109,7 @@ def make_core(pid: int, target: Path) -> None:
 def test_core_file(tmp_path, python):
     core = tmp_path / "core"
     with Program(tmp_path, WAITS, python) as program:
-        wait_until(lambda: thread_with(dump(program.pid), "waits"), 20, "the thread")
+        wait_for_thread(program.pid, "waits")
         make_core(program.process.pid, core)
         pid = program.process.pid
     done = varan("dump", "--json", "--locals", "--core", str(core))
@@ -168,9 +170,7 @@ def test_binary_without_symbols(tmp_path):
     binary.write_bytes(plain)
     binary.chmod(0o755)
     with Program(tmp_path, SPLIT, str(binary)) as program:
-        report = wait_until(
-            lambda: (r := dump(program.pid)) and thread_with(r, "waits") and r, 20, "the threads"
-        )
+        report = wait_for_thread(program.pid, "waits")
         assert report["path"] == str(binary)
         assert report["version"].count(".") == 2
         assert thread_with(report, "main")["frames"][-1]["function"] == "<module>"
@@ -199,12 +199,10 @@ def test_process_ids_of_a_container(tmp_path):
         if outer.stdout.readline().strip() != b"ready":
             pytest.skip("this system lets nobody make a namespace")
         pid = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()[0]
-        report = wait_until(
-            lambda: (r := dump(pid)) and thread_with(r, "waits") and r, 20, "the threads"
-        )
+        report = wait_for_thread(pid, "waits")
     finally:
         outer.kill()
-        outer.wait(20)
+        outer.wait(60)
     main, waiting = thread_with(report, "main"), thread_with(report, "waits")
     assert main["native_id"] == int(pid) and main["name"] == "main"
     assert waiting["native_id"] not in (None, main["native_id"]) and waiting["state"] == "idle"
@@ -260,14 +258,15 @@ def test_workers_that_a_server_forked_by_itself(tmp_path):
             return len(text.split()) == 2 and [int(word) for word in text.split()]
 
         for worker in wait_until(workers, 60, "two workers"):
-            threads = wait_until(
-                lambda pid=worker: len(found := dump(str(pid))["threads"]) == 2 and found,
-                60,
-                "both threads",
-            )
+
+            def waiting(pid=worker) -> list | None:
+                threads = dump(str(pid))["threads"]
+                states = [thread["state"] for thread in threads]
+                return threads if states == ["idle", "idle"] else None
+
+            threads = wait_until(waiting, 60, "both threads waiting for requests")
             tasks = {int(task.name) for task in Path(f"/proc/{worker}/task").iterdir()}
             assert {thread["native_id"] for thread in threads} <= tasks
-            assert {thread["state"] for thread in threads} == {"idle"}
     finally:
         os.killpg(master.pid, signal.SIGKILL)
         master.wait(60)

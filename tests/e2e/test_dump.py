@@ -6,7 +6,7 @@ import json
 import subprocess
 
 import pytest
-from test_profile import PYTHONS, Program, dump, thread_with, varan
+from test_profile import PYTHONS, Program, dump, thread_with, varan, wait_for_thread
 
 from conftest import wait_until
 
@@ -39,8 +39,12 @@ def test_threads_have_their_names_and_wait_for_the_gil(tmp_path, python):
     with Program(tmp_path, THREADS, python) as program:
         names = {"main", "napper", "wörker-0", "wörker-1", "wörker-2"}
         report = wait_until(
-            lambda: (r := dump(program.pid)) and {t["name"] for t in r["threads"]} == names and r,
-            20,
+            lambda: (
+                (r := wait_for_thread(program.pid, "sleeper"))
+                and {t["name"] for t in r["threads"]} == names
+                and r
+            ),
+            60,
             "all names",
         )
         assert thread_with(report, "sleeper")["name"] == "napper"
@@ -55,7 +59,7 @@ def test_threads_have_their_names_and_wait_for_the_gil(tmp_path, python):
             assert not any(t["waits_gil"] for t in threads if t["name"] == "napper")
             return any(t["waits_gil"] for t in threads)
 
-        wait_until(somebody_waits, 20, "a thread that waits for the GIL")
+        wait_until(somebody_waits, 60, "a thread that waits for the GIL")
         assert program.process.poll() is None
 
 
@@ -178,7 +182,7 @@ def test_tasks_and_who_awaits_them(tmp_path, python):
             running = [t for t in tasks if t["running_in"] and "crunch" in functions(t)]
             return len(tasks) >= 310 and len(running) == 1 and tasks
 
-        tasks = wait_until(complete, 20, "one running task among hundreds")
+        tasks = wait_until(complete, 60, "one running task among hundreds")
         text = varan("dump", "--async-tree", program.pid).stdout
     by_id = {task["id"]: task for task in tasks}
 

@@ -76,31 +76,36 @@ def read(pid: str) -> dict[str, dict]:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_locks_their_holders_and_deadlocks(tmp_path, python):
-    waiting = ("wants_mutex", "wants_condition", "forth", "back", "joins", "gets")
+    expected = {
+        "wants_mutex": ("Store.mutex", "Lock", "holds"),
+        "wants_condition": ("Store.changed", "Lock", "holds"),
+        "forth": ("second", "RLock", "back"),
+        "back": ("first", "Lock", "forth"),
+    }
+    waiting = (*expected, "joins", "gets")
     with Program(tmp_path, LOCKS, python) as program:
+        last: dict = {}
 
         def settled():
-            found = read(program.pid)
+            """Threads that begin wait for other locks before these, an instant each."""
+            last.update(read(program.pid))
+            if not last["deadlocks"] or not all(last.get(n, {}).get("waits_for") for n in waiting):
+                return None
+            names = {name: last[name]["waits_for"].get("name") for name in expected}
             return (
-                all(found.get(name, {}).get("waits_for") for name in waiting)
-                and found["deadlocks"]
-                and found
+                last if names == {name: lock for name, (lock, _, _) in expected.items()} else None
             )
 
-        found = wait_until(settled, 60, "all threads waiting, two of them for each other")
+        found = wait_until(
+            settled, 60, lambda: f"all threads waiting, two of them for each other: {last}"
+        )
         text = varan("dump", program.pid).stdout
         assert program.process.poll() is None
     ids = {name: found[name]["native_id"] for name in (*waiting, "holds")}
     assert [sorted(circle) for circle in found["deadlocks"]] == [
         sorted((ids["forth"], ids["back"]))
     ]
-    expected = {
-        "wants_mutex": ("Store.mutex", "Lock", "holds", "with self.changed:"),
-        "wants_condition": ("Store.changed", "Lock", "holds", None),
-        "forth": ("second", "RLock", "back", None),
-        "back": ("first", "Lock", "forth", None),
-    }
-    for name, (lock, kind, holder, _) in expected.items():
+    for name, (lock, kind, holder) in expected.items():
         waits = found[name]["waits_for"]
         assert (waits["name"], waits["type"], waits["held_by"]) == (lock, kind, ids[holder]), name
         assert waits["held_in"]["function"].endswith(holder)

@@ -19,7 +19,7 @@ JSON = {"content-type": "application/json"}
 
 
 def post(server, body: bytes, path="/v1/traces", **headers):
-    return requests.post(server.otlp + path, data=body, headers={**PROTOBUF, **headers}, timeout=30)
+    return requests.post(server.otlp + path, data=body, headers={**PROTOBUF, **headers}, timeout=60)
 
 
 def test_truncated_anywhere(server):
@@ -66,7 +66,7 @@ def test_malformed_protobuf(server, body):
     ],
 )
 def test_malformed_json(server, body):
-    answer = requests.post(server.otlp + "/v1/traces", data=body, headers=JSON, timeout=10)
+    answer = requests.post(server.otlp + "/v1/traces", data=body, headers=JSON, timeout=60)
     assert answer.status_code in (200, 400)
     if answer.status_code == 400:
         assert answer.headers["content-type"].startswith("application/json")
@@ -144,18 +144,18 @@ def test_partial_success(server):
 
 def test_wrong_content_type(server):
     assert post(server, b"x", **{"content-type": "text/plain"}).status_code == 415
-    assert requests.get(server.otlp + "/v1/traces", timeout=5).status_code == 405
-    assert requests.post(server.otlp + "/v1/nothing", data=b"", timeout=5).status_code == 404
+    assert requests.get(server.otlp + "/v1/traces", timeout=60).status_code == 405
+    assert requests.post(server.otlp + "/v1/nothing", data=b"", timeout=60).status_code == 404
 
 
 def test_slow_client_is_let_go(new_server):
     server = new_server("--request-timeout", "1s").start()
     port = int(server.otlp.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=15) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(
             b"POST /v1/traces HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100000\r\n\r\n"
         )
-        end, closed = time.monotonic() + 12, False
+        end, closed = time.monotonic() + 60, False
         while time.monotonic() < end and not closed:
             try:
                 client.sendall(b"x")
@@ -166,7 +166,7 @@ def test_slow_client_is_let_go(new_server):
             except OSError:
                 closed = True
         assert closed, "a client that sends a byte at a time holds its connection for ever"
-    assert requests.get(server.url + "/healthz", timeout=5).status_code == 200
+    assert requests.get(server.url + "/healthz", timeout=60).status_code == 200
 
 
 def test_garbage_on_every_port(server):
@@ -182,14 +182,14 @@ def test_garbage_on_every_port(server):
             b"GET / HTTP/9.9\r\n\r\n",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100,
         ):
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
                 client.sendall(garbage)
                 client.settimeout(2)
                 try:
                     client.recv(4096)
                 except OSError:
                     pass
-    assert requests.get(server.url + "/readyz", timeout=5).status_code == 200
+    assert requests.get(server.url + "/readyz", timeout=60).status_code == 200
 
 
 def test_old_and_future_times(server):
@@ -213,7 +213,7 @@ def test_filters_that_attack(server):
         "service IN (" + ",".join("x" * 3 for _ in range(5000)) + ")",
     ):
         answer = requests.get(
-            server.url + "/api/v1/traces", params={"filter": filter_text}, timeout=20
+            server.url + "/api/v1/traces", params={"filter": filter_text}, timeout=60
         )
         assert answer.status_code in (200, 400, 414, 431), (filter_text[:40], answer.status_code)
         if answer.status_code == 400:

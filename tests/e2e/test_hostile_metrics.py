@@ -120,26 +120,28 @@ TRAPS = {
 
 
 def targets(scraping) -> dict[str, dict]:
-    answer = requests.get(scraping.server.url + "/prometheus/api/v1/targets", timeout=20)
+    answer = requests.get(scraping.server.url + "/prometheus/api/v1/targets", timeout=60)
     return {t["scrapePool"]: t for t in answer.json()["data"]["activeTargets"]}
 
 
 def failing(scraping, wanted: dict[str, str]) -> dict[str, str]:
-    """The last errors of these jobs, once all of them have one that contains their words."""
-    said = {}
+    """Errors of these jobs that contain their words, once each has had one. On a busy machine any of them may be late
+    now and then, and says so instead."""
+    said, right = {}, {}
 
     def errors():
         found = targets(scraping)
         said.update({name: found[name]["lastError"] for name in wanted if name in found})
-        return len(said) == len(wanted) and all(
-            said[name] and words.lower() in said[name].lower() for name, words in wanted.items()
-        )
+        for name, words in wanted.items():
+            if said.get(name) and words.lower() in said[name].lower():
+                right.setdefault(name, said[name])
+        return len(right) == len(wanted)
 
     try:
         wait_until(errors, 60, "the targets' errors")
     except pytest.fail.Exception:
         pytest.fail(f"the errors are {said} instead of {wanted}")
-    return said
+    return right
 
 
 def test_targets_that_trap(scraping) -> None:
@@ -180,7 +182,7 @@ def test_more_series_than_an_instance_may_have(scraping) -> None:
     e = scraping.exporter("".join(f'm{{i="{i}"}} 1\n' for i in range(MANY)))
     few = scraping.exporter("few 1\n")
     scraping.start(
-        job("many", e.address),
+        job("many", e.address, scrape_interval="2s"),
         job("few", few.address),
         options=("--metrics-instance-series-max=10000",),
     )
@@ -225,7 +227,7 @@ def test_labels_of_ten_megabytes(scraping) -> None:
     }
     scraping.start(
         *(
-            job(kind, scraping.exporter(body).address, scrape_interval="3s")
+            job(kind, scraping.exporter(body).address, scrape_interval="5s")
             for kind, body in bodies.items()
         )
     )
@@ -311,7 +313,7 @@ def test_clocks_of_targets_that_jump(scraping) -> None:
     for shift in (10 * 365 * 86400_000, -20 * 365 * 86400_000, 10**15, -(10**15)):
         e.body = f"jumps 7 {at + shift}\nstays {shift}\n"
         scraping.wait("stays", shift)
-        assert scraping.value("up") == 1
+        scraping.wait("up", 1)
         assert 7 not in scraping.query("jumps").values()
     e.body = f"jumps 9 {at - 10_000}\nstays 1\n"  # and is right again
     scraping.wait("jumps", 9)
@@ -371,16 +373,15 @@ def test_a_query_over_everything(server) -> None:
 
     asking = threading.Thread(target=ask)
     asking.start()
-    sent = 0
-    while asking.is_alive():
-        assert (
-            write(server, Series({"__name__": "meanwhile"}, [(now_ms(), 1.0)])).status_code == 204
-        )
-        sent += 1
+    while True:
+        alive = asking.is_alive()
+        meanwhile = Series({"__name__": "meanwhile"}, [(now_ms(), 1.0)])
+        assert write(server, meanwhile).status_code == 204
+        if not alive:
+            break
     asking.join()
     assert ended[0].status_code in (422, 503), ended[0].text[:300]
     assert ended[0].json()["errorType"] in ("execution", "timeout")
-    assert sent
     assert query(server, "meanwhile", time.time())
 
 
@@ -415,7 +416,7 @@ def test_bombs_and_lengths_that_lie(server) -> None:
     before = server.memory_mb()
     lie = b"\xff\xff\xff\xff\x0f" + b"\x00" * 100  # a snappy block that says 4 GiB
     for body in (lie, b"", b"\x00", b"\x05\x10abc", gzip.compress(b"\0" * 1000)):
-        answer = requests.post(url, data=body, headers=HEADERS, timeout=30)
+        answer = requests.post(url, data=body, headers=HEADERS, timeout=60)
         assert answer.status_code in (204, 400, 413), (body[:10], answer.status_code)
         if answer.status_code != 204:
             assert answer.text.strip()
@@ -438,6 +439,6 @@ def test_headers_of_remote_write(server, headers, status) -> None:
         server.url + "/prometheus/api/v1/write",
         data=encode([]),
         headers={**HEADERS, **headers},
-        timeout=30,
+        timeout=60,
     )
     assert answer.status_code == status, answer.text

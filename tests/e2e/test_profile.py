@@ -85,7 +85,7 @@ class Program:
 
     def __exit__(self, *_) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         self.process.stdout.close()
 
 
@@ -102,6 +102,33 @@ def thread_with(report: dict, function: str) -> dict | None:
     return None
 
 
+def wait_for_thread(pid: str, function: str) -> dict:
+    """The report once a thread waits in this function: "ready" may be said an instant before it does."""
+
+    def waits():
+        report = dump(pid)
+        thread = thread_with(report, function)
+        inside = (
+            thread and thread["state"] == "idle" and thread["frames"][0]["function"] == function
+        )
+        return inside and report
+
+    return wait_until(waits, 60, f"a thread waiting in {function}")
+
+
+def stop_threads(pid: int) -> None:
+    """Stops a process: the signal is sent at once, a thread that runs stops a moment later."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(
+        lambda: all(
+            path.read_text().rpartition(")")[2].split()[0] == "T"
+            for path in Path(f"/proc/{pid}/task").glob("*/stat")
+        ),
+        60,
+        "all threads stopped",
+    )
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_dump_shows_every_thread(tmp_path, python):
     with Program(tmp_path, SPLIT, python) as program:
@@ -111,7 +138,7 @@ def test_dump_shows_every_thread(tmp_path, python):
             waiting = thread_with(report, "waits")
             return waiting and waiting["state"] == "idle" and thread_with(report, "main") and report
 
-        report = wait_until(complete, 20, "a waiting and a running thread")
+        report = wait_until(complete, 60, "a waiting and a running thread")
         assert report["version"].startswith("3.")
         main, waiting = thread_with(report, "main"), thread_with(report, "waits")
         assert main["name"] == "main" and main["native_id"] == program.process.pid
@@ -121,7 +148,7 @@ def test_dump_shows_every_thread(tmp_path, python):
         assert waiting["frames"][0]["line"] == line_of(SPLIT, "sleep(1000)")
         assert main["frames"][0]["file"] == str(program.path)
         text = varan("dump", program.pid)
-        assert f"Thread {program.pid} (main)" in text.stdout
+        assert f"Thread {program.pid} (main)" in text.stdout, text.stderr
         assert f"<module> ({program.path}:{line_of(SPLIT, 'main()')})" in text.stdout
         assert program.process.poll() is None
 
@@ -134,6 +161,43 @@ def read_collapsed(path: Path) -> dict[str, int]:
         function = stack.split(";")[-1].split(" (")[0]
         own[function] = own.get(function, 0) + int(count)
     return own
+
+
+def cpu_ticks(pid: str) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def naps(pid: int) -> int:
+    """How often a process went to sleep by itself, as a profiler does between two looks."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+
+def record(pid: str, target: Path, *words: str, cpu_s: float = 0.5, looks: int = 100) -> str:
+    """`varan record`, ended once the program has worked for so long and has been looked at so often: on a machine that
+    is slow or stands still, a time tells neither. Returns what it says."""
+    begun = cpu_ticks(pid)
+    recording = subprocess.Popen(
+        [str(VARAN), "record", "-o", str(target), "--pid", pid, "--rate", "500", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def enough() -> bool:
+        if recording.poll() is not None:
+            return True
+        return cpu_ticks(pid) - begun >= 100 * cpu_s and naps(recording.pid) >= looks
+
+    try:
+        wait_until(enough, 120, f"{looks} looks in {cpu_s} s of the program")
+        recording.send_signal(signal.SIGINT)
+        _, says = recording.communicate(timeout=60)
+    finally:
+        recording.kill()
+        recording.wait(60)
+    assert recording.returncode == 0, says
+    return says
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -165,12 +229,9 @@ def test_shares_are_those_of_the_program(tmp_path, python):
 def test_formats(tmp_path):
     with Program(tmp_path, SPLIT) as program:
         for name in ("p.html", "p.speedscope.json", "p.trace.json", "p.pb.gz", "p.txt"):
-            done = varan(
-                *("record", "-o", str(tmp_path / name), "--pid", program.pid, "--duration", "300ms")
-            )
-            assert done.returncode == 0, done.stderr
-            assert "samples in" in done.stderr and "torn" in done.stderr and "late" in done.stderr
-            assert "three (" in done.stderr
+            says = record(program.pid, tmp_path / name, looks=30, cpu_s=0.2)
+            assert "samples in" in says and "torn" in says and "late" in says
+            assert "three (" in says
     page = (tmp_path / "p.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert {"three", "main"} <= {function[0] for function in data["functions"]}
@@ -192,10 +253,7 @@ def test_flame_graph_in_a_browser(tmp_path):
     assert path, "no Chromium on this machine; `tools/setup --test` installs it"
     target, problems, requests = tmp_path / "p.html", [], []
     with Program(tmp_path, SPLIT) as program:
-        done = varan(
-            "record", "-o", str(target), "--idle", "--pid", program.pid, "--duration", "1s"
-        )
-        assert done.returncode == 0, done.stderr
+        record(program.pid, target, "--idle")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu"]
@@ -241,11 +299,6 @@ def test_record_a_command(tmp_path):
     assert "work.py" in target.read_text()
 
 
-def cpu_ticks(pid: str) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
-
-
 def start_recording(target: Path, pid: str) -> subprocess.Popen:
     """A recording that has begun: its open files of the program's threads show it."""
     recording = subprocess.Popen(
@@ -263,7 +316,7 @@ def start_recording(target: Path, pid: str) -> subprocess.Popen:
                 pass  # closed meanwhile
         return False
 
-    wait_until(reads_threads, 20, "the recording having begun")
+    wait_until(reads_threads, 60, "the recording having begun")
     return recording
 
 
@@ -272,7 +325,7 @@ def test_interrupt_writes_the_file(tmp_path):
     with Program(tmp_path, SPLIT) as program:
         recording = start_recording(target, program.pid)
         recording.send_signal(signal.SIGINT)
-        _, says = recording.communicate(timeout=20)
+        _, says = recording.communicate(timeout=60)
         assert recording.returncode == 0, says
         assert "wrote" in says
         assert program.process.poll() is None
@@ -283,11 +336,15 @@ def test_process_that_dies_while_recorded(tmp_path):
     target = tmp_path / "out.txt"
     with Program(tmp_path, SPLIT) as program:
         recording = start_recording(target, program.pid)
-        before = cpu_ticks(program.pid)
-        wait_until(lambda: cpu_ticks(program.pid) > before + 10, 20, "the program working")
+        before, looked = cpu_ticks(program.pid), naps(recording.pid)
+        wait_until(
+            lambda: cpu_ticks(program.pid) > before + 10 and naps(recording.pid) > looked + 50,
+            60,
+            "the program working and being looked at",
+        )
         program.process.kill()
-        program.process.wait(10)
-        _, says = recording.communicate(timeout=20)
+        program.process.wait(60)
+        _, says = recording.communicate(timeout=60)
     assert recording.returncode == 0, says
     assert "<module>" in target.read_text()
 
@@ -295,36 +352,38 @@ def test_process_that_dies_while_recorded(tmp_path):
 def test_subprocesses(tmp_path):
     target = tmp_path / "out.txt"
     source = """
-        import subprocess, sys
+        import os, subprocess, sys
+        parent = os.getppid()
         if len(sys.argv) > 1:
             def child_work():
-                while True:
-                    pass
+                while os.getppid() == parent:
+                    sum(range(1000))
             print("ready", flush=True)
             child_work()
+            sys.exit()
         child = subprocess.Popen([sys.executable, __file__, "child"])
         child.wait()
     """
     with Program(tmp_path, source) as program:
-        done = varan(
-            *("record", "--subprocesses", "-o", str(target), "--pid", program.pid),
-            *("--duration", "3s"),
-        )
-        children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
-        if children.exists():
-            for child in children.read_text().split():
-                os.kill(int(child), signal.SIGKILL)
-    assert done.returncode == 0, done.stderr
-    assert "child_work" in target.read_text()
+
+        def seen() -> bool:
+            done = varan(
+                *("record", "--subprocesses", "-o", str(target), "--pid", program.pid),
+                *("--duration", "1s"),
+            )
+            assert done.returncode == 0, done.stderr
+            return target.exists() and "child_work" in target.read_text()
+
+        wait_until(seen, 60, "the work of the child")
 
 
 def test_idle_and_gil(tmp_path):
     target = tmp_path / "out.txt"
     with Program(tmp_path, SPLIT) as program:
-        words = ("record", "-o", str(target), "--pid", program.pid, "--duration", "500ms")
-        assert varan(*words, "--idle").returncode == 0
+        record(program.pid, target, "--idle")
         assert "waits" in read_collapsed(target)
-        assert varan(*words, "--gil").returncode == 0
+        record(program.pid, target, "--gil")
+        assert "three" in target.read_text()
         assert "waits" not in target.read_text()
 
 
@@ -340,7 +399,7 @@ def test_deep_recursion_is_cut_not_lost(tmp_path):
         down(5000)
     """
     with Program(tmp_path, source) as program:
-        thread = thread_with(dump(program.pid), "down")
+        thread = thread_with(wait_for_thread(program.pid, "down"), "down")
     assert thread["cut"] and len(thread["frames"]) == 2048
     assert thread["frames"][0]["line"] == line_of(source, "sleep(1000)")
 
@@ -366,7 +425,7 @@ def test_many_threads(tmp_path):
                 and sum(t["state"] == "idle" and len(t["frames"]) >= 3 for t in r["threads"]) >= 300
                 and r
             ),
-            20,
+            60,
             "300 waiting threads",
         )
         assert len({t["native_id"] for t in report["threads"]}) == 301
@@ -374,12 +433,23 @@ def test_many_threads(tmp_path):
 
 def test_top_prints_tables(tmp_path):
     with Program(tmp_path, SPLIT) as program:
-        done = varan("top", program.pid, "--count", "2", "--interval", "500ms")
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("own%") == 2
-        assert "three (" in done.stdout and "GIL" in done.stdout
-        done = varan("top", "--lines", "--count", "1", program.pid)
-        assert re.search(r"three \(.*program\.py:\d+\)", done.stdout)
+
+        def prints(*words: str, tables: int) -> str:
+            done = varan("top", program.pid, "--count", str(tables), "--interval", "500ms", *words)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("own%") == tables
+            return done.stdout
+
+        # A table of a moment in which the machine stood still has no rows.
+        text = wait_until(
+            lambda: "three (" in (t := prints(tables=2)) and t, 60, "tables with their rows"
+        )
+        assert "GIL" in text
+        wait_until(
+            lambda: re.search(r"three \(.*program\.py:\d+\)", prints("--lines", tables=1)),
+            60,
+            "a table of lines",
+        )
 
 
 def test_top_on_a_terminal_ends_with_q(tmp_path):
@@ -396,9 +466,9 @@ def test_top_on_a_terminal_ends_with_q(tmp_path):
                 shown += os.read(ours, 65536)
             return b"three (" in shown
 
-        wait_until(has_table, 20, "the table on the terminal")
+        wait_until(has_table, 60, "the table on the terminal")
         os.write(ours, b"l2q")
-        wait_until(lambda: has_table() and top.poll() is not None, 20, "the end after q")
+        wait_until(lambda: has_table() and top.poll() is not None, 60, "the end after q")
         assert top.returncode == 0
         os.close(ours)
         os.close(theirs)
@@ -414,14 +484,14 @@ def test_messages(tmp_path, command):
     try:
         wait_until(
             lambda: os.readlink(f"/proc/{other.pid}/exe").endswith(("sleep", "coreutils")),
-            20,
+            60,
             "sleep running",
         )
         done = varan(*command, str(other.pid))
         assert done.returncode == 1 and "runs no CPython" in done.stderr
     finally:
         other.kill()
-        other.wait(10)
+        other.wait(60)
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,9 @@ import xml.etree.ElementTree as xml
 from pathlib import Path
 
 import pytest
-from test_profile import SPLIT, Program, line_of, read_collapsed, varan
+from test_profile import SPLIT, Program, line_of, read_collapsed, record, varan
 
 READABLE = ("html", "pb.gz", "speedscope.json", "trace.json", "pstats", "txt")
-
-
-def record(pid: str, target: Path, *words: str, seconds: str = "1s") -> str:
-    done = varan(
-        *("record", "-o", str(target), "--pid", pid, "--duration", seconds, "--rate", "500"), *words
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
 
 
 def convert(source: Path, target: Path, *words: str) -> None:
@@ -36,7 +28,7 @@ def share(own: dict[str, int], function: str) -> float:
 def test_every_format_can_be_read_again(tmp_path):
     """The shares of functions survive a way through any format."""
     with Program(tmp_path, SPLIT) as program:
-        record(program.pid, tmp_path / "first.pb.gz", seconds="2s")
+        record(program.pid, tmp_path / "first.pb.gz", cpu_s=1)
     convert(tmp_path / "first.pb.gz", tmp_path / "first.txt")
     expected = read_collapsed(tmp_path / "first.txt")
     for extension in READABLE:
@@ -51,7 +43,7 @@ def test_every_format_can_be_read_again(tmp_path):
 
 def test_pstats_and_svg(tmp_path):
     with Program(tmp_path, SPLIT) as program:
-        record(program.pid, tmp_path / "p.pstats")
+        record(program.pid, tmp_path / "p.pstats", cpu_s=1)
         record(program.pid, tmp_path / "p.svg")
     stats = pstats.Stats(str(tmp_path / "p.pstats"))
     rows = {name: row for (_, _, name), row in stats.stats.items()}
@@ -84,7 +76,7 @@ def test_diff(tmp_path):
     changed = SPLIT.replace("three(2000)", "one(14000)")
     for name, source in (("before.txt", SPLIT), ("after.pb.gz", changed)):
         with Program(tmp_path, source) as program:
-            record(program.pid, tmp_path / name)
+            record(program.pid, tmp_path / name, cpu_s=1)
     done = varan(
         *("diff", "-o", str(tmp_path / "d.html")),
         *(str(tmp_path / "before.txt"), str(tmp_path / "after.pb.gz")),

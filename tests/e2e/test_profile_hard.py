@@ -12,8 +12,17 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from test_dump import has_no_gil
-from test_profile import PYTHONS, Program, dump, thread_with, varan
+from test_dump import has_no_gil, read_tasks
+from test_profile import (
+    PYTHONS,
+    Program,
+    dump,
+    naps,
+    record,
+    stop_threads,
+    thread_with,
+    varan,
+)
 
 from conftest import VARAN, wait_until
 
@@ -111,7 +120,7 @@ def test_stacks_are_those_that_pyspy_tells(tmp_path, python):
             60,
             "eight sleeping threads",
         )
-        program.process.send_signal(signal.SIGSTOP)
+        stop_threads(program.process.pid)  # else one of them goes on between both readings
         done = subprocess.run(
             [pyspy, "dump", "--nonblocking", "--json", "--pid", program.pid],
             capture_output=True,
@@ -157,11 +166,7 @@ def test_fork_storm(tmp_path):
     """
     target = tmp_path / "out.txt"
     with Program(tmp_path, source) as program:
-        done = varan(
-            *("record", "--subprocesses", "--rate", "500", "-o", str(target)),
-            *("--pid", program.pid, "--duration", "3s"),
-        )
-        assert done.returncode == 0, done.stderr
+        record(program.pid, target, "--subprocesses", cpu_s=1, looks=200)
         assert program.process.poll() is None
     assert "<module>" in target.read_text()
 
@@ -288,19 +293,28 @@ def test_target_is_unharmed(tmp_path):
             maps = Path(f"/proc/{program.pid}/maps").read_text()
             return kept, files, maps
 
-        without = min(program.ask() for _ in range(2))
+        program.ask()
         before = facts()
-        recording = subprocess.Popen(
-            [str(VARAN), "record", "--rate", "1000"]
-            + ["-o", str(script_target), "--pid", program.pid],
-            stderr=subprocess.PIPE,
-        )
-        beside = min(program.ask() for _ in range(3))
-        recording.send_signal(signal.SIGINT)
-        recording.communicate(timeout=60)
-        assert facts() == before
-    assert recording.returncode == 0
-    assert beside < 1.5 * without  # how little it is, the benchmark tells
+
+        def as_before() -> bool:
+            """How little it is, the benchmark tells. While others crowd the machine, both times say little: once more."""
+            without = program.ask()
+            recording = subprocess.Popen(
+                [str(VARAN), "record", "--rate", "1000"]
+                + ["-o", str(script_target), "--pid", program.pid],
+                stderr=subprocess.PIPE,
+            )
+            wait_until(lambda: recording.poll() is not None or naps(recording.pid) > 50, 60)
+            looked = naps(recording.pid)
+            beside = program.ask()
+            assert naps(recording.pid) > looked  # it was looked at meanwhile
+            recording.send_signal(signal.SIGINT)
+            _, says = recording.communicate(timeout=60)
+            assert recording.returncode == 0, says
+            assert facts() == before
+            return beside < 1.5 * without
+
+        wait_until(as_before, 90, "the same computing taking the same time")
 
 
 def test_hundreds_of_tasks_are_recorded_with_their_awaiters(tmp_path):
@@ -328,14 +342,14 @@ def test_hundreds_of_tasks_are_recorded_with_their_awaiters(tmp_path):
     """
     target = tmp_path / "out.txt"
     with Program(tmp_path, source) as program:
-        done = varan(
-            *("record", "--async", "--function", "-o", str(target)),
-            *("--pid", program.pid, "--duration", "2s"),
+        wait_until(
+            lambda: sum(bool(task["awaited_by"]) for task in read_tasks(program.pid)) >= 300,
+            60,
+            "gather() waiting for all of them",
         )
-        assert done.returncode == 0, done.stderr
+        record(program.pid, target, "--async", "--function")
     stacks = [line for line in target.read_text().splitlines() if "crunch (" in line]
     assert stacks
-    # The first ones may be from before gather() waits.
     most = max(stacks, key=lambda line: int(line.rsplit(" ", 1)[1]))
     names = [frame.split(" (")[0] for frame in most.rsplit(" ", 1)[0].split(";")]
     assert names[-4:] == ["main", "branch", "leaf", "crunch"]

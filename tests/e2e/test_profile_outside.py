@@ -211,7 +211,7 @@ def test_a_server_that_is_not_there_yet(new_server, tmp_path, programs):
     profiler.wait_for("the server takes profiles again")
     assert profiler.stop() == 0
     held.close()
-    wait_until(lambda: "spin" in seconds(late, "late"), 30, "the window")
+    wait_until(lambda: "spin" in seconds(late, "late"), 60, "the window")
 
 
 def test_list_says_who_matches(tmp_path, programs):

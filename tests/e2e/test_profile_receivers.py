@@ -104,7 +104,7 @@ def test_pprof_upload(server):
             f"{server.url}/api/v1/profiles?service={service}&version=2&resource.team=lizard",
             data=data,
             headers=headers,
-            timeout=30,
+            timeout=60,
         )
         assert answer.status_code == 200, answer.text
         assert answer.json() == {"samples": 2, "rejected": 0}
@@ -114,7 +114,7 @@ def test_pprof_upload(server):
     answer = requests.post(
         f"{server.url}/api/v1/profiles?service=multipart",
         files={"profile": ("p.pb", body)},
-        timeout=30,
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text
     assert found(server, "multipart") == WANT
@@ -155,7 +155,7 @@ def test_otlp_over_http(server, encoding):
         f"{server.otlp}/v1development/profiles",
         data=gzip.compress(body) if encoding else body,
         headers={**PROTOBUF, **({"Content-Encoding": encoding} if encoding else {})},
-        timeout=30,
+        timeout=60,
     )
     assert answer.status_code == 200
     ExportProfilesServiceResponse().ParseFromString(answer.content)
@@ -169,19 +169,19 @@ def test_otlp_over_grpc(server):
             request_serializer=lambda request: request.SerializeToString(),
             response_deserializer=ExportProfilesServiceResponse.FromString,
         )
-        answer = export(otlp("grpc").request, timeout=30)
+        answer = export(otlp("grpc").request, timeout=60)
         assert not answer.partial_success.rejected_profiles
         assert found(server, "grpc") == WANT
         wrong = otlp("grpc-wrong")
         wrong.profiles["cpu"].samples[0].stack_index = 999
         with pytest.raises(grpc.RpcError) as refused:
-            export(wrong.request, timeout=30)
+            export(wrong.request, timeout=60)
         assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
         assert "beyond its table" in refused.value.details()
 
 
 def test_otlp_json_is_refused_clearly(server):
-    answer = requests.post(f"{server.otlp}/v1development/profiles", json={}, timeout=30)
+    answer = requests.post(f"{server.otlp}/v1development/profiles", json={}, timeout=60)
     assert answer.status_code in (400, 415)
     assert "protobuf" in answer.text
 
@@ -190,7 +190,7 @@ def test_otlp_json_is_refused_clearly(server):
 
 
 def ingest(server, params: dict, data=b"", **more) -> requests.Response:
-    return requests.post(f"{server.url}/ingest", params=params, data=data, timeout=30, **more)
+    return requests.post(f"{server.url}/ingest", params=params, data=data, timeout=60, **more)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_pyroscope_push(server):
         "samples": [{"rawProfile": base64.b64encode(pprof(STACKS)).decode()}],
     }
     url = f"{server.url}/push.v1.PusherService/Push"
-    answer = requests.post(url, json={"series": [series]}, timeout=30)
+    answer = requests.post(url, json={"series": [series]}, timeout=60)
     assert answer.status_code == 200, answer.text
     assert found(server, "pushed") == WANT
     proto = b"".join(
@@ -262,7 +262,7 @@ def test_pyroscope_push(server):
     )
     body = field(1, proto.replace(b"pushed", b"Pushed") + field(2, field(1, pprof(STACKS))))
     answer = requests.post(
-        url, data=body, headers={"Content-Type": "application/proto"}, timeout=30
+        url, data=body, headers={"Content-Type": "application/proto"}, timeout=60
     )
     assert answer.status_code == 200, answer.text
     assert found(server, "Pushed") == WANT
@@ -327,7 +327,7 @@ def test_pyroscopes_own_client(server, tmp_path):
     ids=lambda value: "" if isinstance(value, (bytes, dict)) else None,
 )
 def test_mistakes_are_named(server, path, data, headers, status, says):
-    answer = requests.post(server.url + path, data=data, headers=headers, timeout=30)
+    answer = requests.post(server.url + path, data=data, headers=headers, timeout=60)
     assert answer.status_code == status, answer.text
     assert says in answer.text
 
@@ -347,7 +347,7 @@ def test_what_is_no_utf8_is_repaired(server):
         f"{server.url}/push.v1.PusherService/Push",
         data=body,
         headers={"Content-Type": "application/proto"},
-        timeout=30,
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text
     assert "wo\ufffd" in "".join(found(server, "bad"))
@@ -367,7 +367,7 @@ def test_bombs_cost_little_and_are_refused(server):
     for path, body in bombs:
         answer = requests.post(server.url + path, data=body, timeout=120)
         assert answer.status_code in (200, 400, 413), answer.text
-        assert requests.get(server.url + "/readyz", timeout=30).status_code == 200
+        assert requests.get(server.url + "/readyz", timeout=60).status_code == 200
     assert server.memory_mb() < 1500
 
 

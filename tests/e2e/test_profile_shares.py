@@ -9,14 +9,16 @@ import math
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 from test_profiler_agent import Program, get
 
-from conftest import VARAN, wait_until
+from conftest import VARAN
 
 POINTS = 3.0
 
@@ -139,16 +141,6 @@ FASTAPI = """
 """
 
 
-class Said:
-    """What a function says at the end, for a message."""
-
-    def __init__(self, say):
-        self.say = say
-
-    def __str__(self) -> str:
-        return str(self.say())
-
-
 def shares(seconds: dict[str, float]) -> dict[str, float]:
     """Percent of each in all of them."""
     total = sum(seconds.values())
@@ -183,8 +175,34 @@ def of_stacks(text: str, names: dict) -> dict[str, float]:
     return found
 
 
+ATTEMPTS = 4
+
+
+def measure(run: Callable[[int], str | None]) -> None:
+    """A run tells what is wrong with it, or nothing. A machine that stands still for seconds makes of hundreds of looks
+    a few, whatever a test allows for: it is measured again then. What errs itself does so each time."""
+    told = [run(0)]
+    while told[-1] and len(told) < ATTEMPTS:
+        told.append(run(len(told)))
+    assert told[-1] is None, "\n".join(filter(None, told))
+
+
+def comes_true(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether it does within a time: what a program has sent is there when it has ended, or a moment later."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_record(tmp_path, name):
+    measure(lambda _: recorded(tmp_path, name))
+
+
+def recorded(tmp_path, name) -> str | None:
     (tmp_path / "app.py").write_text(textwrap.dedent(PROGRAM) + textwrap.dedent(PROGRAMS[name]))
     command = [
         str(VARAN),
@@ -204,31 +222,31 @@ def test_record(tmp_path, name):
     # works, that is the time that passed.
     wanted = spent if name == "threads" else took
     most = allowed(name, spent, took, sum(found.values()))
-    assert furthest(found, wanted) < most, (shares(found), shares(wanted))
+    if furthest(found, wanted) < most:
+        return None
+    return f"{shares(found)}, not {shares(wanted)}, within {most}"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_agent(server, tmp_path, name):
+    measure(lambda attempt: profiled(server, tmp_path, name, attempt))
+
+
+def profiled(server, tmp_path, name, attempt) -> str | None:
     app = Program(
         server,
         tmp_path,
-        f"shares-{name}",
+        f"shares-{name}-{attempt}",
         textwrap.dedent(PROGRAM) + textwrap.dedent(PROGRAMS[name]),
     )
     app.run(VARAN_PROFILER_HZ="100" if name == "paced" else "400")
     spent, took, walks = json.loads((tmp_path / "spent.json").read_text())
     # It looks as often as its share of a core allows.
     most = allowed(name, spent, took, walks)
-    wait_until(
-        lambda: furthest(app.seconds(), spent) < most,
-        60,
-        Said(
-            lambda: (
-                f"{shares({one: app.seconds().get(one, 0) for one in spent})}, not {shares(spent)}, "
-                f"within {most}, after {walks} looks"
-            )
-        ),
-    )
+    if comes_true(lambda: furthest(app.seconds(), spent) < most):
+        return None
+    found = shares({one: app.seconds().get(one, 0) for one in spent})
+    return f"{found}, not {shares(spent)}, within {most}, after {walks} looks"
 
 
 @contextmanager
@@ -246,7 +264,7 @@ def served(server, folder, service: str, text: str, *command: str, port_after: s
         app.stop()
 
 
-def check_endpoints(app: Program, pattern: str, spent: dict[str, float], total: bool) -> None:
+def check_endpoints(app: Program, pattern: str, spent: dict[str, float], total: bool) -> str | None:
     """The CPU time of requests is at their endpoints, and no other. `total`: all of it, else that of the functions of
     the same names."""
 
@@ -263,32 +281,42 @@ def check_endpoints(app: Program, pattern: str, spent: dict[str, float], total: 
 
     # How much an endpoint used is measured; what of it a function did is seen by chance, in some two hundred looks.
     most = POINTS if total else 5 * POINTS
-    wait_until(
+    if comes_true(
         lambda: (
             furthest(found(), spent) < most and elsewhere() < POINTS / 100 * sum(found().values())
-        ),
-        60,
-        Said(lambda: f"{shares(found())}, not {shares(spent)}; {elsewhere()} s elsewhere"),
-    )
+        )
+    ):
+        return None
+    return f"{shares(found())}, not {shares(spent)}; {elsewhere()} s elsewhere"
 
 
 def test_short_requests_on_threads(server, tmp_path):
+    measure(lambda attempt: requests_on_threads(server, tmp_path, f"shares-flask-{attempt}"))
+
+
+def requests_on_threads(server, tmp_path, service) -> str | None:
     command = ("-m", "gunicorn", "-b", "127.0.0.1:0", "--threads", "4", "app:app")
     with (
-        served(
-            server, tmp_path, "shares-flask", FLASK, *command, port_after="http://127.0.0.1:"
-        ) as (app, base),
+        served(server, tmp_path, service, FLASK, *command, port_after="http://127.0.0.1:") as (
+            app,
+            base,
+        ),
         urllib.request.urlopen(f"{base}/spent", timeout=60) as answer,
     ):
         spent = json.loads(answer.read())
     del spent["spent"]
-    check_endpoints(app, "<int:n>", spent, True)
+    return check_endpoints(app, "<int:n>", spent, True)
 
 
 def test_short_requests_on_a_loop(server, tmp_path):
+    measure(lambda attempt: requests_on_a_loop(server, tmp_path, f"shares-fastapi-{attempt}"))
+
+
+def requests_on_a_loop(server, tmp_path, service) -> str | None:
     command = ("-m", "uvicorn", "--port", "0", "app:app")
-    with served(
-        server, tmp_path, "shares-fastapi", FASTAPI, *command, port_after="http://127.0.0.1:"
-    ) as (app, _):
+    with served(server, tmp_path, service, FASTAPI, *command, port_after="http://127.0.0.1:") as (
+        app,
+        _,
+    ):
         pass
-    check_endpoints(app, "{n}", {"often": 4.0, "seldom": 2.0}, False)
+    return check_endpoints(app, "{n}", {"often": 4.0, "seldom": 2.0}, False)

@@ -221,11 +221,12 @@ def texts(app: Program) -> dict[str, tuple[int, str]]:
 def test_text_of_hot_functions(server, tmp_path):
     app = Program(server, tmp_path, "shapes", SHAPES)
     app.run()
-    wait_until(lambda: "total" in texts(app), 60, "the text of a function")
+    names = {"spin", "decorated", "inside", "total"}
+    wait_until(lambda: names <= set(texts(app)), 60, "the texts of the functions")
     found, lines = texts(app), (tmp_path / "app.py").read_text().splitlines()
     tree = ast.walk(ast.parse("\n".join(lines)))
     defined = {node.name: node for node in tree if isinstance(node, ast.FunctionDef)}
-    for name in ("spin", "decorated", "inside", "total"):
+    for name in names:
         node = defined[name]
         first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
         last = node.end_lineno + (1 if name == "decorated" else 0)  # with the comment
@@ -281,7 +282,7 @@ def test_fastapi_under_uvicorn(server, tmp_path):
         load(base, "/coroutine", "/thread", "/ready")
     finally:
         app.stop()
-    wait_until(lambda: "spin" in app.seconds(), 30, "a profile")
+    wait_until(lambda: "spin" in app.seconds(), 60, "a profile")
     # Of an endpoint that awaits in between, and of one on AnyIO's threads.
     for name in ("coroutine", "thread"):
         assert_near(
@@ -296,7 +297,7 @@ def test_fastapi_under_uvicorn(server, tmp_path):
 def test_fork(server, tmp_path):
     app = Program(server, tmp_path, "forks", FORK)
     app.run()
-    wait_until(lambda: {"in_child", "in_parent"} <= set(app.seconds()), 30, "both processes")
+    wait_until(lambda: {"in_child", "in_parent"} <= set(app.seconds()), 60, "both processes")
     spent = app.seconds()
     # The child's profiler begins a little after it.
     assert_near(lambda: app.seconds().get("in_child", 0), 1.0, 0.5)
@@ -313,12 +314,17 @@ def test_threads_cpu_wall_and_gil(server, tmp_path):
     began = time.monotonic()
     app.run()
     took = time.monotonic() - began
-    wait_until(lambda: app.seconds(), 30, "a profile")
+    wait_until(lambda: app.seconds(), 60, "a profile")
     for thread in ("worker-1", "worker-2"):
         assert_near(partial(lambda t: app.seconds(thread=t).get("worker", 0), thread), 0.8, 0.5)
         assert app.seconds("gil_wait", thread=thread)["worker"] > 0.1
     assert app.seconds(thread="napper").get("napper", 0) < 0.1
-    assert 1.2 < app.seconds("wall", thread="napper")["napper"] < min(took, 2.5)
+    # It sleeps two seconds, and longer on a machine that stands still meanwhile.
+    wait_until(
+        lambda: 1.2 < app.seconds("wall", thread="napper").get("napper", 0) < took,
+        60,
+        lambda: f"{app.seconds('wall', thread='napper')} in {took} s",
+    )
 
 
 @pytest.mark.parametrize(
@@ -330,7 +336,7 @@ def test_settings(server, tmp_path, name, env, kinds):
     app.run(**env)
     assert server.process.poll() is None
     if kinds:
-        wait_until(lambda: app.seconds(), 30, "a profile")
+        wait_until(lambda: app.seconds(), 60, "a profile")
     assert {one for one in ("cpu", "wall", "gil_wait") if app.seconds(one)} == kinds
 
 

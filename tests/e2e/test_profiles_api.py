@@ -28,7 +28,7 @@ def send(server, profiles: Profiles) -> None:
         f"{server.otlp}/v1development/profiles",
         data=profiles.body(),
         headers={"Content-Type": "application/x-protobuf"},
-        timeout=30,
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text
 
@@ -62,7 +62,7 @@ def shop(server):
         f"{server.otlp}/v1/traces",
         data=request.SerializeToString(),
         headers={"Content-Type": "application/x-protobuf"},
-        timeout=30,
+        timeout=60,
     )
     assert answer.status_code == 200
     return server
@@ -214,7 +214,7 @@ def test_function_from_both_sides(shop):
     assert loads["callees"]["parent"] == []
     for params in ({"function": "nothing"}, {"function": "loads", "file": "elsewhere.py"}):
         answer = requests.get(
-            f"{shop.url}/api/v1/profiles/function", params={"service": "shop", **params}, timeout=20
+            f"{shop.url}/api/v1/profiles/function", params={"service": "shop", **params}, timeout=60
         )
         assert answer.status_code == 404
         assert answer.json()["error"]["code"] == "not_found"
@@ -270,13 +270,13 @@ def test_what_a_trace_and_its_spans_did(shop):
 def test_downloads(shop):
     params = {"service": "shop", "version": "2.0"}
     get = f"{shop.url}/api/v1/profiles/flame"
-    text = requests.get(get, params={**params, "format": "collapsed"}, timeout=20).text
+    text = requests.get(get, params={**params, "format": "collapsed"}, timeout=60).text
     assert "main (shop.py:3);checkout (shop.py:20);query (core.py:7) 300000000" in text.splitlines()
-    scope = requests.get(get, params={**params, "format": "speedscope"}, timeout=20).json()
+    scope = requests.get(get, params={**params, "format": "speedscope"}, timeout=60).json()
     assert sum(scope["profiles"][0]["weights"]) == 455 * MS
-    pprof = requests.get(get, params={**params, "format": "pprof"}, timeout=20).content
+    pprof = requests.get(get, params={**params, "format": "pprof"}, timeout=60).content
     # What was downloaded can be sent again.
-    answer = requests.post(f"{shop.url}/api/v1/profiles?service=again", data=pprof, timeout=30)
+    answer = requests.post(f"{shop.url}/api/v1/profiles?service=again", data=pprof, timeout=60)
     assert answer.status_code == 200, answer.text
     again = shop.api("/profiles/flame", service="again", from_="now-1h")
     assert again["total"] == 455 * MS
@@ -301,7 +301,7 @@ def test_downloads(shop):
     ],
 )
 def test_wrong_questions_are_named(shop, path, params, says):
-    answer = requests.get(f"{shop.url}/api/v1/profiles/{path}", params=params, timeout=20)
+    answer = requests.get(f"{shop.url}/api/v1/profiles/{path}", params=params, timeout=60)
     assert answer.status_code == 400, answer.text
     assert says in answer.json()["error"]["message"]
 

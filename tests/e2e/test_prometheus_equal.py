@@ -262,7 +262,7 @@ def test_queries_are_written_alike(peers):
 def test_posted_forms(peers):
     form = {"query": "sum(up)", "time": str(peers.at)}
     answers = [
-        requests.post(base + "/query", data=form, timeout=30) for base in (peers.ours, peers.theirs)
+        requests.post(base + "/query", data=form, timeout=60) for base in (peers.ours, peers.theirs)
     ]
     assert difference(*(answer.json()["data"] for answer in answers)) is None
     assert wait_until(lambda: answers[0].json()["data"]["result"], 1, "a value")

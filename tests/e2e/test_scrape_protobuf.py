@@ -120,7 +120,7 @@ def near(x):
 
 
 def answer(base: str, query: str, at: float) -> list:
-    got = requests.get(base + "/api/v1/query", params={"query": query, "time": at}, timeout=30)
+    got = requests.get(base + "/api/v1/query", params={"query": query, "time": at}, timeout=60)
     assert got.status_code == 200, got.text
     found = [near(series) for series in got.json()["data"]["result"]]
     return sorted(found, key=lambda s: json.dumps(s["metric"], sort_keys=True))
@@ -162,7 +162,7 @@ def test_the_same_as_prometheus(scraping, tmp_path) -> None:
         peer.stop()
     kinds = {
         name: entries[0]
-        for name, entries in requests.get(ours + "/api/v1/metadata", timeout=30)
+        for name, entries in requests.get(ours + "/api/v1/metadata", timeout=60)
         .json()["data"]
         .items()
     }
@@ -172,7 +172,7 @@ def test_the_same_as_prometheus(scraping, tmp_path) -> None:
     found = requests.get(
         ours + "/api/v1/query_exemplars",
         params={"query": "requests_total", "start": began - 60, "end": began + 60},
-        timeout=30,
+        timeout=60,
     ).json()["data"]
     assert found[0]["exemplars"][0]["labels"] == {"trace_id": "abc", "other": 'q"\\'}
     assert found[0]["exemplars"][0]["value"] == "0.7"
@@ -207,6 +207,11 @@ def test_what_is_asked_for(scraping) -> None:
     assert "protobuf" not in accepted(e["own"])
 
 
+def targets(scraping) -> list[dict]:
+    url = scraping.server.url + "/prometheus/api/v1/targets"
+    return requests.get(url, timeout=60).json()["data"]["activeTargets"]
+
+
 def test_native_classic_or_both(scraping) -> None:
     e = scraping.exporter(everything(time.time()), PROTOBUF)
     scraping.start(
@@ -231,16 +236,17 @@ def test_native_classic_or_both(scraping) -> None:
     answer_ = requests.get(
         scraping.server.url + "/prometheus/api/v1/query",
         params={"query": 'last_over_time(both_seconds{job=~"native|coarse|factor"}[1m])'},
-        timeout=30,
+        timeout=60,
     ).json()["data"]["result"]
     buckets = {s["metric"]["job"]: s["histogram"][1]["buckets"] for s in answer_}
     assert len(buckets["native"]) == 7 and len(buckets["coarse"]) == 5
     assert all(float(b[2]) / float(b[1]) == 2 for b in buckets["factor"] if float(b[1]) > 0.001)
-    targets = requests.get(scraping.server.url + "/prometheus/api/v1/targets", timeout=30).json()[
-        "data"
-    ]["activeTargets"]
-    error = next(t["lastError"] for t in targets if t["scrapePool"] == "never")
-    assert "native_histogram_bucket_limit" in error and "native_seconds" in error
+
+    def refused() -> bool:
+        error = next(t["lastError"] for t in targets(scraping) if t["scrapePool"] == "never")
+        return "native_histogram_bucket_limit" in error and "native_seconds" in error
+
+    wait_until(refused, 60, "the limit being named")
 
 
 LONG = "x" * 2_000_000
@@ -298,21 +304,16 @@ def test_broken_answers(scraping) -> None:
     ]
     scraping.start(*jobs, job("good", good.address))
     said: dict[str, str] = {}
+    last: dict[str, str] = {}
 
     def errors() -> bool:
-        found = requests.get(scraping.server.url + "/prometheus/api/v1/targets", timeout=30).json()[
-            "data"
-        ]["activeTargets"]
-        said.update({t["scrapePool"]: t["lastError"] for t in found if t["lastError"]})
+        last.update({t["scrapePool"]: t["lastError"] for t in targets(scraping) if t["lastError"]})
+        # Any of them may be late on a busy machine, and says so now and then.
+        said.update({name: e for name, e in last.items() if BROKEN[name][1] in e})
         return len(said) == len(BROKEN)
 
-    try:
-        wait_until(errors, 60, "the targets' errors")
-    except pytest.fail.Exception:
-        pytest.fail(f"only these failed: {said}")
-    for name, (_, words) in BROKEN.items():
-        assert words in said[name], (name, said[name])
-        assert len(said[name]) < 500
+    wait_until(errors, 60, lambda: f"what is said about broken answers: {last};")
+    assert max(map(len, said.values())) < 500
     scraping.wait("good", 1)
     scraping.wait("count(up == 0)", len(BROKEN))
 
@@ -324,4 +325,5 @@ def test_its_series_end(scraping) -> None:
     scraping.wait("count(both_seconds)", 1)
     e.body = family("load", GAUGE, metric(2, double(1, 3)))
     scraping.wait("load", 3)
-    assert scraping.query("both_seconds") == {} and scraping.query("native_seconds") == {}
+    for name in ("both_seconds", "native_seconds"):
+        wait_until(lambda name=name: scraping.query(name) == {}, 60, f"the end of {name}")

@@ -18,7 +18,7 @@ from test_profile import Program, varan
 from conftest import VARAN, wait_until
 
 PROGRAM = """
-    import subprocess, sys, threading, time
+    import os, subprocess, sys, threading, time
 
     def parse():
         return sum(i * i for i in range(2000))
@@ -36,19 +36,19 @@ PROGRAM = """
         for i in range(100000):
             x += i
 
+    parent = os.getppid()
+
     def main():
         print("ready", flush=True)
-        while True:
+        while os.getppid() == parent:  # a child that is left behind ends by itself
             crunch()
+        os._exit(0)
 
     if len(sys.argv) == 1:
         child = subprocess.Popen([sys.executable, __file__, "child"])
     threading.Thread(target=handle, name="wörker", daemon=True).start()
     threading.Thread(target=waits, name="idler", daemon=True).start()
-    try:
-        main()
-    finally:
-        child.kill()
+    main()
 """
 
 
@@ -89,9 +89,20 @@ class Terminal:
 
     def __exit__(self, *_) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         os.close(self.ours)
         os.close(self.theirs)
+
+
+def table(*words: str, until: str) -> str:
+    """What is printed of one interval; of one in which the machine did not stand still."""
+
+    def printed():
+        done = varan("top", "--count", "1", *words)
+        assert done.returncode == 0, done.stderr
+        return re.search(until, done.stdout) and done.stdout
+
+    return wait_until(printed, 60, f"{until} in a table")
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +138,13 @@ def test_functions_lines_and_sorting(program):
 def test_threads_and_narrowing(program):
     with Terminal(program.pid) as top:
         top.press("t")
-        text = top.shows("active%", "main: ", "wörker: ", "idler")
-        idler = next(line for line in text.splitlines() if "idler" in line)
-        assert idler.split()[0] == "0.0%"
-        top.press("j" * 20)  # down to the idle one, which is last
+        top.press(
+            "3"
+        )  # by all the time since the start: others may crowd out a thread for a moment
+        # Which the idle one never was at work; it is last.
+        top.shows("active%", r"\n[^\n]*main: ", "wörker: ", r"\n *0\.0%[^\n]*idler")
+        wait_until(lambda: re.search(r"active%.*\n.*main: ", top.screen()), 60, "main on top")
+        top.press("j" * 20)  # down to the idle one
         top.press("k" * 20)
         top.press("\r")
         top.shows("one thread only", r"\[functions\]", r"crunch \(")
@@ -152,8 +166,8 @@ def test_filter(program):
         )
         top.press("\x1b")
         top.shows(r"crunch \(")
-    done = varan("top", "--filter", "crunch", "--count", "1", program.pid)
-    assert "crunch (" in done.stdout and "handle (" not in done.stdout
+    text = table("--filter", "crunch", program.pid, until=r"crunch \(")
+    assert "handle (" not in text
 
 
 def test_processes(program):
@@ -167,15 +181,20 @@ def test_flame_graph(program):
     with Terminal(program.pid, columns=300) as top:
         top.press("g")
         top.shows(r"\[flame\]", r"\nall", "<module>", "main", "crunch")
-        top.press("\x1b[B\x1b[B\x1b[B")  # down: <module>, main, crunch
-        top.shows(r"crunch \(.*\)  total \d+\.\d%  own \d+\.\d%")
+
+        def crunch_is_marked():
+            """Once its branch is the first: after the first looks another may be."""
+            top.press("\x1b[A" * 6 + "\x1b[B" * 3)  # up; down: <module>, main, crunch
+            return re.search(r"crunch \(.*\)  total \d+\.\d%  own \d+\.\d%", top.screen())
+
+        wait_until(crunch_is_marked, 60, "the marked branch")
         top.press("\r")
         text = top.shows(r"crunch \(")
         assert "handle" not in text.split("crunch")[0]
         top.press("\x1b[A\x1b[C\x1b\x1b\x1b")
         top.shows(r"\nall", r"\bThr|handl")  # the other thread again, whose boxes are narrow
-    done = varan("top", "--view", "flame", "--count", "1", program.pid)
-    assert re.search(r"\d+\.\d% +all\n", done.stdout) and "crunch" in done.stdout
+    text = table("--view", "flame", program.pid, until="crunch")
+    assert re.search(r"\d+\.\d% +all\n", text)
 
 
 def test_any_key_and_any_size(program):
