@@ -29,7 +29,8 @@ static const struct usage usage = {
         "varan diff [OPTION]... BEFORE AFTER",
         "Compares two profiles in any format that `varan convert` reads: the share of the samples "
         "of each function, before and after. Shares are compared, so the two may be of different "
-        "length.",
+        "length. Threads that stacks begin with (--threads) are left out: they have other "
+        "numbers in every run.",
         "Example: varan diff -o diff.html monday.pb.gz tuesday.pb.gz\n",
 };
 
@@ -142,13 +143,37 @@ static int write_graph(const struct diff_settings *s, const struct profile *befo
     return r;
 }
 
+/* Two runs have no threads in common, so every stack would be new that begins with one. */
+static int leave_out_threads(const char *path, struct profile *p) {
+    struct profile bare;
+
+    if (!profile_has_thread_roots(p))
+        return 0;
+    int r = profile_init(&bare);
+    bare.no_thread_roots = true;
+    if (r == 0)
+        r = profile_merge(&bare, p, false);
+    bare.duration_ns = p->duration_ns;
+    memcpy(bare.title, p->title, sizeof(bare.title));
+    if (r < 0)
+        profile_done(&bare);
+    else {
+        profile_done(p);
+        *p = bare;
+    }
+    fprintf(stderr, "varan diff: %s%s\n", path,
+            r < 0 ? ": out of memory" : " tells threads apart; they are compared together");
+    return r;
+}
+
 static int diff(const struct diff_settings *s, char **paths) {
     const struct profile_filter filter = {s->include, s->exclude, NULL};
     struct profile sides[2] = {{0}, {0}};
     int status = EXIT_OK;
 
     for (int i = 0; i < 2 && status == EXIT_OK; i++) {
-        if (profile_load("diff", paths[i], &sides[i]) < 0)
+        if (profile_load("diff", paths[i], &sides[i]) < 0 ||
+            leave_out_threads(paths[i], &sides[i]) < 0)
             status = EXIT_FAILED;
         else
             status = profile_apply_filter("diff", &sides[i], &filter);

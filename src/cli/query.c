@@ -333,7 +333,12 @@ int cmd_query(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "profile") == 0)
         return query_profile(argc - 1, argv + 1);
     if (subject < 0) {
-        if (argc > 1 && strcmp(argv[1], "--help") != 0)
+        if (argc > 1 && argv[1][0] == '-' && strcmp(argv[1], "--help") != 0)
+            fprintf(stderr,
+                    "varan query: first say what is asked for, then options, as in: "
+                    "varan query services %s\n",
+                    argv[1]);
+        else if (argc > 1 && strcmp(argv[1], "--help") != 0)
             fprintf(stderr,
                     "varan query: \"%s\" cannot be asked for; services, traces, trace, logs, "
                     "profile, promql, series and labels can\n",

@@ -29,7 +29,7 @@ struct record_settings {
 #define AT(field) offsetof(struct record_settings, field)
 
 static const struct option_def rows[] = {
-        {"pid", NULL, NULL, OPTION_NUMBER, AT(pid), "0", "PID", "The running program to sample."},
+        {"pid", NULL, NULL, OPTION_NUMBER, AT(pid), NULL, "PID", "The running program to sample."},
         {"output", NULL, NULL, OPTION_TEXT, AT(output), "profile.html", "FILE",
          "The file to write (-o FILE); - is standard output."},
         {"format", NULL, NULL, OPTION_TEXT, AT(format), NULL, "FORMAT",
@@ -63,11 +63,11 @@ static const struct option_def rows[] = {
 };
 
 static const struct usage usage = {
-        "varan record [OPTION]... (--pid PID | -- PROGRAM [ARGUMENT]...)",
+        "varan record [OPTION]... (PID | -- PROGRAM [ARGUMENT]...)",
         "Samples the stacks of a Python program (CPython 3.8 to 3.14) without pausing or changing "
         "it, and writes a flame graph or a profile for another tool.",
         "Ctrl-C ends the recording and writes the file.\n"
-        "Examples: varan record --pid 1234 --duration 30s\n"
+        "Examples: varan record 1234 --duration 30s\n"
         "          varan record -o profile.pb.gz --rate 1000 -- python app.py\n",
 };
 
@@ -193,6 +193,13 @@ static int write_profile(struct recording *r) {
 
     if (profile_apply_filter("record", &r->profile, &filter) != EXIT_OK)
         return -EINVAL;
+    if (!r->profile.stats.samples) {
+        fprintf(stderr,
+                "varan record: no sample is left by --thread, --include and --exclude; nothing was "
+                "written%s\n",
+                r->settings->idle ? "" : " (--idle shows threads that wait)");
+        return -ENODATA;
+    }
     int e = profile_save("record", &r->profile, r->format, r->settings->output, &size);
     if (e == 0)
         print_summary(r, size);
@@ -316,10 +323,25 @@ static int check_output(const char *path) {
     return 0;
 }
 
+/* The process that stands by itself, as in `varan top 1234`; 0: none. */
+static uint64_t process_of(const char *word) {
+    uint64_t pid;
+
+    return slice_to_u64(slice_from(word), &pid) < 0 ? 0 : pid;
+}
+
 static int check(const struct record_settings *s, bool command) {
-    if (command != (s->pid != 0))
-        return s->rate < 1 || s->rate > SAMPLER_RATE_MAX || s->pid > INT32_MAX ? -ERANGE : 0;
-    fprintf(stderr, "varan record: give --pid PID or a program after --, %s\n",
+    if (command != (s->pid != 0)) {
+        if (s->rate < 1 || s->rate > SAMPLER_RATE_MAX)
+            fprintf(stderr, "varan record: --rate is 1 to %u\n", SAMPLER_RATE_MAX);
+        else if (s->pid > INT32_MAX)
+            fprintf(stderr, "varan record: there is no process %llu\n",
+                    (unsigned long long) s->pid);
+        else
+            return 0;
+        return -ERANGE;
+    }
+    fprintf(stderr, "varan record: give the id of a process or a program after --, %s\n",
             command ? "not both" : "as in: varan record -- python app.py");
     return -EINVAL;
 }
@@ -333,10 +355,10 @@ static int run(int argc, char **argv, struct arena *arena) {
     int status = options_begin(table, &usage, argc, argv, arena, &settings, &result);
     if (status >= 0)
         return status;
-    int bad = check(&settings, result.rest < argc);
-    if (bad == -ERANGE)
-        fprintf(stderr, "varan record: --rate is 1 to %u, --pid a process id\n", SAMPLER_RATE_MAX);
-    if (bad < 0 || !(r.format = profile_choose_format("record", settings.format, settings.output)))
+    if (!settings.pid && result.rest + 1 == argc && (settings.pid = process_of(argv[result.rest])))
+        result.rest = argc;
+    if (check(&settings, result.rest < argc) < 0 ||
+        !(r.format = profile_choose_format("record", settings.format, settings.output)))
         return EXIT_USAGE;
     if (check_filter(&settings) < 0)
         return EXIT_USAGE;
@@ -349,8 +371,13 @@ static int run(int argc, char **argv, struct arena *arena) {
 }
 
 int cmd_record(int argc, char **argv) {
+    static char option[sizeof("--pid=") + 20];
     struct arena arena;
 
+    if (argc > 1 && process_of(argv[1])) { /* options may follow */
+        snprintf(option, sizeof(option), "--pid=%llu", (unsigned long long) process_of(argv[1]));
+        argv[1] = option;
+    }
     profile_long_output(argc, argv);
     arena_init(&arena, OPTIONS_TEXT_BYTES_MAX);
     int status = run(argc, argv, &arena);

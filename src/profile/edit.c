@@ -3,12 +3,36 @@
 
 #include <regex.h>
 
+/* Is it what profile_thread_root() wrote? "name (process 12, thread 34)"; in collapsed stacks what
+ * stands in brackets is the file. */
+static bool is_thread(const struct profile_function *f) {
+    static const char process[] = "process ";
+    const char *open = strrchr(f->name, '('), *ids = f->file[0] ? f->file : open ? open + 1 : "";
+
+    return strncmp(ids, process, strlen(process)) == 0 && strstr(ids, ", thread ");
+}
+
+static bool is_thread_root(const struct profile *p, const struct profile_node *n) {
+    return n->parent == 0 && is_thread(&p->functions.items[p->frames.items[n->frame].function]);
+}
+
+bool profile_has_thread_roots(const struct profile *p) {
+    for (size_t i = 1; i < p->nodes.n; i++)
+        if (p->nodes.items[i].parent == 0 && !is_thread_root(p, &p->nodes.items[i]))
+            return false;
+    return p->nodes.n > 1;
+}
+
 /* Nodes of `into` for the nodes of `from`. Parents come before their children. */
 static int map_nodes(struct profile *into, const struct profile *from, uint32_t *nodes) {
     for (uint32_t i = 1; i < from->nodes.n; i++) {
         const struct profile_node *n = &from->nodes.items[i];
         const struct profile_frame *frame = &from->frames.items[n->frame];
         const struct profile_function *f = &from->functions.items[frame->function];
+        if (into->no_thread_roots && is_thread_root(from, n)) {
+            nodes[i] = 0;
+            continue;
+        }
         int64_t id = profile_add_function(into, f->name, f->file, f->first_line);
         if (id >= 0)
             id = profile_add_frame(into, (uint32_t) id, frame->line);

@@ -80,6 +80,7 @@ struct profile {
     bool timeline;         /* keep spans */
     bool functions_only;   /* set before the first stack: lines are not told apart */
     bool threads_as_roots; /* set before the first stack: every stack begins with its thread */
+    bool no_thread_roots;  /* set before merging: stacks lose the thread that they begin with */
     char title[256];
     struct profile_stats stats;
     VECTOR(struct profile_function) functions;
@@ -121,6 +122,9 @@ int64_t profile_name_thread(struct profile *p, pid_t pid, pid_t native_id, const
 int64_t profile_thread_root(struct profile *p, uint32_t thread);
 /* Adds `samples` of a stack for a thread: 0, -ENOBUFS, -ENOMEM. */
 int profile_add_samples(struct profile *p, uint32_t node, uint32_t thread, uint64_t samples);
+/* Does every stack begin with its thread, as threads_as_roots lets them? Also of a file that was
+ * read. */
+bool profile_has_thread_roots(const struct profile *p);
 /* Adds the stacks of `from`, by `into`'s own flags; into `base`, to compare with, when asked. */
 int profile_merge(struct profile *into, const struct profile *from, bool as_base);
 

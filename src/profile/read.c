@@ -76,7 +76,11 @@ int read_collapsed(struct slice text, struct profile *p, struct error *e) {
             continue;
         int r = read_line(p, line, (uint32_t) thread);
         if (r == -EBADMSG)
-            return error_set(e, r, "line %u is no stack with a count behind it", number);
+            return number == 1
+                           ? broken(e, "no profile that can be read (html, speedscope, chrome, "
+                                       "pprof, pstats, collapsed); of an SVG keep the profile that "
+                                       "it was made of")
+                           : error_set(e, r, "line %u is no stack with a count behind it", number);
         if (r < 0)
             return error_set(e, r, "line %u: %s", number, error_name(r));
     }

@@ -90,11 +90,39 @@ def test_diff(tmp_path):
     assert data["base"] and data["counts"]
 
 
+def test_diff_of_threads(tmp_path):
+    """Threads have other numbers in each run: with them nothing of two profiles would be the same."""
+    before, after = tmp_path / "before.txt", tmp_path / "after.txt"
+    before.write_text("main (a.py);work (a.py) 60\nmain (a.py);rest (a.py) 40\n")
+    after.write_text(
+        "worker (process 12, thread 34);main (a.py);work (a.py) 30\n"
+        "other (process 12, thread 35);main (a.py);work (a.py) 30\n"
+        "worker (process 12, thread 34);main (a.py);rest (a.py) 40\n"
+    )
+    assert varan("convert", str(after), str(tmp_path / "after.pb.gz")).returncode == 0
+    for second in (after, tmp_path / "after.pb.gz"):
+        done = varan("diff", "-o", str(tmp_path / "d.html"), str(before), str(second))
+        assert done.returncode == 0 and "compared together" in done.stderr, done.stderr
+        rows = done.stdout.splitlines()[1:]
+        assert len(rows) == 3 and "thread" not in done.stdout
+        assert all(re.findall(r"[+-][\d.]+(?=%)", row) == ["+0.0", "+0.0"] for row in rows)
+
+
+def test_nothing_left_is_said(tmp_path):
+    target = tmp_path / "out.txt"
+    with Program(tmp_path, SPLIT) as program:
+        done = varan("record", str(program.pid), "--duration", "1s", "-o", str(target),
+                     "--thread", "nobody")  # fmt: skip
+        assert done.returncode == 1 and "--thread" in done.stderr, done.stderr
+        assert not target.exists()
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         (b"", "empty"),
-        (b"no stack\n", "line 1"),
+        (b"no stack\n", "no profile"),
+        (b"main 1\nno stack\n", "line 2"),
         (b"{}", "neither"),
         (b'{"profiles": [{"samples": [[5]], "weights": [1], "type": "sampled"}]}', "frame"),
         (b"<!doctype html><p>", "no profile"),
