@@ -8,6 +8,12 @@
 
 #define HEAD_LINES 3u
 #define PROCESSES_DEPTH_MAX 16u
+#define NAME_COLUMNS_MIN 16u /* less of a function's name says nothing: then its file goes */
+/* Narrower screens leave out columns, so that names can be read. */
+#define COLUMNS_FOR_TIMES 84u
+#define COLUMNS_FOR_GIL 60u
+#define COLUMNS_FOR_IDS 70u
+#define COLUMNS_FOR_KEYS 112u
 
 static const char *const view_names[] = {"functions", "lines", "threads", "processes", "flame"};
 
@@ -21,6 +27,59 @@ size_t top_put_text(struct buffer *out, const char *text, size_t most) {
         buffer_append_u8(out, c < 0x20 || c == 0x7f ? '?' : c);
     }
     return columns;
+}
+
+/* ---- Names that fit ---- */
+
+static size_t columns_of(const char *text) {
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += ((unsigned char) *text & 0xc0) != 0x80;
+    return n;
+}
+
+/* Where the column that follows `n` others begins. */
+static const char *skip_columns(const char *text, size_t n) {
+    for (; *text; text++)
+        if (((unsigned char) *text & 0xc0) != 0x80 && n-- == 0)
+            break;
+    return text;
+}
+
+/* What tells a file from others: its path in the packages, else its last folder and its name. */
+static const char *short_path(const char *path) {
+    static const char packages[] = "-packages/";
+    const char *inside = strstr(path, packages), *end = path + strlen(path), *at = end;
+
+    if (inside)
+        return inside + strlen(packages);
+    for (int parts = 0; at > path; at--)
+        if (at[-1] == '/' && ++parts == 2)
+            return at;
+    return path;
+}
+
+/* "function (file:line)" in `room` columns: the path is shortened first, then the name loses its
+ * middle, so that both say something. */
+static void write_place(char *ret, size_t size, const struct profile_function *f, int line,
+                        size_t room) {
+    char place[1024] = "", number[16] = "";
+    size_t name = columns_of(f->name);
+
+    if (line)
+        snprintf(number, sizeof(number), ":%d", line);
+    snprintf(place, sizeof(place), " (%s%s)", f->file, number);
+    if (name + columns_of(place) > room)
+        snprintf(place, sizeof(place), " (%s%s)", short_path(f->file), number);
+    size_t left = room > columns_of(place) + NAME_COLUMNS_MIN ? room - columns_of(place) : room;
+    if (name > left && left > 2) {
+        size_t head = (left - 1) / 2, tail = left - 1 - head;
+        snprintf(ret, size, "%.*s…%s%s", (int) (skip_columns(f->name, head) - f->name), f->name,
+                 skip_columns(f->name, name - tail), left < room ? place : "");
+    } else {
+        snprintf(ret, size, "%s%s", f->name, place);
+    }
 }
 
 static const char *line_end(const struct top *t) {
@@ -80,8 +139,10 @@ static void put_keys(const struct top *t, struct buffer *out, size_t columns) {
                  t->filter);
     else
         snprintf(text, sizeof(text),
-                 "[%s]  f functions  l lines  t threads  p processes  g flame   / filter   1-5 sort"
-                 "   ? help   q quit",
+                 columns >= COLUMNS_FOR_KEYS
+                         ? "[%s]  f functions  l lines  t threads  p processes  g flame   / filter"
+                           "   1-5 sort   ? help   q quit"
+                         : "[%s]  ? help  q quit  f l t p g views  / filter  1-5 sort",
                  view_names[t->view]);
     buffer_append_text(out, "\033[2m");
     top_put_text(out, text, columns);
@@ -133,18 +194,28 @@ static int put_functions(struct top *t, struct buffer *out, size_t lines, size_t
     if (r < 0)
         return r;
     keep_cursor(t, n, lines - 1);
-    put_title(t, out, "   own%  total%    GIL%       own     total  function (file:line)", columns);
+    bool by_time = t->sort == SORT_OWN_TIME || t->sort == SORT_TOTAL_TIME,
+         times = columns >= COLUMNS_FOR_TIMES || by_time, gil = columns >= COLUMNS_FOR_GIL;
+    snprintf(text, sizeof(text), "   own%%  total%%%s%s  function (file:line)",
+             gil ? "    GIL%" : "", times ? "       own     total" : "");
+    put_title(t, out, text, columns);
     for (size_t i = t->first; i < n && i < t->first + lines - 1; i++) {
         const struct profile_frame *frame = by_line ? &p->frames.items[rows[i].id] : NULL;
         const struct profile_function *f =
                 &p->functions.items[frame ? frame->function : rows[i].id];
         int line = frame ? frame->line : f->first_line;
-        snprintf(text, sizeof(text), "%6.1f%% %6.1f%% %6.1f%% %8.2fs %8.2fs  %s (%s",
-                 share(rows[i].own, top_walks(t)), share(rows[i].total, top_walks(t)),
-                 share(rows[i].gil, top_walks(t)), (double) rows[i].all_own * period_s,
-                 (double) rows[i].all_total * period_s, f->name, f->file);
-        size_t used = strlen(text);
-        snprintf(text + used, sizeof(text) - used, line ? ":%d)" : ")", line);
+        size_t used = (size_t) snprintf(text, sizeof(text), "%6.1f%% %6.1f%%",
+                                        share(rows[i].own, top_walks(t)),
+                                        share(rows[i].total, top_walks(t)));
+        if (gil)
+            used += (size_t) snprintf(text + used, sizeof(text) - used, " %6.1f%%",
+                                      share(rows[i].gil, top_walks(t)));
+        if (times)
+            used += (size_t) snprintf(text + used, sizeof(text) - used, " %8.2fs %8.2fs",
+                                      (double) rows[i].all_own * period_s,
+                                      (double) rows[i].all_total * period_s);
+        used += (size_t) snprintf(text + used, sizeof(text) - used, "  ");
+        write_place(text + used, sizeof(text) - used, f, line, columns > used ? columns - used : 0);
         put_row(t, out, i, text, columns);
     }
     free(rows);
@@ -184,17 +255,25 @@ static int put_threads(struct top *t, struct buffer *out, size_t lines, size_t c
     keep_cursor(t, n, lines - 1);
     t->marked_thread = n ? rows[t->cursor]->thread_id : 0;
     t->marked_pid = n ? rows[t->cursor]->pid : 0;
-    put_title(t, out, "active%    GIL%   wait%    active     PID  thread  name: now in", columns);
+    bool ids = columns >= COLUMNS_FOR_IDS;
+    put_title(t, out,
+              ids ? "active%    GIL%   wait%    active     PID  thread  name: now in"
+                  : "active%    GIL%   wait%  name: now in",
+              columns);
     for (size_t i = t->first; i < n && i < t->first + lines - 1; i++) {
         const struct top_thread *row = rows[i];
         struct top_tally tally = top_tally(t, row);
         const struct profile_function *f =
                 row->function ? &t->profile.functions.items[row->function - 1] : NULL;
-        snprintf(text, sizeof(text), "%6.1f%% %6.1f%% %6.1f%% %8.2fs %7d %7d  %s%s%s",
+        char about[64] = "";
+        if (ids)
+            snprintf(about, sizeof(about), " %8.2fs %7d %7d",
+                     (double) row->all_active * (double) t->profile.period_ns / 1e9, (int) row->pid,
+                     (int) row->native_id);
+        snprintf(text, sizeof(text), "%6.1f%% %6.1f%% %6.1f%%%s  %s%s%s",
                  share(tally.active, tally.walks), share(tally.gil, tally.walks),
-                 share(tally.gil_wait, tally.walks),
-                 (double) row->all_active * (double) t->profile.period_ns / 1e9, (int) row->pid,
-                 (int) row->native_id, row->name, f ? ": " : "", f ? f->name : "");
+                 share(tally.gil_wait, tally.walks), about, row->name, f ? ": " : "",
+                 f ? f->name : "");
         put_row(t, out, i, text, columns);
     }
     free(rows);
@@ -319,11 +398,14 @@ static int put_processes(struct top *t, struct buffer *out, size_t lines, size_t
 
 /* ---- The screen ---- */
 
-static void put_help(const struct top *t, struct buffer *out) {
+static void put_help(const struct top *t, struct buffer *out, size_t lines, size_t columns) {
     struct slice rest = slice_from(top_help);
+    char line[256];
 
-    while (rest.size) {
-        buffer_append_slice(out, slice_cut(&rest, '\n'));
+    for (size_t i = 0; i < lines && rest.size; i++) {
+        struct slice next = slice_cut(&rest, '\n');
+        snprintf(line, sizeof(line), "%.*s", SLICE_ARG(next));
+        top_put_text(out, line, columns);
         buffer_append_text(out, line_end(t));
     }
 }
@@ -336,7 +418,7 @@ int top_draw(struct top *t, struct buffer *out, size_t lines, size_t columns) {
     put_facts(t, out, columns);
     put_keys(t, out, columns);
     if (t->help)
-        put_help(t, out);
+        put_help(t, out, left, columns);
     else if (t->view == VIEW_FLAME)
         r = top_draw_flame(t, out, left, columns);
     else if (t->view == VIEW_THREADS)

@@ -114,6 +114,19 @@ def program(tmp_path_factory):
             os.kill(int(child), 9)
 
 
+def test_narrow_terminals(program):
+    """Names stay readable: other columns go first, then the path, then the name's middle."""
+    with Terminal(program.pid, columns=40) as top:
+        text = top.shows(r"own% +total%  function", r"%  crunch")
+        assert "GIL%" not in text
+        top.press("t")
+        top.shows(r"GIL% +wait%  name", r"%  MainThread|%  main")
+        top.press("?")
+        lines = top.shows("sort\n|filter by").splitlines()
+        assert max(map(len, lines)) <= 40 and len(lines) <= 24
+        assert any("space holds the screen" in line for line in lines)
+
+
 def test_functions_lines_and_sorting(program):
     with Terminal(program.pid) as top:
         text = top.shows(r"own% +total% +GIL%", r"crunch \(.*program\.py:\d+\)", "GIL \\d+%")
