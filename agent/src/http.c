@@ -21,6 +21,8 @@
 #include "runtime.h"
 
 #define HURRY_LOOK_MS 20
+#define LOOK_MS 1000
+#define STOOD_STILL_NS 500000000ull
 
 void http_client_init(struct http_client *c) {
     c->fd = -1;
@@ -41,25 +43,35 @@ void http_client_forget(struct http_client *c) {
 }
 
 /* -EINTR when `hurry` (NULL: none) is set meanwhile. It is looked at from time to time: a
- * descriptor that tells of it could be closed by the application, and be another file by then. */
+ * descriptor that tells of it could be closed by the application, and be another file by then.
+ * A process that was stopped, or a machine that stood still, finds the deadline passed while the
+ * answer has long been here, or is about to come: sent again, everything would arrive twice. So
+ * there is a last look, and time in which nobody looked does not count. */
 static int wait_unless(int fd, short events, const _Atomic bool *hurry, uint64_t deadline_ns) {
     for (;;) {
         struct pollfd p = {.fd = fd, .events = events};
-        uint64_t now = clock_monotonic_ns();
-        int r, wait_ms;
+        uint64_t now = clock_monotonic_ns(), planned_ns, passed_ns;
+        bool late = now >= deadline_ns;
+        int r, wait_ms = 0;
 
-        if (now >= deadline_ns)
-            return -ETIMEDOUT;
-        wait_ms = (int) ((deadline_ns - now) / 1000000u) + 1;
-        if (hurry && wait_ms > HURRY_LOOK_MS)
-            wait_ms = HURRY_LOOK_MS;
+        if (!late) {
+            uint64_t left_ms = (deadline_ns - now) / 1000000u + 1;
+            unsigned look_ms = hurry ? HURRY_LOOK_MS : LOOK_MS;
+            wait_ms = (int) (left_ms < look_ms ? left_ms : look_ms);
+        }
         r = poll(&p, 1, wait_ms);
         if (r > 0)
             return 0;
         if (r < 0 && errno != EINTR)
             return -errno;
+        if (late)
+            return -ETIMEDOUT;
         if (hurry && atomic_load(hurry))
             return -EINTR;
+        planned_ns = (uint64_t) wait_ms * 1000000u;
+        passed_ns = clock_monotonic_ns() - now;
+        if (passed_ns > planned_ns + STOOD_STILL_NS)
+            deadline_ns += passed_ns - planned_ns;
     }
 }
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import socket
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from collector import Collector
@@ -94,6 +98,31 @@ def test_not_retryable(program: Program, collector: Collector, status: int) -> N
         """
     )
     assert len(collector.requests) == 1
+
+
+def test_time_that_stood_still_is_not_the_servers(program: Program, collector: Collector) -> None:
+    """A process that was stopped, or a machine: the answer's time is over when it goes on, but it comes. Nothing is
+    sent twice."""
+    process = program.start(
+        sys.executable, "-c",
+        "import json, varan\nwith varan.span('one'): pass\n"
+        "print(json.dumps([varan.flush(60), varan.stats()['export_failures']]))",
+        OTEL_EXPORTER_OTLP_TIMEOUT="5",
+    )  # fmt: skip
+    take = collector.take
+
+    def answer_when_it_goes_on(handler: Any, body: bytes) -> None:
+        collector.take = take  # type: ignore[method-assign]
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(6)  # longer than it waits
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)  # nothing of ours is that quick
+        take(handler, body)
+
+    collector.take = answer_when_it_goes_on  # type: ignore[method-assign]
+    assert process.wait(120) == 0, program.output()
+    assert json.loads(program.output()) == [True, 0]
+    assert len(collector.spans) == 1
 
 
 def test_partial_success(program: Program, collector: Collector) -> None:
@@ -215,7 +244,7 @@ def test_server_dies_and_returns(program: Program, collector: Collector) -> None
     down = {"now": True}
     collector.answer = lambda path, n: (503, {"Retry-After": "0"}, b"") if down["now"] else None
     process = program.start(
-        __import__("sys").executable, "-c",
+        sys.executable, "-c",
         "import sys, time, varan\n"
         "for i in range(60000):\n"
         "    with varan.span('kept', text='x' * 300): pass\n"
