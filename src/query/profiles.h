@@ -10,7 +10,8 @@
 #include "query/internal.h"
 #include "signal/profile_kind.h"
 
-#define PROFILE_STACKS_MAX 50000u /* the most costly ones; the rest is said to be left out */
+#define PROFILE_STACKS_MAX 50000u   /* the most costly ones; the rest is said to be left out */
+#define PROFILE_PLACES_MAX 3000000u /* of all stacks together, likewise */
 #define PROFILE_FUNCTIONS_MAX 500000u
 #define FLAME_LINE_PARTS 2000u /* a line that costs less of the whole may be joined with others */
 #define PROFILE_NODES_LIMIT 4000000u /* of a tree, before it is cut */
@@ -38,6 +39,8 @@ struct profile_set {
     uint64_t left_out[2]; /* value of stacks beyond the limit, or that are gone */
     struct slice unit;
     struct map by_pointer, by_text; /* functions */
+    size_t places;                  /* of all stacks */
+    bool full;                      /* a limit is reached: no further stacks */
 };
 
 /* Loads the stacks. `base` NULL: no comparison. The caller ends it with profile_set_done(). */
@@ -45,11 +48,28 @@ int profile_set_load(struct query *q, const struct profile_selection *selection,
                      const struct profile_selection *base, struct profile_set *ret);
 void profile_set_done(struct profile_set *s);
 
-/* The FROM part: rows of ts, columns of the selection, `value`, from steps of ten minutes where the
- * range allows and from samples elsewhere. `columns`: what each part selects. */
-void sql_profile_rows(struct sql *s, const struct profile_selection *p, const char *columns);
-/* The same from samples alone: where ts matters. */
-void sql_profile_samples(struct sql *s, const struct profile_selection *p, const char *columns);
+/* A stack that is to be loaded. */
+struct profile_want {
+    uint64_t id;
+    struct profile_stack *stack; /* its places are filled in */
+};
+/* Loads stacks of the days of the ranges, the most costly first. Those that are gone or beyond a
+ * limit keep their NULL. `base` may be NULL; the order of `wants` changes. */
+int profile_stacks_load(struct query *q, const struct profile_selection *p,
+                        const struct profile_selection *base, struct profile_want *wants, size_t n,
+                        struct profile_set *set);
+
+/* The FROM part: rows of `keys` and `value`, sums by the keys of each part of the range (so there
+ * may be several rows of the same keys), from steps of ten minutes where the range allows and from
+ * samples elsewhere. `keys` are columns of the selection, stack_id and ts; several at least one. */
+void sql_profile_sums(struct sql *s, const struct profile_selection *p, const char *keys);
+/* The same from samples alone: where ts matters, or what only they have (span_id). */
+void sql_profile_samples(struct sql *s, const struct profile_selection *p, const char *keys);
+/* One row: the unit of the selection's values. To sum by it too would cost more than all the rest.
+ */
+void sql_profile_unit(struct sql *s, const struct profile_selection *p);
+/* Rows of resource_id, version, value, first, last (ts); the range must not be empty. */
+void sql_profile_processes(struct sql *s, const struct profile_selection *p);
 /* Steps for a chart, and whether their rows are to be samples. */
 struct steps profile_steps_of(const struct profile_selection *p, bool *ret_samples);
 

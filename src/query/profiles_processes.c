@@ -31,8 +31,8 @@ static void build_processes(struct sql *s, const struct profile_selection *p) {
 
     sql_add(s, "SELECT c.resource_id, c.v, c.version, c.first, c.last, r.instance, r.pid, r.host "
                "FROM (SELECT resource_id, sum(value) AS v, any(toString(version)) AS version, "
-               "min(ts) AS first, max(ts) AS last FROM (");
-    sql_profile_samples(s, &all, "resource_id, value, version, ts");
+               "min(first) AS first, max(last) AS last FROM (");
+    sql_profile_processes(s, &all);
     sql_addf(s,
              ") GROUP BY resource_id ORDER BY v DESC, resource_id LIMIT %u) AS c LEFT JOIN (SELECT "
              "id, any(toString(instance)) AS instance, any(attributes['process.pid']) AS pid, "
@@ -88,9 +88,9 @@ static void build_releases(struct sql *s, const struct profile_selection *p) {
              "SELECT version, ts FROM (SELECT v.version AS version, r.first AS seen, "
              "if(seen > v.first AND seen < v.first + %u, seen, v.first) AS ts, "
              "row_number() OVER (ORDER BY v.first, seen, version) AS place FROM ("
-             "SELECT version, min(ts) AS first FROM (",
+             "SELECT toString(version) AS version, min(ts) AS first FROM (",
              samples ? 0 : (unsigned) (st.step_ns / NS_PER_S));
-    sql_profile_rows(s, &all, "toString(version) AS version, ts");
+    sql_profile_sums(s, &all, "version, ts");
     sql_add(s, ") GROUP BY version) AS v INNER JOIN (SELECT toString(version) AS version, "
                "min(first_seen) AS first FROM resources WHERE service = ");
     sql_string(s, p->service);

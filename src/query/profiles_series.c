@@ -14,19 +14,22 @@ static const char *const columns[] = {
  * column counts lines. */
 static int load(struct query *q, const struct profile_selection *p, enum profile_by by,
                 const struct steps *st, bool samples, struct rows *ret) {
-    char selected[64];
+    char keys[64];
     struct sql s;
 
-    snprintf(selected, sizeof(selected), "ts, %s AS line, type AS t, unit, value", columns[by]);
+    /* `type` once: it may be what the lines are */
+    snprintf(keys, sizeof(keys), "ts, unit, type%s%s", by == PROFILE_BY_TYPE ? "" : ", ",
+             by == PROFILE_BY_TYPE ? "" : columns[by]);
     sql_init(&s, q->arena);
     sql_add(&s, "SELECT line, t, u, step, v, whole, rank, max(rank) OVER () FROM (SELECT line, t, "
                 "u, step, v, whole, dense_rank() OVER (ORDER BY whole DESC, line, t) AS rank FROM "
                 "(SELECT line, t, any(unit) AS u, ");
     sql_step(&s, st, true);
     sql_add(&s, " AS step, sum(value) AS v, sum(sum(value)) OVER (PARTITION BY line, t) AS whole "
-                "FROM (");
-    (samples ? sql_profile_samples : sql_profile_rows)(&s, p, selected);
-    sql_addf(&s, ") GROUP BY line, t, step)) ORDER BY rank, step LIMIT %u", ROWS_MAX);
+                "FROM (SELECT ts, unit, value, type AS t, ");
+    sql_addf(&s, "%s AS line FROM (", columns[by]);
+    (samples ? sql_profile_samples : sql_profile_sums)(&s, p, keys);
+    sql_addf(&s, ")) GROUP BY line, t, step)) ORDER BY rank, step LIMIT %u", ROWS_MAX);
     int r = query_run_limit(q, &s, ROWS_MAX, ret);
     sql_done(&s);
     return r;

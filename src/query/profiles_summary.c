@@ -12,7 +12,7 @@ static int write_values(struct query *q, const struct profile_selection *p, cons
 
     sql_init(&s, q->arena);
     sql_addf(&s, "SELECT %s, sum(value) AS v FROM (", column);
-    sql_profile_rows(&s, p, "version, endpoint, thread, value");
+    sql_profile_sums(&s, p, column);
     sql_addf(&s, ") GROUP BY %s ORDER BY v DESC LIMIT %u", column, VALUES_MAX);
     int r = query_run(q, &s, &rows);
     sql_done(&s);
@@ -40,7 +40,7 @@ static int write_services(struct query *q, const struct profile_selection *p) {
     sql_init(&s, q->arena);
     sql_add(&s, "SELECT service, type, any(unit), sum(value), sum(sum(value)) OVER (PARTITION BY "
                 "service) AS whole FROM (");
-    sql_profile_rows(&s, &all, "service, type, unit, value");
+    sql_profile_sums(&s, &all, "service, type, unit");
     sql_addf(&s, ") GROUP BY service, type ORDER BY whole DESC, service, type LIMIT %u",
              VALUES_MAX);
     int r = query_run(q, &s, &rows);
@@ -89,7 +89,7 @@ static int write_series(struct query *q, const struct profile_selection *p) {
     sql_add(&s, "SELECT type, any(unit), ");
     sql_step(&s, &st, true);
     sql_add(&s, " AS step, sum(value) FROM (");
-    (samples ? sql_profile_samples : sql_profile_rows)(&s, &every, "ts, type, unit, value");
+    (samples ? sql_profile_samples : sql_profile_sums)(&s, &every, "ts, type, unit");
     sql_addf(&s, ") GROUP BY type, step ORDER BY type, step LIMIT %u", VALUES_MAX * STEPS_MAX);
     int r = query_run(q, &s, &rows);
     sql_done(&s);

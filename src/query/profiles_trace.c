@@ -121,7 +121,7 @@ static int write_types(struct query *q, const struct profile_selection *p) {
 
     sql_init(&s, q->arena);
     sql_add(&s, "SELECT type, any(unit), sum(value) AS v FROM (");
-    sql_profile_samples(&s, p, "type, unit, value");
+    sql_profile_samples(&s, p, "type, unit");
     sql_addf(&s, ") GROUP BY type ORDER BY type LIMIT %u", TYPES_MAX);
     int r = query_run(q, &s, &rows);
     sql_done(&s);
@@ -148,7 +148,7 @@ static int write_spans(struct query *q, const struct profile_selection *p) {
     sql_init(&s, q->arena);
     sql_add(&s, "SELECT span_id, any(service), groupArray(type), groupArray(v) FROM (SELECT "
                 "span_id, type, any(service) AS service, sum(value) AS v FROM (");
-    sql_profile_samples(&s, p, "span_id, type, service, value");
+    sql_profile_samples(&s, p, "span_id, type, service");
     sql_addf(&s,
              ") GROUP BY span_id, type ORDER BY type) GROUP BY span_id ORDER BY sum(v) DESC, "
              "span_id LIMIT %u",

@@ -1,0 +1,257 @@
+"""Profiles of a large service over days: how long every question takes that the page and `varan query profile` ask.
+
+The tables are filled by statements of the engine, rows as ingest writes them: a window of each process every
+WINDOW_S, requests of an endpoint with a few stacks each, threads beside them, CPU, wall and GIL wait, two releases and
+a canary.
+
+Used by bench_profile.py; alone: .venv/bin/python tests/bench/profile_days.py [--keep DIR] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from common import BUILD, ROOT, TICKS, Results, machine
+
+WINDOW_S, ROWS, ENDPOINTS = 15, 60, 24
+DAY_S, HOUR_S = 86400, 3600
+SERVICE = "large"
+
+ROW = f"""
+SELECT number AS n, intDiv(n, {ROWS}) % {{processes}} AS p,
+    {{first}} + intDiv(n, {ROWS} * {{processes}}) AS w,
+    cityHash64(n, {{first}}) AS h, cityHash64(p, w, intDiv(n % {ROWS}, 5)) AS request,
+    request % 10 < 7 AS serves,
+    if(serves, toUInt64(floor({ENDPOINTS} * pow(request % 65521 / 65521, 2))), 100 + h % 8) AS place,
+    toUInt64(floor(if(serves, 150, 40) * pow(intDiv(h, 65521) % 65521 / 65521, 3))) AS stack,
+    intDiv(h, 3000000000) % 10 AS kind,
+    w * {WINDOW_S} + p % {WINDOW_S} AS ts_s,
+    multiIf(p % 20 = 19, '2.1-rc1', ts_s >= {{release}} + p * 20, '2.0.1', '2.0.0') AS v
+FROM numbers_mt({ROWS} * {{processes}} * {{windows}})
+"""
+
+SAMPLES = f"""
+INSERT INTO profile_samples SELECT toDateTime(ts_s, 'UTC'), '{SERVICE}', v,
+    cityHash64('process', p, v), multiIf(kind < 4, 'cpu', kind < 9, 'wall', 'gil_wait'), 'nanoseconds',
+    if(serves, concat('worker-', toString(intDiv(request, 1000) % 16)), concat('background-', toString(place - 100))),
+    if(serves, concat('GET /endpoint/', toString(place)), ''),
+    if(serves, reinterpretAsFixedString(toUInt128(request) * 18446744073709551557 + w), toFixedString('', 16)),
+    if(serves, reinterpretAsFixedString(cityHash64(request, h % 3)), toFixedString('', 8)),
+    cityHash64('stack', place, stack), 1 + (1 + h % 5) * if(kind < 9, 10000000, 300000)
+FROM ({ROW})
+"""
+
+STACKS = f"""
+INSERT INTO stacks SELECT toDate(arrayJoin({{days}})), cityHash64('stack', place, stack) AS id,
+    arrayMap(f -> concat('function_', toString(f)), of) AS functions,
+    arrayMap(f -> concat('/app/module_', toString(f % 90), '.py'), of), arrayMap(f -> toUInt32(1 + f % 400), line)
+FROM (SELECT place, stack, 6 + cityHash64(place, stack) % 25 AS deep,
+    arrayConcat(arrayMap(i -> cityHash64(place, stack, i) % 1500, range(deep)),
+        arrayMap(i -> cityHash64(place % 6, i) % 1500, range(14))) AS of,
+    arrayMap((f, i) -> if(i <= 2, f + stack % 7, f), of, arrayEnumerate(of)) AS line
+FROM (SELECT if(number < {ENDPOINTS}, number, 76 + number) AS place FROM numbers({ENDPOINTS} + 8)) AS places,
+    (SELECT number AS stack FROM numbers(150)) AS stacks
+WHERE place < 100 OR stack < 40)
+"""
+
+RESOURCES = f"""
+INSERT INTO resources SELECT cityHash64('process', p, v), '{SERVICE}', '', v, concat('instance-', toString(p), '-', v),
+    '', map('process.pid', toString(1000 + p), 'host.name', concat('host-', toString(p % 8))), [1, 1],
+    toDateTime(if(v = '2.0.1', {{release}} + p * 20, {{begin}}), 'UTC'), toDateTime({{end}}, 'UTC')
+FROM (SELECT number AS p, arrayJoin(if(p % 20 = 19, ['2.1-rc1'], ['2.0.0', '2.0.1'])) AS v FROM numbers({{processes}}))
+"""
+
+SOURCES = f"""
+INSERT INTO profile_sources SELECT toDate(arrayJoin({{days}})), '{SERVICE}', '2.0.1',
+    concat('/app/module_', toString(f % 90), '.py'), concat('function_', toString(f)), 1 + f % 400,
+    cityHash64(f), toDateTime({{end}}, 'UTC'), repeat(concat('    value = work(', toString(f), ')\n'), 20)
+FROM (SELECT number AS f FROM numbers(1500))
+"""
+
+# What ingest writes beside each sample.
+SUMS = (
+    "INSERT INTO profile_steps SELECT toStartOfTenMinutes(ts), service, version, type, unit, thread, endpoint, "
+    "stack_id, sum(value) FROM profile_samples WHERE {where} GROUP BY ALL",
+)
+
+
+def statements(processes: int, days: int, end: int) -> list[str]:
+    begin = end - days * DAY_S
+    release = end - 10 * HOUR_S
+    dates = str([f"{time.strftime('%Y-%m-%d', time.gmtime(begin + d * DAY_S))}" for d in range(days + 1)])
+    about = {"processes": processes, "begin": begin, "end": end, "release": release, "days": dates}
+    all_ = [STACKS.format(**about), RESOURCES.format(**about), SOURCES.format(**about)]
+    part_s = 2 * HOUR_S if processes > 50 else 8 * HOUR_S
+    for at in range(begin, end, part_s):
+        to = min(at + part_s, end)
+        first, windows = at // WINDOW_S, (to - at) // WINDOW_S
+        all_.append(SAMPLES.format(first=first, windows=windows, **about))
+        where = f"ts >= toDateTime({first * WINDOW_S}) AND ts < toDateTime({(first + windows) * WINDOW_S})"
+        all_ += [one.format(where=where) for one in SUMS]
+    return all_
+
+
+class Service:
+    """A server with the days of one service."""
+
+    def __init__(self, processes: int, days: int, folder: Path):
+        self.processes, self.days, self.folder = processes, days, folder
+        self.end = int(time.time()) // 60 * 60
+        if (folder / "end").exists():
+            self.end = int((folder / "end").read_text())
+        else:
+            self.fill()
+            (folder / "end").write_text(str(self.end))
+        self.start()
+
+    def fill(self) -> None:
+        began = time.monotonic()
+        script = ";\n".join(statements(self.processes, self.days, self.end))
+        subprocess.run([str(BUILD / "tests/bench/run_sql"), str(self.folder / "data")], input=script.encode(), check=True, env={**os.environ, "VARAN_ENGINE_LIB": str(BUILD / "libchdb.so")})
+        print(f"  ({self.processes} processes, {self.days} days filled in {time.monotonic() - began:.0f} s)")
+
+    def start(self) -> None:
+        ports = self.folder / "ports.json"
+        ports.unlink(missing_ok=True)
+        command = [str(BUILD / "varan"), "serve", "--data-dir", f"{self.folder}/data", "--port-file", str(ports)]
+        command += ["--self-metrics=false"]
+        for option in ("--listen", "--otlp-http", "--otlp-grpc"):
+            command += [option, "127.0.0.1:0"]
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        end = time.monotonic() + 60
+        while not ports.exists() or not ports.read_text().strip():
+            if time.monotonic() > end or self.process.poll() is not None:
+                sys.exit(f"the server did not start: {(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.05)
+        self.url = f"http://127.0.0.1:{json.loads(ports.read_text())['page']}/api/v1"
+        while True:
+            try:
+                self.merging = self.sql("SELECT count() FROM system.merges")[0][0]
+                if int(self.merging) == 0:
+                    return
+            except urllib.error.URLError as e:
+                if self.process.poll() is not None or getattr(e, "code", 503) != 503:
+                    raise
+            if time.monotonic() > end:
+                sys.exit("the server did not become ready")
+            time.sleep(0.2)
+
+    def sql(self, text: str) -> list[list]:
+        request = urllib.request.Request(
+            f"{self.url}/sql", data=json.dumps({"query": text}).encode(), headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["data"]
+
+    def get(self, path: str, **params: object) -> bytes:
+        with urllib.request.urlopen(f"{self.url}/profiles/{path}?{urllib.parse.urlencode(params)}", timeout=60) as answer:
+            return answer.read()
+
+    def a_trace(self, at: int) -> tuple[str, str]:
+        """A trace and one of its spans with profiles of that moment."""
+        return tuple(
+            self.sql(
+                "SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM profile_samples "
+                f"WHERE ts >= toDateTime({at}) AND ts < toDateTime({at + 60}) AND type = 'cpu' AND endpoint != '' "
+                f"AND service = '{SERVICE}' LIMIT 1"
+            )[0]
+        )
+
+    def cpu_seconds(self) -> float:
+        """Of all its threads, those that have ended too."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+# ---- Questions ----
+
+
+def questions(service: Service, span: int) -> list[tuple[str, str, dict]]:
+    """What is asked of the last `span` seconds: words, path, parameters."""
+    end, begin = service.end, service.end - span
+    middle = end - span // 2
+    halves = {"from": middle, "base_from": begin, "base_to": middle}
+    release = {"version": "2.0.1", "base_version": "2.0.0", "from": service.end - 20 * HOUR_S if span >= DAY_S else begin}
+    one = max(json.loads(service.get("summary", service=SERVICE, **{"from": begin, "to": end}))["processes"], key=lambda p: p["sum"])["value"]
+    trace, span_id = service.a_trace(middle)
+    function = "function_7"
+    return [
+        ("what there is, with processes", "summary", {}),
+        ("flame graph", "flame", {}),
+        ("flame graph by lines", "flame", {"lines": 1}),
+        ("flame graph, wall time", "flame", {"type": "wall"}),
+        ("flame graph, one endpoint", "flame", {"endpoint": "GET /endpoint/3"}),
+        ("flame graph, one thread", "flame", {"thread": "worker-3"}),
+        ("flame graph, one version", "flame", {"version": "2.0.1"}),
+        ("flame graph, one process", "flame", {"process": one}),
+        ("flame graph, two halves compared", "flame", halves),
+        ("flame graph, two releases compared", "flame", release),
+        ("flame graph of one trace", "flame", {"trace_id": trace}),
+        ("flame graph of one span", "flame", {"trace_id": trace, "span_id": span_id}),
+        ("sums of a trace's spans", "trace", {"trace_id": trace}),
+        ("functions", "table", {}),
+        ("lines", "table", {"lines": 1}),
+        ("functions, one process", "table", {"process": one}),
+        ("functions, two halves compared", "table", halves),
+        ("callers and callees", "function", {"function": function}),
+        ("callers and callees, two releases", "function", {"function": function, **release}),
+        ("lines of a file", "source", {"file": "/app/module_7.py"}),
+        *((f"rates by {by}", "series", {"by": by}) for by in ("type", "version", "endpoint", "thread")),
+        ("rates of all services", "series", {"service": None, "by": "service"}),
+        ("a pprof file", "flame", {"format": "pprof"}),
+    ]
+
+
+def ask(service: Service, span: int, rounds: int, results: Results | None = None) -> None:
+    about = {"service": SERVICE, "from": service.end - span, "to": service.end}
+    name = f"{span // DAY_S} d" if span > DAY_S else f"{span // HOUR_S} h"
+    for what, path, more in questions(service, span):
+        asked = {k: v for k, v in {**about, **more}.items() if v is not None}
+        service.get(path, **asked)
+        times, cpu = [], service.cpu_seconds()
+        for _ in range(rounds):
+            began = time.perf_counter()
+            size = len(service.get(path, **asked))
+            times.append(1e3 * (time.perf_counter() - began))
+        cpu = 1e3 * (service.cpu_seconds() - cpu) / rounds
+        text = f"{what}: {name} of {service.processes} processes"
+        print(f"  {text:<70} {statistics.median(times):8.1f} ms, slowest {max(times):8.1f}, CPU {cpu:8.1f} ms, {size} bytes", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", metavar="DIR", help="fill this folder, or ask what is in it")
+    parser.add_argument("--processes", type=int, default=20)
+    parser.add_argument("--days", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    folder = Path(options.keep or tempfile.mkdtemp())
+    folder.mkdir(exist_ok=True, parents=True)
+    s = Service(options.processes, options.days, folder)
+    try:
+        print(s.sql("SELECT table, sum(rows), sum(data_compressed_bytes), count() FROM system.parts WHERE active GROUP BY table"))
+        for span in (HOUR_S, DAY_S, 7 * DAY_S):
+            if span <= s.days * DAY_S:
+                ask(s, span, options.rounds)
+    finally:
+        s.stop()
+
+if __name__ == "__main__":
+    main()
