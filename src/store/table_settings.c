@@ -8,7 +8,7 @@
 #define SETTING_BYTES_MAX 128u
 
 struct setting {
-    const char *name, *value;
+    const char *name, *value; /* value NULL: as it is by default */
     bool newer; /* than the oldest server: left out where the engine does not know it */
 };
 
@@ -29,7 +29,19 @@ static const char *merge_whole_day_after_s(const char *table) {
     return strcmp(table, "samples") == 0 ? "7200" : "0";
 }
 
-static int table_settings(const struct store *s, const char *table, bool with_newer,
+/* Whether the engine keeps sums (projections) beside the rows: migration 007. */
+static bool has_sums(const char *table) {
+    return strcmp(table, "profile_samples") == 0 || strcmp(table, "profile_steps") == 0;
+}
+
+static bool knows(struct slice known, const char *name) {
+    while (known.size)
+        if (slice_is(slice_cut(&known, '\n'), name))
+            return true;
+    return false;
+}
+
+static int table_settings(const struct store *s, const char *table, struct slice known,
                           const char *engine_full, struct buffer *ret) {
     const char *durable = s->options.durable ? "1" : "0";
     const struct setting settings[] = {
@@ -52,11 +64,15 @@ static int table_settings(const struct store *s, const char *table, bool with_ne
             /* Sketches of each column that only joins would use: a tenth of inserting and merging.
              */
             {"auto_statistics_types", "\\'\\'", .newer = true},
+            /* Sums are made of parts that are merged: a commit's own are small, and each sum of
+             * it would be a part more to write and sync. */
+            {"materialize_projections_on_insert", has_sums(table) ? "0" : NULL, .newer = true},
+            {"materialize_projections_on_merge", has_sums(table) ? "1" : NULL, .newer = true},
     };
     char text[SETTING_BYTES_MAX];
 
     for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
-        if (settings[i].newer && !with_newer)
+        if (!settings[i].value || (settings[i].newer && !knows(known, settings[i].name)))
             continue;
         snprintf(text, sizeof(text), "%s = %s", settings[i].name, settings[i].value);
         const char *at = strstr(engine_full, text);
@@ -84,13 +100,13 @@ struct slice table_name_plain(const struct store *s, struct slice name) {
                                                   : name;
 }
 
-static int apply_to_table(struct store *s, const char *table, bool with_newer,
+static int apply_to_table(struct store *s, const char *table, struct slice known,
                           const char *engine_full, struct error *e) {
     struct buffer changes, sql;
 
     buffer_init(&changes, 4096);
     buffer_init(&sql, 8192);
-    int r = table_settings(s, table, with_newer, engine_full, &changes);
+    int r = table_settings(s, table, known, engine_full, &changes);
     if (r == 0 && changes.size) {
         buffer_append_text(&sql, "ALTER TABLE ");
         table_name_write(s, table, &sql);
@@ -105,14 +121,12 @@ static int apply_to_table(struct store *s, const char *table, bool with_newer,
 }
 
 int table_settings_apply(struct store *s, struct error *e) {
-    struct buffer answer;
-    uint64_t known = 0;
+    struct buffer answer, known;
 
     buffer_init(&answer, ENGINE_EXECUTE_BYTES_MAX);
-    int r = engine_number(s->engine,
-                          "SELECT count() FROM system.merge_tree_settings "
-                          "WHERE name = 'auto_statistics_types'",
-                          &known, e);
+    buffer_init(&known, ENGINE_EXECUTE_BYTES_MAX);
+    int r = s->engine->ops->execute(s->engine, "SELECT name FROM system.merge_tree_settings",
+                                    &known, e);
     if (r == 0)
         r = s->engine->ops->execute(s->engine,
                                     "SELECT name, engine_full FROM system.tables WHERE database = "
@@ -124,9 +138,11 @@ int table_settings_apply(struct store *s, struct error *e) {
         for (size_t t = 0; t < kept_tables_n && r == 0; t++)
             if (slice_is(table_name_plain(s, name), kept_tables[t].name)) {
                 ((uint8_t *) line.data)[line.size] = 0; /* the newline, in our own buffer */
-                r = apply_to_table(s, kept_tables[t].name, known > 0, (const char *) line.data, e);
+                r = apply_to_table(s, kept_tables[t].name, buffer_slice(&known),
+                                   (const char *) line.data, e);
             }
     }
     buffer_done(&answer);
+    buffer_done(&known);
     return r;
 }

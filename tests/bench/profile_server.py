@@ -66,7 +66,7 @@ class Server:
                 urllib.request.urlopen(request, timeout=60).read()
                 return
             except urllib.error.HTTPError as e:
-                if e.code != 429:
+                if e.code not in (429, 503):  # 503: it is starting
                     raise
                 time.sleep(0.5)
 
