@@ -33,5 +33,10 @@ export default defineConfig({
         : server,
     },
   },
-  test: { include: ["test/**/*.test.ts", "test/**/*.test.tsx"], environment: "node" },
+  test: {
+    include: ["test/**/*.test.ts", "test/**/*.test.tsx"],
+    environment: "node",
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
 } as Parameters<typeof defineConfig>[0]);

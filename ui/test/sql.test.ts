@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { fingerprint, formatSql, shortSql, sqlText, tokenize } from "../src/parts/sql.text";
+import { quickest } from "./quickest";
 
 const kinds = (sql: string) => tokenize(sql).map((t) => `${t.kind}:${t.text}`);
 const squeeze = (sql: string) => sql.replace(/\s+/g, "");
@@ -72,10 +73,11 @@ describe("formatSql", () => {
     expect(sqlText(formatSql("SELECT 1 -- one\nFROM a"))).toBe("SELECT 1 -- one\nFROM a");
   });
   it("does not take long over hostile text", () => {
-    const start = performance.now();
-    formatSql("(".repeat(30_000) + "'".repeat(30_000));
-    formatSql("SELECT ".repeat(9000));
-    expect(performance.now() - start).toBeLessThan(1500);
+    const taken = quickest(() => {
+      formatSql("(".repeat(30_000) + "'".repeat(30_000));
+      formatSql("SELECT ".repeat(9000));
+    });
+    expect(taken).toBeLessThan(1500);
   });
 });
 

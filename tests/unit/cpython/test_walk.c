@@ -10,11 +10,12 @@
 #include "cpython/offsets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEADLINE_NS (20 * NS_PER_S)
+#define DEADLINE_NS (60 * NS_PER_S)
 
 static const char program[] = "import threading, time\n"
                               "def wärme():\n"
@@ -205,13 +206,18 @@ static void moved_threads(void **state) {
 static void no_python(void **state) {
     struct cpython *c;
     struct error e = ERROR_NONE;
-    pid_t pid = fork();
+    int become[2];
+    char none;
 
+    assert_int_equal(pipe2(become, O_CLOEXEC), 0);
+    pid_t pid = fork();
     if (pid == 0) {
         execlp("sleep", "sleep", "1000", (char *) NULL);
         _exit(127);
     }
-    usleep(1000);
+    close(become[1]);
+    assert_int_equal(read(become[0], &none, 1), 0); /* it is another program now */
+    close(become[0]);
     assert_int_equal(cpython_open(pid, &c, &e), -ENOENT);
     assert_non_null(strstr(e.text, "no CPython"));
     kill(pid, SIGKILL);

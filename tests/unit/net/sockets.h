@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 
-#define WAIT_MS 30000
+#define WAIT_MS 60000
 
 static inline int dial(int port) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port)};

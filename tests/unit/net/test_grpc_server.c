@@ -72,6 +72,7 @@ static int start_with(int64_t limit_ns) {
     return 0;
 }
 
+/* For tests of the limits; a machine that stands still for a moment would end what others do. */
 static int start(void **state) {
     return start_with(400 * MS);
 }
@@ -452,7 +453,7 @@ static void stops_cleanly(void **state) {
     struct http_request *q = wait_parked();
     int64_t begin = clock_monotonic_ns();
     grpc_server_stop(server, 100 * MS);
-    assert_true(clock_monotonic_ns() - begin < 3 * NS_PER_S);
+    assert_true(clock_monotonic_ns() - begin < WAIT_MS / 2 * MS); /* not for those that wait */
     client_run(c, 1);
     assert_string_equal(c->calls[0].status, "14");
     assert_true(c->goaway);
@@ -463,19 +464,19 @@ static void stops_cleanly(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test_setup_teardown(answers_calls, start, stop),
-            cmocka_unit_test_setup_teardown(carries_large_messages, start, stop),
-            cmocka_unit_test_setup_teardown(unpacks_gzip, start, stop),
-            cmocka_unit_test_setup_teardown(refuses_bad_calls, start, stop),
-            cmocka_unit_test_setup_teardown(refuses_what_is_not_grpc, start, stop),
+            cmocka_unit_test_setup_teardown(answers_calls, start_patient, stop),
+            cmocka_unit_test_setup_teardown(carries_large_messages, start_patient, stop),
+            cmocka_unit_test_setup_teardown(unpacks_gzip, start_patient, stop),
+            cmocka_unit_test_setup_teardown(refuses_bad_calls, start_patient, stop),
+            cmocka_unit_test_setup_teardown(refuses_what_is_not_grpc, start_patient, stop),
             cmocka_unit_test_setup_teardown(serves_many_streams_and_connections, start_patient,
                                             stop),
             cmocka_unit_test_setup_teardown(keeps_time_limits, start, stop),
-            cmocka_unit_test_setup_teardown(survives_clients_that_leave, start, stop),
+            cmocka_unit_test_setup_teardown(survives_clients_that_leave, start_patient, stop),
             cmocka_unit_test_setup_teardown(ends_floods, start, stop),
-            cmocka_unit_test_setup_teardown(limits_headers, start, stop),
-            cmocka_unit_test_setup_teardown(survives_broken_bytes, start, stop),
-            cmocka_unit_test_setup(stops_cleanly, start),
+            cmocka_unit_test_setup_teardown(limits_headers, start_patient, stop),
+            cmocka_unit_test_setup_teardown(survives_broken_bytes, start_patient, stop),
+            cmocka_unit_test_setup(stops_cleanly, start_patient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

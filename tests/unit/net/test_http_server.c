@@ -82,16 +82,16 @@ static const struct http_route routes[] = {
 };
 static const struct http_routes tables[] = {{routes, sizeof(routes) / sizeof(routes[0]), NULL}};
 
-static int start(void **state) {
+static int start_with(int64_t idle_ns, int64_t request_ns, int64_t answer_ns) {
     struct http_server_options o = {.listen = "127.0.0.1:0",
                                     .routes = tables,
                                     .n_routes = 1,
                                     .threads = 2,
                                     .connections_max = 600,
                                     .body_bytes_total = 10 << 20,
-                                    .idle_ns_max = 2000 * MS,
-                                    .request_ns_max = 400 * MS,
-                                    .answer_ns_max = 600 * MS};
+                                    .idle_ns_max = idle_ns,
+                                    .request_ns_max = request_ns,
+                                    .answer_ns_max = answer_ns};
     struct error e;
 
     atomic_store(&parked, NULL);
@@ -99,6 +99,15 @@ static int start(void **state) {
     assert_int_equal(http_server_start(&o, &server, &e), 0);
     port = http_server_port(server);
     return 0;
+}
+
+static int start(void **state) {
+    return start_with(WAIT_MS * MS, WAIT_MS * MS, WAIT_MS * MS);
+}
+
+/* For tests of the limits; a machine that stands still for a moment would end what others do. */
+static int start_hurried(void **state) {
+    return start_with(2000 * MS, 400 * MS, 600 * MS);
 }
 
 static int stop(void **state) {
@@ -530,7 +539,7 @@ static void stops_cleanly(void **state) {
     hear(idle, "hello", text, sizeof(text));
     int64_t begin = clock_monotonic_ns();
     http_server_stop(server, 100 * MS);
-    assert_true(clock_monotonic_ns() - begin < 3 * NS_PER_S);
+    assert_true(clock_monotonic_ns() - begin < WAIT_MS / 2 * MS); /* not for those that wait */
     hear(waiting, NULL, text, sizeof(text));
     assert_has(text, "HTTP/1.1 503");
     assert_has(text, "shutting down");
@@ -552,10 +561,10 @@ int main(void) {
             cmocka_unit_test_setup_teardown(refuses_large_bodies, start, stop),
             cmocka_unit_test_setup_teardown(says_continue, start, stop),
             cmocka_unit_test_setup_teardown(limits_all_bodies_together, start, stop),
-            cmocka_unit_test_setup_teardown(ends_slow_clients, start, stop),
-            cmocka_unit_test_setup_teardown(closes_idle_connections, start, stop),
+            cmocka_unit_test_setup_teardown(ends_slow_clients, start_hurried, stop),
+            cmocka_unit_test_setup_teardown(closes_idle_connections, start_hurried, stop),
             cmocka_unit_test_setup_teardown(parks_until_answered, start, stop),
-            cmocka_unit_test_setup_teardown(gives_up_waiting_for_an_answer, start, stop),
+            cmocka_unit_test_setup_teardown(gives_up_waiting_for_an_answer, start_hurried, stop),
             cmocka_unit_test_setup_teardown(notices_that_a_parked_client_left, start, stop),
             cmocka_unit_test_setup_teardown(streams, start, stop),
             cmocka_unit_test_setup_teardown(tells_a_stream_that_its_reader_is_slow_or_gone, start,

@@ -65,7 +65,7 @@ static void processes_are_found_by_their_words(void **state) {
     }
     assert_int_equal(regcomp(&regex, "^sleep 600\\.25$", REG_EXTENDED | REG_NOSUB), 0);
     int r = 0;
-    for (int i = 0; i < 5000 && r == 0; i++) { /* until it has become what it is */
+    for (int i = 0; i < 30000 && r == 0; i++) { /* until it has become what it is */
         r = process_each(&regex, found, &pid);
         usleep(2000);
     }

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define DEADLINE_NS (20 * NS_PER_S)
+#define DEADLINE_NS (60 * NS_PER_S)
 
 static struct store *store;
 static struct ingest *ingest;
