@@ -102,8 +102,11 @@ static bool send_item(struct sender *s, struct http_client *client, const struct
     if (!wait && a.status / 100 != 2) {
         s->stats.refused++;
         if (!s->refusal_told)
-            fprintf(stderr, "varan %s: the server answered %d: %.*s\n", s->command, a.status,
-                    (int) (a.body.size < 300 ? a.body.size : 300), (const char *) a.body.data);
+            fprintf(stderr, "varan %s: the server answered %d: %.*s%s\n", s->command, a.status,
+                    (int) (a.body.size < 300 ? a.body.size : 300), (const char *) a.body.data,
+                    a.status == 404 ? "\n(--server is the address of the page, by default "
+                                      "http://127.0.0.1:8272, not that of OTLP)"
+                                    : "");
         s->refusal_told = true;
     } else if (!wait) {
         s->stats.sent++;

@@ -10,6 +10,8 @@
 
 #define TIMEOUT_NS_DEFAULT (30 * NS_PER_S)
 #define ANSWER_BYTES_MAX_DEFAULT ((size_t) 64 << 20)
+/* An address as errors name it: a query is long, and may hold what is nobody's business. */
+#define URL_ARG(url) (int) strcspn(url, "?"), url
 
 struct http_client {
     CURL *curl;
@@ -169,7 +171,7 @@ int http_client_send(struct http_client *c, const struct http_client_request *q,
     struct curl_slist *headers = make_headers(q, &failed);
     if (failed) {
         curl_slist_free_all(headers);
-        return error_set(e, -ENOMEM, "%s: out of memory", q->url);
+        return error_set(e, -ENOMEM, "%.*s: out of memory", URL_ARG(q->url));
     }
     set_options(c->curl, &t, headers, why);
     CURLcode code = curl_easy_perform(c->curl);
@@ -178,8 +180,9 @@ int http_client_send(struct http_client *c, const struct http_client_request *q,
         int r = reason(code, &t);
         buffer_done(&answer.body);
         if (r == -ENOBUFS)
-            return error_set(e, r, "%s: the answer is larger than %zu bytes", q->url, cap);
-        return error_set(e, r, "%s: %s", q->url,
+            return error_set(e, r, "%.*s: the answer is larger than %zu bytes", URL_ARG(q->url),
+                             cap);
+        return error_set(e, r, "%.*s: %s", URL_ARG(q->url),
                          t.stopped ? error_name(r)
                          : *why    ? why
                                    : curl_easy_strerror(code));

@@ -97,6 +97,7 @@ static void put_facts(struct json_writer *w, const struct profile *p) {
     json_field_text(w, "title", p->title);
     json_field_text(w, "facts", text);
     json_field_int(w, "period_ns", p->period_ns);
+    json_field_int(w, "duration_ns", p->duration_ns);
 }
 
 int format_html(const struct profile *p, struct buffer *out) {

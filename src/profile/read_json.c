@@ -299,6 +299,8 @@ int read_html_data(const json_t *root, struct profile *p, struct error *e) {
     }
     json_int_t period = json_integer_value(json_object_get(root, "period_ns"));
     p->period_ns = period > 0 ? period : 0;
+    json_int_t duration = json_integer_value(json_object_get(root, "duration_ns"));
+    p->duration_ns = duration > 0 ? duration : 0;
     snprintf(p->title, sizeof(p->title), "%s", text_of(root, "title"));
     if (r == -EBADMSG)
         return broken(e, "the page's profile does not fit together");
