@@ -157,7 +157,6 @@ static void answers_and_refuses(void **state) {
             {"POST /echo HTTP/1.1\r\n" CLOSE
              "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
              "400", ""},
-            {"POST /echo HTTP/1.1\r\n" CLOSE "Transfer-Encoding: gzip\r\n\r\n", "", ""},
             {"POST /echo HTTP/1.1\r\n" CLOSE "Content-Length: -1\r\n\r\n", "400", ""},
             {"POST /echo HTTP/1.1\r\n" CLOSE "Content-Length: 99999999999999999999999\r\n\r\n", "4",
              ""},
@@ -168,19 +167,37 @@ static void answers_and_refuses(void **state) {
              "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
              "Content-Length: 7\r\n\r\nb=%2b&a=2",
              "200", "1|+|z"},
-            {"\r\n\r\nGET", "", ""},
-            {"GARBAGE\r\n\r\n", "", ""},
     };
     char text[8192], status[32];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ask(cases[i].request, text, sizeof(text));
-        if (!*cases[i].status)
-            continue; /* any end will do */
         snprintf(status, sizeof(status), "HTTP/1.%c %s", text[7], cases[i].status);
         assert_has(text, status);
         assert_has(text, cases[i].also);
     }
+}
+
+/* What is no request, or has no end that could be seen: it ends by a limit at the latest. */
+static void ends_what_is_no_request(void **state) {
+    static const char *const cases[] = {
+            "POST /echo HTTP/1.1\r\n" CLOSE "Transfer-Encoding: gzip\r\n\r\n",
+            "\r\n\r\nGET",
+            "GARBAGE\r\n\r\n",
+    };
+    static char large[200000];
+    char text[8192];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        ask(cases[i], text, sizeof(text));
+    int n = snprintf(large, sizeof(large), "GET /hello HTTP/1.1\r\n" CLOSE "X: ");
+    memset(large + n, 'x', 150000);
+    memcpy(large + n + 150000, "\r\n\r\n", 5);
+    int fd = dial(port);
+    say(fd, large);
+    hear(fd, NULL, text, sizeof(text)); /* 431 by the library, or closed */
+    close(fd);
+    ask("GET /hello HTTP/1.1\r\n" CLOSE "\r\n", text, sizeof(text));
 }
 
 static void head_has_no_body(void **state) {
@@ -515,13 +532,6 @@ static void refuses_large_headers(void **state) {
     snprintf(request + n, sizeof(request) - n, "\r\n");
     ask(request, text, sizeof(text));
     assert_has(text, "HTTP/1.1 431");
-    n = (size_t) snprintf(request, sizeof(request), "GET /hello HTTP/1.1\r\n" CLOSE "X: ");
-    memset(request + n, 'x', 150000);
-    memcpy(request + n + 150000, "\r\n\r\n", 5);
-    int fd = dial(port);
-    say(fd, request);
-    hear(fd, NULL, text, sizeof(text)); /* 431 by the library, or closed */
-    close(fd);
     ask("GET /hello HTTP/1.1\r\n" CLOSE "\r\n", text, sizeof(text));
     assert_has(text, "hello");
 }
@@ -555,6 +565,7 @@ static void stops_cleanly(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(answers_and_refuses, start, stop),
+            cmocka_unit_test_setup_teardown(ends_what_is_no_request, start_hurried, stop),
             cmocka_unit_test_setup_teardown(head_has_no_body, start, stop),
             cmocka_unit_test_setup_teardown(serves_pipelined_requests_in_order, start, stop),
             cmocka_unit_test_setup_teardown(reads_chunked_bodies, start, stop),
