@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-START_S = 60
+START_S = 120
 
 
 def free_port() -> int:

@@ -262,7 +262,7 @@ def test_pools_that_are_used_up(sent: Sent, postgresql: int, redis_port: int) ->
     with varan.span("root"):
         target = f"host=127.0.0.1 port={postgresql} user=varan dbname=postgres"
         with psycopg_pool.ConnectionPool(target, min_size=1, max_size=1, name="mine") as pool:
-            pool.wait(30)
+            pool.wait(60)
             with pool.connection() as connection:
                 connection.execute("SELECT 1")
                 with pytest.raises(psycopg_pool.PoolTimeout):

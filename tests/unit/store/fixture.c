@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_S_MAX 30
+#define WAIT_S_MAX 90
 
 static char dir[256];
 
