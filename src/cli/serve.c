@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define GRACE_NS (4 * NS_PER_S) /* for answers in progress, all listeners together */
-#define EXIT_NS_MAX (9500 * NS_PER_MS)
 
 /* ---- Listeners ---- */
 
@@ -190,9 +189,12 @@ static void wait_for_end(struct serve *s, int argc, char **argv) {
     log_info("serve", "%s: finishing what is in progress", strsignal(number));
 }
 
+static int64_t exit_ns_max;
+
 /* Everything acknowledged is already on disk, so a hanging end may be cut short. */
 static void *watchdog(void *arg) {
-    const struct timespec wait = {EXIT_NS_MAX / NS_PER_S, EXIT_NS_MAX % NS_PER_S};
+    int64_t ns = exit_ns_max;
+    const struct timespec wait = {ns / NS_PER_S, ns % NS_PER_S};
     sigset_t set = handled_signals();
 
     sigdelset(&set, SIGHUP);
@@ -203,9 +205,10 @@ static void *watchdog(void *arg) {
     _exit(EXIT_FAILED);
 }
 
-static void start_watchdog(void) {
+static void start_watchdog(const struct settings *settings) {
     pthread_t thread;
 
+    exit_ns_max = settings->exit_timeout_ns;
     if (pthread_create(&thread, NULL, watchdog, NULL) == 0)
         pthread_detach(thread);
 }
@@ -241,7 +244,7 @@ static int serve(const struct settings *settings, int argc, char **argv) {
         fprintf(stderr, "varan serve: %s\n", e.text);
     }
     atomic_store(&s.state, SERVE_DRAINING);
-    start_watchdog();
+    start_watchdog(settings);
     stop_listeners(&s);
     serve_close_parts(&s);
     if (r == 0)

@@ -98,6 +98,10 @@ static const struct option_def rows[] = {
          "75s", "TIME", "A kept connection without a request is closed after this."},
         {"answer-timeout", "VARAN_ANSWER_TIMEOUT", "answer_timeout", OPTION_DURATION,
          AT(answer_timeout_ns), "120s", "TIME", "A request without an answer by then gets a 503."},
+        {"exit-timeout", "VARAN_EXIT_TIMEOUT", "exit_timeout", OPTION_DURATION, AT(exit_timeout_ns),
+         "9500ms", "TIME",
+         "Longest end after SIGTERM: what takes longer is cut short. What was acknowledged is "
+         "safe."},
         {"connections", "VARAN_CONNECTIONS", "connections", OPTION_NUMBER, AT(connections), "1024",
          "N", "Connections per listener."},
         {"scrub", "VARAN_SCRUB", "scrub", OPTION_FLAG, AT(scrub), "true", NULL,

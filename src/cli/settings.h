@@ -20,7 +20,8 @@ struct settings {
     uint64_t retention_days, traces_retention_days, logs_retention_days, metrics_retention_days,
             profiles_retention_days, metrics_5m_retention_days, metrics_1h_retention_days;
     uint64_t retention_bytes, free_bytes_min, queue_bytes, body_bytes, threads, connections;
-    int64_t commit_interval_ns, request_timeout_ns, idle_timeout_ns, answer_timeout_ns;
+    int64_t commit_interval_ns, request_timeout_ns, idle_timeout_ns, answer_timeout_ns,
+            exit_timeout_ns;
     bool scrub, durable, self_metrics;
 };
 

@@ -52,6 +52,8 @@ class Server:
         command = [str(VARAN), "serve", "--data-dir", str(self.folder / "data")]
         # What a test finds in storage is what it sent; tests of the server's own metrics say so.
         command += ["--port-file", str(self.port_file), "--self-metrics=false"]
+        # That an end is clean is looked at; how long it takes depends on the machine.
+        command += ["--exit-timeout", "50s"]
         for option in ("--listen", "--otlp-http", "--otlp-grpc"):
             command += [option, "127.0.0.1:0"]
         with self.log.open("ab") as log:

@@ -79,7 +79,7 @@ def test_no_lost_and_no_doubled_span(server, tmp_path, name, options, processes)
                 answered += pool.map(get, range(len(answered), len(answered) + 8))
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(120)
     count = f"""SELECT countIf(kind = 2), uniqExactIf(span_id, kind = 2), countIf(kind = 3),
                 uniqExactIf(attributes['url.path'], kind = 2) FROM spans WHERE service = '{service}'"""
     # What was finished before SIGTERM is flushed at the workers' exit; the answer to it is durable.

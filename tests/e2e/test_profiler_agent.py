@@ -117,7 +117,7 @@ class Program:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self.process.wait(120)
 
     def run(self, **env: str) -> None:
         self.start("app.py", **env)
