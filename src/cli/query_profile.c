@@ -191,6 +191,10 @@ static void print_total(const struct printer *p, const json_t *a) {
 
     format_value(number_of(a, "total"), text_of(a, "unit"), total);
     fprintf(p->to, "%s of %s\n", total, text_of(a, "type"));
+    if (number_of(a, "left_out") > 0)
+        fprintf(p->to,
+                "%.1f %% of it is left out: too many stacks; a narrower selection has them\n",
+                100 * number_of(a, "left_out") / number_of(a, "total"));
 }
 
 static void print_rows(const struct printer *p, const json_t *a) {

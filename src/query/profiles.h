@@ -82,7 +82,8 @@ int write_profile_releases(struct query *q, const struct profile_selection *p);
 int write_profile_sources(struct query *q, const struct profile_selection *p, struct slice file,
                           struct slice function);
 
-/* "type", "unit", "total", "left_out" and for a comparison "base_total", "base_left_out". */
+/* "type", "unit", "total", "left_out", "truncated" and for a comparison "base_total",
+ * "base_left_out". */
 void json_profile_head(struct query *q, const struct profile_selection *p,
                        const struct profile_set *set, bool compared);
 

@@ -144,4 +144,5 @@ void json_profile_head(struct query *q, const struct profile_selection *p,
         json_field_uint(w, "base_total", set->total[1]);
         json_field_uint(w, "base_left_out", set->left_out[1]);
     }
+    json_field_bool(w, "truncated", set->left_out[0] || set->left_out[1]);
 }

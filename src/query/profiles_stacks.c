@@ -93,15 +93,37 @@ static int by_id(const void *a, const void *b) {
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static void take_rows(struct query *q, struct profile_set *set, const struct rows *rows,
-                      struct profile_want *wants, size_t n) {
-    for (size_t i = 0; i < rows->n && !set->full; i++) {
+static uint64_t cost(const struct profile_stack *s) {
+    return s->value[0] > s->value[1] ? s->value[0] : s->value[1];
+}
+
+static int by_cost(const void *a, const void *b) {
+    const struct profile_want *x = a, *y = b;
+    uint64_t cost_x = cost(x->stack), cost_y = cost(y->stack);
+
+    return cost_x != cost_y ? (cost_x < cost_y ? 1 : -1) : by_id(a, b);
+}
+
+/* The most costly first: what does not fit is the rest. `wants` are sorted by id. */
+static int take_rows(struct query *q, struct profile_set *set, const struct rows *rows,
+                     struct profile_want *wants, size_t n) {
+    struct profile_want *found = arena_array(q->arena, struct profile_want, rows->n);
+    size_t n_found = 0;
+
+    if (!found)
+        return -ENOMEM;
+    for (size_t i = 0; i < rows->n; i++) {
         const struct profile_want key = {.id = row_u64(rows, i, 0)};
         struct profile_want *want = bsearch(&key, wants, n, sizeof(*wants), by_id);
         if (want && !want->stack->places)
-            set->full = take_stack(q, set, rows, i, want->stack) < 0;
+            found[n_found++] = (struct profile_want){i, want->stack}; /* id: the row */
     }
+    if (n_found)
+        qsort(found, n_found, sizeof(*found), by_cost);
+    for (size_t i = 0; i < n_found && !set->full; i++)
+        set->full = take_stack(q, set, rows, (size_t) found[i].id, found[i].stack) < 0;
     map_clear(&set->by_pointer); /* the answer's addresses go with it */
+    return 0;
 }
 
 /* ---- Asking ---- */
@@ -119,7 +141,8 @@ static void add_days(struct sql *s, const struct days *d) {
     sql_add(s, ", 'UTC'))");
 }
 
-/* Asks for the stacks that have no places yet; of an answer that is too large for half of them. */
+/* Asks for the stacks that have no places yet; when the answer is too large, for the costly half
+ * of them first. */
 static int ask(struct query *q, struct profile_set *set, const struct days days[2],
                struct profile_want *wants, size_t n) {
     struct rows rows;
@@ -128,6 +151,7 @@ static int ask(struct query *q, struct profile_set *set, const struct days days[
 
     if (set->full)
         return 0;
+    qsort(wants, n, sizeof(*wants), by_id);
     sql_init(&s, q->arena);
     sql_add(&s, "SELECT id, functions, files, lines FROM stacks WHERE (");
     add_days(&s, &days[0]);
@@ -141,13 +165,14 @@ static int ask(struct query *q, struct profile_set *set, const struct days days[
     int r = asked ? query_run_limit(q, &s, asked, &rows) : 0;
     sql_done(&s);
     if (r == -ENOBUFS && n > 1) {
+        qsort(wants, n, sizeof(*wants), by_cost);
         r = ask(q, set, days, wants, n / 2);
         return r < 0 ? r : ask(q, set, days, wants + n / 2, n - n / 2);
     }
     if (r == -ENOBUFS) /* one that is too large alone */
         return 0;
     if (r == 0 && asked) {
-        take_rows(q, set, &rows, wants, n);
+        r = take_rows(q, set, &rows, wants, n);
         rows_done(&rows);
     }
     return r;
@@ -162,23 +187,11 @@ static int load_portion(struct query *q, struct profile_set *set, const struct d
                         struct profile_want *wants, size_t n) {
     struct days newest[] = {days[0], days[1]};
 
-    qsort(wants, n, sizeof(*wants), by_id);
     for (unsigned i = 0; i < 2; i++)
         if (newest[i].first_ns < newest[i].last_ns - DAY_NS)
             newest[i].first_ns = newest[i].last_ns - DAY_NS;
     int r = ask(q, set, newest, wants, n);
     return r < 0 || memcmp(newest, days, sizeof(newest)) == 0 ? r : ask(q, set, days, wants, n);
-}
-
-static uint64_t cost(const struct profile_stack *s) {
-    return s->value[0] > s->value[1] ? s->value[0] : s->value[1];
-}
-
-static int by_cost(const void *a, const void *b) {
-    const struct profile_want *x = a, *y = b;
-    uint64_t cost_x = cost(x->stack), cost_y = cost(y->stack);
-
-    return cost_x != cost_y ? (cost_x < cost_y ? 1 : -1) : by_id(a, b);
 }
 
 int profile_stacks_load(struct query *q, const struct profile_selection *p,

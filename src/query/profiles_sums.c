@@ -135,13 +135,14 @@ void sql_profile_sums(struct sql *s, const struct profile_selection *p, const ch
     add_part(&w, &samples, step.to, last_second(p));
 }
 
+/* What is selected beside service and type has no unit of its own: the steps say it at once. */
 void sql_profile_unit(struct sql *s, const struct profile_selection *p) {
-    sql_addf(s, "SELECT unit FROM %s WHERE ts >= ",
-             has_steps(p) ? "profile_steps" : "profile_samples");
-    sql_seconds(s, has_steps(p) ? p->from_ns / STEP_NS * STEP_NS : p->from_ns);
+    sql_add(s, "SELECT unit FROM profile_steps WHERE ts >= ");
+    sql_seconds(s, p->from_ns / STEP_NS * STEP_NS);
     sql_add(s, " AND ts < ");
     sql_seconds(s, last_second(p));
-    add_filter(s, p);
+    add_equal(s, "service", p->service);
+    add_equal(s, "type", p->type);
     sql_add(s, " LIMIT 1");
 }
 

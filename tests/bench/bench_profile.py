@@ -10,8 +10,9 @@ counts them. Contestants take turns; figures are medians.
     python tests/bench/bench_profile.py [PART ...] [--rounds N] [--seconds S] [--quick]
 
 Parts, each of three minutes at most: threads1, threads20, threads270 (at 100 Hz and 1 kHz), most (the highest rate),
-slowdown (what the program feels; five minutes), agent (the profiler in the agent), server (a day of profiles); all of
-them without a name. --rounds: how often each contestant runs; --seconds: how long each time.
+slowdown (what the program feels; five minutes), agent (the profiler in the agent), server (a day of profiles), large
+(every question about a day of 100 processes), long (about a week of 20); all of them without a name. --rounds: how
+often each contestant runs; --seconds: how long each time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import profile_days
 import profile_server
 import profile_slowdown
 from common import BUILD, ROOT, WORK, Results, machine, median
@@ -263,6 +265,12 @@ PARTS = {
     ),
     "server": lambda results, versions, rounds, seconds: profile_server.measure_day(
         results, *((2, 4, 3) if rounds == 1 else (24, 4, 7))
+    ),
+    "large": lambda results, versions, rounds, seconds: profile_days.measure(
+        results, profile_days.QUICK if rounds == 1 else profile_days.LARGE, rounds
+    ),
+    "long": lambda results, versions, rounds, seconds: profile_days.measure(
+        results, profile_days.QUICK if rounds == 1 else profile_days.LONG, rounds
     ),
 }
 

@@ -4,7 +4,7 @@ The tables are filled by statements of the engine, rows as ingest writes them: a
 WINDOW_S, requests of an endpoint with a few stacks each, threads beside them, CPU, wall and GIL wait, two releases and
 a canary.
 
-Used by bench_profile.py; alone: .venv/bin/python tests/bench/profile_days.py [--keep DIR] [--quick]
+Used by bench_profile.py; alone: .venv/bin/python tests/bench/profile_days.py [large|long|quick] [--keep DIR]
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from pathlib import Path
 
 from common import BUILD, ROOT, TICKS, Results, machine
 
-WINDOW_S, ROWS, ENDPOINTS = 15, 60, 24
+WINDOW_S, ENDPOINTS = 15, 24
 DAY_S, HOUR_S = 86400, 3600
 SERVICE = "large"
 
 ROW = f"""
-SELECT number AS n, intDiv(n, {ROWS}) % {{processes}} AS p,
-    {{first}} + intDiv(n, {ROWS} * {{processes}}) AS w,
-    cityHash64(n, {{first}}) AS h, cityHash64(p, w, intDiv(n % {ROWS}, 5)) AS request,
+SELECT number AS n, intDiv(n, {{rows}}) % {{processes}} AS p,
+    {{first}} + intDiv(n, {{rows}} * {{processes}}) AS w,
+    cityHash64(n, {{first}}) AS h, cityHash64(p, w, intDiv(n % {{rows}}, 5)) AS request,
     request % 10 < 7 AS serves,
     if(serves, toUInt64(floor({ENDPOINTS} * pow(request % 65521 / 65521, 2))), 100 + h % 8) AS place,
     toUInt64(floor(if(serves, 150, 40) * pow(intDiv(h, 65521) % 65521 / 65521, 3))) AS stack,
     intDiv(h, 3000000000) % 10 AS kind,
     w * {WINDOW_S} + p % {WINDOW_S} AS ts_s,
     multiIf(p % 20 = 19, '2.1-rc1', ts_s >= {{release}} + p * 20, '2.0.1', '2.0.0') AS v
-FROM numbers_mt({ROWS} * {{processes}} * {{windows}})
+FROM numbers_mt({{rows}} * {{processes}} * {{windows}})
 """
 
 SAMPLES = f"""
@@ -81,51 +81,73 @@ FROM (SELECT number AS f FROM numbers(1500))
 """
 
 # What ingest writes beside each sample.
-SUMS = (
+STEPS = (
     "INSERT INTO profile_steps SELECT toStartOfTenMinutes(ts), service, version, type, unit, thread, endpoint, "
-    "stack_id, sum(value) FROM profile_samples WHERE {where} GROUP BY ALL",
+    "stack_id, sum(value) FROM profile_samples WHERE {where} GROUP BY ALL"
 )
 
 
-def statements(processes: int, days: int, end: int) -> list[str]:
+def statements(processes: int, days: int, rows: int, end: int) -> list[str]:
     begin = end - days * DAY_S
-    release = end - 10 * HOUR_S
-    dates = str([f"{time.strftime('%Y-%m-%d', time.gmtime(begin + d * DAY_S))}" for d in range(days + 1)])
-    about = {"processes": processes, "begin": begin, "end": end, "release": release, "days": dates}
-    all_ = [STACKS.format(**about), RESOURCES.format(**about), SOURCES.format(**about)]
-    part_s = 2 * HOUR_S if processes > 50 else 8 * HOUR_S
+    dates = [time.strftime("%Y-%m-%d", time.gmtime(begin + day * DAY_S)) for day in range(days + 1)]
+    about = {"processes": processes, "rows": rows, "begin": begin, "end": end}
+    about |= {"release": end - 10 * HOUR_S, "days": str(dates)}
+    all_ = [one.format(**about) for one in (STACKS, RESOURCES, SOURCES)]
+    # A day of many commits has been merged again and again, which makes the sums that are kept of it; here they come at
+    # once. The server sets it back when it starts.
+    for table in ("profile_samples", "profile_steps"):
+        all_.append(f"ALTER TABLE {table} MODIFY SETTING materialize_projections_on_insert = 1")
+    part_s = 250_000 * HOUR_S // (processes * rows * HOUR_S // WINDOW_S) * 8 // WINDOW_S * WINDOW_S
     for at in range(begin, end, part_s):
         to = min(at + part_s, end)
         first, windows = at // WINDOW_S, (to - at) // WINDOW_S
         all_.append(SAMPLES.format(first=first, windows=windows, **about))
-        where = f"ts >= toDateTime({first * WINDOW_S}) AND ts < toDateTime({(first + windows) * WINDOW_S})"
-        all_ += [one.format(where=where) for one in SUMS]
+        where = (
+            f"ts >= toDateTime({first * WINDOW_S}) AND ts < toDateTime({to // WINDOW_S * WINDOW_S})"
+        )
+        all_.append(STEPS.format(where=where))
     return all_
 
 
 class Service:
     """A server with the days of one service."""
 
-    def __init__(self, processes: int, days: int, folder: Path):
-        self.processes, self.days, self.folder = processes, days, folder
-        self.end = int(time.time()) // 60 * 60
-        if (folder / "end").exists():
-            self.end = int((folder / "end").read_text())
-        else:
+    def __init__(self, processes: int, days: int, rows: int, folder: Path):
+        self.processes, self.days, self.rows, self.folder = processes, days, rows, folder
+        kept = folder / "end"
+        self.end = int(kept.read_text()) if kept.exists() else int(time.time()) // 60 * 60
+        if not kept.exists():
             self.fill()
-            (folder / "end").write_text(str(self.end))
+            kept.write_text(str(self.end))
         self.start()
 
     def fill(self) -> None:
         began = time.monotonic()
-        script = ";\n".join(statements(self.processes, self.days, self.end))
-        subprocess.run([str(BUILD / "tests/bench/run_sql"), str(self.folder / "data")], input=script.encode(), check=True, env={**os.environ, "VARAN_ENGINE_LIB": str(BUILD / "libchdb.so")})
-        print(f"  ({self.processes} processes, {self.days} days filled in {time.monotonic() - began:.0f} s)")
+        script = ";\n".join(statements(self.processes, self.days, self.rows, self.end))
+        subprocess.run(
+            [str(BUILD / "tests/bench/run_sql"), str(self.folder / "data")],
+            input=script.encode(),
+            check=True,
+            env={**os.environ, "VARAN_ENGINE_LIB": str(BUILD / "libchdb.so")},
+        )
+        samples = self.processes * self.days * DAY_S // WINDOW_S * self.rows
+        print(
+            f"  ({samples} samples: {self.processes} processes, {self.days} days, a window of {self.rows} each "
+            f"{WINDOW_S} s; filled in {time.monotonic() - began:.0f} s)",
+            flush=True,
+        )
 
     def start(self) -> None:
         ports = self.folder / "ports.json"
         ports.unlink(missing_ok=True)
-        command = [str(BUILD / "varan"), "serve", "--data-dir", f"{self.folder}/data", "--port-file", str(ports)]
+        command = [
+            str(BUILD / "varan"),
+            "serve",
+            "--data-dir",
+            f"{self.folder}/data",
+            "--port-file",
+            str(ports),
+        ]
         command += ["--self-metrics=false"]
         for option in ("--listen", "--otlp-http", "--otlp-grpc"):
             command += [option, "127.0.0.1:0"]
@@ -151,13 +173,17 @@ class Service:
 
     def sql(self, text: str) -> list[list]:
         request = urllib.request.Request(
-            f"{self.url}/sql", data=json.dumps({"query": text}).encode(), headers={"Content-Type": "application/json"}
+            f"{self.url}/sql",
+            data=json.dumps({"query": text}).encode(),
+            headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)["data"]
 
     def get(self, path: str, **params: object) -> bytes:
-        with urllib.request.urlopen(f"{self.url}/profiles/{path}?{urllib.parse.urlencode(params)}", timeout=60) as answer:
+        with urllib.request.urlopen(
+            f"{self.url}/profiles/{path}?{urllib.parse.urlencode(params)}", timeout=60
+        ) as answer:
             return answer.read()
 
     def a_trace(self, at: int) -> tuple[str, str]:
@@ -188,8 +214,17 @@ def questions(service: Service, span: int) -> list[tuple[str, str, dict]]:
     end, begin = service.end, service.end - span
     middle = end - span // 2
     halves = {"from": middle, "base_from": begin, "base_to": middle}
-    release = {"version": "2.0.1", "base_version": "2.0.0", "from": service.end - 20 * HOUR_S if span >= DAY_S else begin}
-    one = max(json.loads(service.get("summary", service=SERVICE, **{"from": begin, "to": end}))["processes"], key=lambda p: p["sum"])["value"]
+    release = {
+        "version": "2.0.1",
+        "base_version": "2.0.0",
+        "from": service.end - 20 * HOUR_S if span >= DAY_S else begin,
+    }
+    one = max(
+        json.loads(service.get("summary", service=SERVICE, **{"from": begin, "to": end}))[
+            "processes"
+        ],
+        key=lambda p: p["sum"],
+    )["value"]
     trace, span_id = service.a_trace(middle)
     function = "function_7"
     return [
@@ -213,45 +248,66 @@ def questions(service: Service, span: int) -> list[tuple[str, str, dict]]:
         ("callers and callees", "function", {"function": function}),
         ("callers and callees, two releases", "function", {"function": function, **release}),
         ("lines of a file", "source", {"file": "/app/module_7.py"}),
-        *((f"rates by {by}", "series", {"by": by}) for by in ("type", "version", "endpoint", "thread")),
+        *(
+            (f"rates by {by}", "series", {"by": by})
+            for by in ("type", "version", "endpoint", "thread")
+        ),
         ("rates of all services", "series", {"service": None, "by": "service"}),
         ("a pprof file", "flame", {"format": "pprof"}),
     ]
 
 
-def ask(service: Service, span: int, rounds: int, results: Results | None = None) -> None:
+def ask(service: Service, span: int, rounds: int, results: Results) -> None:
     about = {"service": SERVICE, "from": service.end - span, "to": service.end}
     name = f"{span // DAY_S} d" if span > DAY_S else f"{span // HOUR_S} h"
+    name += f" of {service.processes} processes"
+    medians, slowest = [], (0.0, "")
     for what, path, more in questions(service, span):
         asked = {k: v for k, v in {**about, **more}.items() if v is not None}
         service.get(path, **asked)
         times, cpu = [], service.cpu_seconds()
         for _ in range(rounds):
             began = time.perf_counter()
-            size = len(service.get(path, **asked))
+            service.get(path, **asked)
             times.append(1e3 * (time.perf_counter() - began))
         cpu = 1e3 * (service.cpu_seconds() - cpu) / rounds
-        text = f"{what}: {name} of {service.processes} processes"
-        print(f"  {text:<70} {statistics.median(times):8.1f} ms, slowest {max(times):8.1f}, CPU {cpu:8.1f} ms, {size} bytes", flush=True)
+        medians.append(statistics.median(times))
+        slowest = max(slowest, (medians[-1], what))
+        results.add(f"{what}: {name}", round(medians[-1], 1), "ms")
+        print(f"      (CPU {cpu:.0f} ms, slowest of {rounds}: {max(times):.0f} ms)", flush=True)
+    results.add(f"all questions: {name}", round(statistics.median(medians), 1), "ms")
+    results.add(f"slowest question ({slowest[1]}): {name}", round(slowest[0], 1), "ms")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keep", metavar="DIR", help="fill this folder, or ask what is in it")
-    parser.add_argument("--processes", type=int, default=20)
-    parser.add_argument("--days", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    folder = Path(options.keep or tempfile.mkdtemp())
+# Processes, days, rows of a window, and what is asked of them.
+LARGE = (100, 1, 60, (HOUR_S, DAY_S))
+LONG = (20, 7, 30, (DAY_S, 7 * DAY_S))
+QUICK = (20, 1, 30, (HOUR_S, DAY_S))
+
+
+def measure(results: Results, size: tuple, rounds: int, keep: str | None = None) -> None:
+    processes, days, rows, spans = size
+    folder = Path(keep or tempfile.mkdtemp(prefix="varan-bench-"))
     folder.mkdir(exist_ok=True, parents=True)
-    s = Service(options.processes, options.days, folder)
     try:
-        print(s.sql("SELECT table, sum(rows), sum(data_compressed_bytes), count() FROM system.parts WHERE active GROUP BY table"))
-        for span in (HOUR_S, DAY_S, 7 * DAY_S):
-            if span <= s.days * DAY_S:
-                ask(s, span, options.rounds)
+        service = Service(processes, days, rows, folder)
+        try:
+            for span in spans:
+                ask(service, span, rounds, results)
+        finally:
+            service.stop()
     finally:
-        s.stop()
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("size", nargs="?", default="quick", choices=("large", "long", "quick"))
+    parser.add_argument("--keep", metavar="DIR", help="fill this folder, or ask what is in it")
+    parser.add_argument("--rounds", type=int, default=5)
+    os.chdir(ROOT)
+    print(machine())
+    options = parser.parse_args()
+    sizes = {"large": LARGE, "long": LONG, "quick": QUICK}
+    measure(Results("profile_days"), sizes[options.size], options.rounds, options.keep)
