@@ -110,9 +110,9 @@ static void check(const char *service, uint64_t n, size_t loaded_max) {
 }
 
 static void many_stacks(void **state) {
-    add_stacks("many", 3 * PROFILE_STACKS_MAX, 3,
+    add_stacks("many", PROFILE_STACKS_MAX + 10000, 3,
                "concat('f', toString(number % 100), '_', toString(i))");
-    check("many", 3 * PROFILE_STACKS_MAX, PROFILE_STACKS_MAX);
+    check("many", PROFILE_STACKS_MAX + 10000, PROFILE_STACKS_MAX);
     const struct profile_table table = {0};
     struct question x;
     struct profile_selection p = begin(&x, "many");
