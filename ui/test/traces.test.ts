@@ -68,6 +68,7 @@ describe("the sentences that open a screen", () => {
       time_by: [{ category: "database", service: "orders", ns: 7, share: 0.7 }],
     } as unknown as Trace;
     expect(plain(timeSentence(trace))).toBe("70.0 % of it was spent in the database, called by orders");
+    expect(plain(timeSentence(trace, "the 405 µs"))).toMatch(/^70.0 % of the 405 µs was spent/);
     expect(timeSentence({ ...trace, time_by: [] })).toBe("");
   });
   it("a comparison: what they have, not what they lack", () => {

@@ -11,6 +11,7 @@ import { addTerm } from "../parts/facets.filter";
 import { HEATMAP_HEIGHT, Heatmap } from "../parts/heatmap";
 import { type Box, countIn, parseBox, printBox } from "../parts/heatmap.draw";
 import { Icon } from "../parts/icon";
+import { Name } from "../parts/name";
 import { ServiceName } from "../parts/servicename";
 import { Skeleton } from "../parts/skeleton";
 import { type Column, Table } from "../parts/table";
@@ -403,9 +404,7 @@ function Root({ trace }: { trace: TraceSummary }) {
   return (
     <span class="root-cell">
       <ServiceName name={root.service} max={22} />
-      <span class="ellipsis root-name" title={root.name}>
-        {root.name}
-      </span>
+      <Name text={root.name} />
       {root.http_status !== null && root.http_status >= 400 && (
         <span class={`http ${root.http_status >= 500 ? "bad" : "muted"}`}>{root.http_status}</span>
       )}

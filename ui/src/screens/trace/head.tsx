@@ -15,8 +15,8 @@ const words: Record<string, string> = {
   own: "own code",
 };
 
-/** "70 % of it was database work of orders": the largest part, when there is one worth a sentence. */
-export function timeSentence(trace: Trace): string {
+/** "70 % of it was database work of orders": the largest part, when there is one worth a sentence. `whole`: of what. */
+export function timeSentence(trace: Trace, whole = "it"): string {
   const top = [...trace.time_by].sort((a, b) => b.share - a.share)[0];
   if (!top || top.share < 0.3) return "";
   const what: Record<string, string> = {
@@ -25,7 +25,7 @@ export function timeSentence(trace: Trace): string {
     messaging: `was spent on messaging, in ${top.service}`,
     own: `was own code of ${top.service}`,
   };
-  return `${ratio(top.share)} of it ${what[top.category] ?? `was ${top.category} in ${top.service}`}`;
+  return `${ratio(top.share)} of ${whole} ${what[top.category] ?? `was ${top.category} in ${top.service}`}`;
 }
 
 export interface HeadProps {
@@ -41,10 +41,11 @@ export interface HeadProps {
 export function TraceHead({ trace, tree, finding, onFinding, onService, onReload }: HeadProps) {
   const root = tree.roots.find((n) => !n.orphan) ?? tree.roots[0];
   const errors = tree.roots.reduce((n, r) => n + r.errors, 0);
-  const sentence = timeSentence(trace);
   // What was asked for may have been answered, or given up, before all work of the trace ended.
   const took = root && !root.orphan ? root.span.duration_ns : trace.duration_ns;
   const goesOn = trace.duration_ns > took * 1.05;
+  // The shares are of what was waited for, not of the work that went on behind it.
+  const sentence = timeSentence(trace, goesOn ? `the ${duration(took)}` : "it");
   const start = timestamp(trace.start_ns, 3);
   return (
     <header class="trace-head">

@@ -226,7 +226,12 @@ function SpanCosts({ trace, node }: { trace: Trace; node: SpanNode }) {
     >
       <dl class="span-figures">
         {shown.map(([type, name]) => (
-          <Figure key={type} name={name} value={duration(whole[type])} title="With the spans below it" />
+          <Figure
+            key={type}
+            name={name}
+            value={`≈ ${duration(whole[type])}`}
+            title="With the spans below it. Each sample stands for the time since the one before: of a short span it may be more than the span took"
+          />
         ))}
       </dl>
     </PanelSection>
