@@ -1,6 +1,6 @@
 /* The requests that wait for a server: at most so many bytes, each for so long, one on its way per
- * signal, tried again when the server is away or busy. Filled and sent by the export thread alone;
- * what is said of any thread is said so. */
+ * signal (more when somebody waits), tried again when the server is away or busy. Filled and sent
+ * by the export thread alone; what is said of any thread is said so. */
 #ifndef VARAN_AGENT_OUTBOX_H
 #define VARAN_AGENT_OUTBOX_H
 
