@@ -497,7 +497,7 @@ def test_messages(tmp_path, command):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["record"], "--pid"),
+        (["record"], "id of a process"),
         (["record", "--pid", "1", "--", "true"], "not both"),
         (["record", "-o", "x.bin", "--pid", "1"], "--format"),
         (["record", "--rate", "0", "--pid", "1"], "--rate"),
