@@ -327,5 +327,6 @@ def test_exit_does_not_wait_for_older_answers(program: Program, collector: Colle
         VARAN_PROFILER="on",
     )
     assert not late
-    assert [s.name for s in collector.spans] == ["first", "last"]
+    # Two requests, answered at the same time.
+    assert sorted(s.name for s in collector.spans) == ["first", "last"]
     assert len(collector.logs) == 1 and collector.profiles
