@@ -282,7 +282,7 @@ def ask(service: Service, span: int, rounds: int, results: Results) -> None:
 # Processes, days, rows of a window, and what is asked of them.
 LARGE = (100, 1, 60, (HOUR_S, DAY_S))
 LONG = (20, 7, 30, (DAY_S, 7 * DAY_S))
-QUICK = (20, 1, 30, (HOUR_S, DAY_S))
+QUICK = (4, 1, 10, (HOUR_S, DAY_S))
 
 
 def measure(results: Results, size: tuple, rounds: int, keep: str | None = None) -> None:
