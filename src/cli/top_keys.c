@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define KEYS_MAX 64u /* bytes that are taken at once */
+#define KEYS_MAX 64u      /* bytes that are taken at once */
+#define KEY_REST_MAX 16u  /* of these kept for the rest of a key */
+#define ESCAPE_WAIT_MS 25 /* for the rest of a key: after it, Escape was pressed alone */
 
 const char top_help[] = "\n"
                         "  f functions   l lines   t threads   p processes   g flame graph\n"
@@ -146,13 +148,43 @@ static void take_key(struct top *t, char key) {
         t->quit = true;
 }
 
+/* Whether a key that begins with Escape is not whole yet: a read ends anywhere. */
+static bool ends_within_key(const char *keys, size_t n) {
+    size_t at = n;
+
+    while (at > 0 && keys[at - 1] != 27)
+        at--;
+    if (at == 0 || at == n)
+        return at > 0;
+    if (keys[at] != '[' && keys[at] != 'O')
+        return false;
+    for (at++; at < n; at++)
+        if ((unsigned char) keys[at] >= 0x40)
+            return false;
+    return true;
+}
+
+static ssize_t read_keys(char keys[KEYS_MAX]) {
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    ssize_t n = read(STDIN_FILENO, keys, KEYS_MAX - KEY_REST_MAX);
+
+    while (n > 0 && (size_t) n < KEYS_MAX && ends_within_key(keys, (size_t) n) &&
+           poll(&p, 1, ESCAPE_WAIT_MS) == 1) {
+        ssize_t more = read(STDIN_FILENO, keys + n, 1);
+        if (more <= 0)
+            break; /* the next read tells why */
+        n += more;
+    }
+    return n;
+}
+
 bool top_take_keys(struct top *t) {
     struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
     char keys[KEYS_MAX];
 
     if (!t->terminal || poll(&p, 1, 0) != 1)
         return false;
-    ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
+    ssize_t n = read_keys(keys);
     if (n <= 0) {
         t->quit = true; /* the terminal is gone */
         return true;

@@ -177,6 +177,9 @@ def test_filter(program):
             60,
             "what matches and nothing else",
         )
+        # A key may come in two pieces; its Escape is none that takes the filter away.
+        top.press("\x1b[A" * 100 + "l")
+        assert "crunch (" not in top.shows(r"\[lines\]")
         top.press("\x1b")
         top.shows(r"crunch \(")
     text = table("--filter", "crunch", program.pid, until=r"crunch \(")
