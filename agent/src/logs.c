@@ -47,6 +47,10 @@ static const char *const field_texts[FIELD_N] = {
         "lineno",     "funcName",    "created", "exc_info",   "exc_text", "message",
         "threadName", "filename",    "module",  "stack_info", "msecs",    "relativeCreated",
         "thread",     "processName", "process", "taskName",   "asctime",  "color_message"};
+/* What a record has that nobody has added to: message and asctime come when it is formatted,
+ * taskName with Python 3.12; color_message is uvicorn's: its message once more, with a terminal's
+ * colours. */
+#define PLAIN_FIELDS (FIELD_N - (PY_VERSION_HEX >= 0x030C0000 ? 3 : 4))
 static PyObject *fields[FIELD_N], *known_fields, *str_get_message, *str_dict;
 static PyObject *scopes; /* logger name → index of its scope */
 
@@ -190,9 +194,7 @@ static unsigned put_extra(struct buf *b, PyObject *dict, unsigned *n) {
     PyObject *items;
     unsigned dropped = 0;
 
-    /* taskName came with 3.12, message and asctime come and go; color_message is uvicorn's: its
-     * message once more, with a terminal's colours in it */
-    if (PyDict_GET_SIZE(dict) <= FIELD_N - 5)
+    if (PyDict_GET_SIZE(dict) <= PLAIN_FIELDS)
         return 0;
     items = PyDict_Items(dict);
     for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items); i++) {
