@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 
+#include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
 
 #define CALLS_MAX 300
@@ -90,8 +91,10 @@ static inline ssize_t read_message(nghttp2_session *h2, int32_t id, uint8_t *to,
 static inline struct client *client_new(int port) {
     struct client *c = calloc(1, sizeof(*c));
     nghttp2_session_callbacks *callbacks;
+    int one = 1;
 
     c->fd = dial(port);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
