@@ -65,7 +65,7 @@ struct store {
 
     /* Retention and the disk guard: retention.c. */
     pthread_t keeper;
-    bool keeper_runs;
+    bool keeper_runs, keeper_ends;
     pthread_cond_t keeper_wake; /* with `lock` */
     atomic_bool disk_full;      /* nothing more can be dropped: writes are refused */
 

@@ -261,7 +261,7 @@ static void *keeper_main(void *arg) {
     int64_t next_ns = 0;
 
     pthread_mutex_lock(&s->lock);
-    while (!s->stopping) {
+    while (!s->keeper_ends) {
         pthread_mutex_unlock(&s->lock);
         int64_t now = clock_monotonic_ns();
         if (now >= next_ns || disk_is_low(s)) {
@@ -273,7 +273,7 @@ static void *keeper_main(void *arg) {
         int64_t until = clock_monotonic_ns() + ROUND_NS;
         struct timespec t = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
         pthread_mutex_lock(&s->lock);
-        if (!s->stopping)
+        if (!s->keeper_ends)
             pthread_cond_timedwait(&s->keeper_wake, &s->lock, &t);
     }
     pthread_mutex_unlock(&s->lock);
@@ -293,7 +293,7 @@ void keeper_stop(struct store *s) {
     if (!s->keeper_runs)
         return;
     pthread_mutex_lock(&s->lock);
-    s->stopping = true;
+    s->keeper_ends = true;
     pthread_cond_signal(&s->keeper_wake);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->keeper, NULL);

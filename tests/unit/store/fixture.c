@@ -189,11 +189,12 @@ int fixture_wait(struct fixture_wait *w) {
 
 const char *fixture_text(struct store *s, const char *sql) {
     static char text[65536];
+    const struct store_limits limits = {.timeout_ns = WAIT_S_MAX * NS_PER_S};
     struct error e = ERROR_NONE;
     struct buffer answer;
 
     buffer_init(&answer, sizeof(text) - 1);
-    if (store_query(s, sql, NULL, 0, "TSVRaw", NULL, &answer, &e) < 0)
+    if (store_query(s, sql, NULL, 0, "TSVRaw", &limits, &answer, &e) < 0)
         fail_msg("%s: %s", sql, e.text);
     if (answer.size)
         memcpy(text, answer.data, answer.size);

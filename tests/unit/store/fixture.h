@@ -27,7 +27,7 @@ void fixture_log(struct native_block *b, uint64_t n, int64_t ts_ns, const char *
 struct fixture_wait; /* one commit's answer */
 struct fixture_wait *fixture_wait_new(void);
 void fixture_done(void *ctx, int result); /* a store_done */
-/* Waits at most 30 s for the answer, frees, returns it. */
+/* Waits at most 90 s for the answer, frees, returns it. */
 int fixture_wait(struct fixture_wait *w);
 
 /* The first number of the answer; fails the test on an error. */

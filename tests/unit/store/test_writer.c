@@ -44,6 +44,8 @@ static int setup(void **state) {
     struct store_options o = fixture_options();
 
     o.queue_bytes_max = 4 << 20;
+    o.retention_days =
+            STORE_DAYS_MAX; /* there are rows of 1970, and rounds of retention meanwhile */
     store = fixture_open(&o);
     store_set_flush_hook(store, hook, NULL);
     return 0;
