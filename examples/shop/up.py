@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -40,17 +39,18 @@ WHAT_TO_LOOK_AT = """
 """
 
 
-def free_port(wanted: int) -> int:
-    """`wanted` (0: any) when nothing listens there, else one that is free. Those are tried at random below the
-    ports the kernel gives to connections, so that two demonstrations that start at once do not meet."""
-    for port in filter(None, (wanted, *random.sample(range(20000, 32000), 50))):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+def hold_port(wanted: int) -> socket.socket:
+    """A socket at `wanted` (0: any) when nothing listens there, else at one that is free. It never listens: who
+    shares addresses, as servers do, may listen there, and the kernel gives the port to nobody else meanwhile."""
+    for port in (wanted, 0):
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        return held
     raise SystemExit("no free port on 127.0.0.1")
 
 
@@ -68,6 +68,7 @@ class Demo:
     def __init__(self, varan: str, folder: Path, usual_ports: bool):
         self.varan, self.folder, self.usual_ports = varan, folder, usual_ports
         self.children: list[tuple[str, subprocess.Popen, Path]] = []
+        self.held: list[socket.socket] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, command: list[str], **environment: str) -> subprocess.Popen:
@@ -87,9 +88,10 @@ class Demo:
 
     def address(self, port: int) -> str:
         """Where to listen: at the usual port when it is free, else at another."""
-        return f"127.0.0.1:{free_port(port if self.usual_ports else 0)}"
+        self.held.append(hold_port(port if self.usual_ports else 0))
+        return f"127.0.0.1:{self.held[-1].getsockname()[1]}"
 
-    def wait_for(self, name: str, url: str, seconds: float = 30) -> None:
+    def wait_for(self, name: str, url: str, seconds: float = 120) -> None:
         """Waits until `url` answers; ends the demonstration with the log's last lines when it does not."""
         end = time.monotonic() + seconds
         while not answers(url):
