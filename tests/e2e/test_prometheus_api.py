@@ -91,9 +91,9 @@ def test_what_is_written_is_there(setting):
         return by_labels(found) if len(found) > 300 else None
 
     at = wait_until(lambda: there(now := time.time() - 2) and now, 60, "a moment with samples")
-    theirs = there(at)
+    # Theirs is asked again, too: a scrape that began before that moment may have ended after the question.
     wait_until(
-        lambda: by_labels(setting.data("query", query=query, time=at)["result"]) == theirs,
+        lambda: by_labels(setting.data("query", query=query, time=at)["result"]) == there(at),
         60,
         "the same samples being written",
     )

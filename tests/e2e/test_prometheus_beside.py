@@ -167,7 +167,7 @@ def test_what_prometheus_sends_is_answered_alike(beside):
         differing[:] = compare(beside, at)
         return not differing
 
-    wait_until(alike, 30, lambda: f"{len(differing)} answers differ:\n" + "\n".join(differing))
+    wait_until(alike, 60, lambda: f"{len(differing)} answers differ:\n" + "\n".join(differing))
 
 
 def compare(beside: Beside, at: float) -> list[str]:
@@ -228,7 +228,12 @@ def test_the_same_targets(beside):
         fields = ("scrapePool", "scrapeUrl", "health", "labels", "scrapeInterval", "scrapeTimeout")
         return sorted(([t[f] for f in fields] + [bool(t["lastError"])] for t in targets), key=str)
 
-    assert read(beside.scraped) == read(beside.prometheus)
+    # On a busy machine a scrape may come too late now and then, and its target is down until the next.
+    wait_until(
+        lambda: read(beside.scraped) == read(beside.prometheus),
+        60,
+        lambda: f"{read(beside.scraped)} being {read(beside.prometheus)}",
+    )
 
 
 def test_scraped_exemplars(beside):
