@@ -115,8 +115,10 @@ def test_no_secret_and_no_literal_in_statements(shop):
 
 def test_logs_carry_trace_ids_and_levels(shop):
     wait_until(lambda: shop.api("/logs", filter="level>=warn")["logs"], 60, "a warning")
-    lines = shop.api("/logs", filter="service=orders", limit=50)["logs"]
-    assert lines and all(line["trace_id"] for line in lines if line["scope"] == "shop.orders")
+    lines = wait_until(
+        lambda: shop.api("/logs", filter="service=orders", limit=50)["logs"], 60, "lines of orders"
+    )
+    assert all(line["trace_id"] for line in lines if line["scope"] == "shop.orders")
 
 
 def test_command_line_shows_the_same(shop):
@@ -127,13 +129,16 @@ def test_command_line_shows_the_same(shop):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "gateway" in run("query", "services") and "orders" in run("query", "services")
+    wait_until(lambda: {"gateway", "orders"} <= set(run("query", "services").split()), 60, "both")
+    wait_until(lambda: shop.api("/traces", filter="service=orders")["traces"], 60, "a trace")
     listed = json.loads(run("query", "traces", "service=orders", "--limit", "3", "--json"))
     assert 1 <= len(listed["traces"]) <= 3
     assert listed["traces"][0]["trace_id"][:8] in run(
         "query", "trace", listed["traces"][0]["trace_id"]
     )
-    assert "shop.orders" in run("query", "logs", "service=orders", "--limit", "5") or run(
-        "query", "logs", "service=orders", "--limit", "5"
+    wait_until(
+        lambda: " orders " in run("query", "logs", "service=orders", "--limit", "5"),
+        60,
+        "its lines",
     )
     assert run("sql", "SELECT count() > 0 AS some FROM spans").strip()
