@@ -7,7 +7,6 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +14,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from browser import PATIENCE_MS, browser
+from playwright.sync_api import expect
 
 from conftest import ROOT, VARAN, wait_until
+
+__all__ = ["browser"]  # the fixture
 
 # Others by name, and what tools/cpython-builds has built.
 PYTHONS = [sys.executable, *filter(None, os.environ.get("VARAN_TEST_PYTHONS", "").split(":"))]
@@ -243,50 +246,41 @@ def test_formats(tmp_path):
     assert b"three" in gzip.decompress((tmp_path / "p.pb.gz").read_bytes())
 
 
-def test_flame_graph_in_a_browser(tmp_path):
+def test_flame_graph_in_a_browser(browser, tmp_path):
     """Search, zoom, callers, lines, thread and theme work on the page as a file, without an error."""
-    from playwright.sync_api import expect, sync_playwright
-
-    path = os.environ.get("VARAN_BROWSER") or next(
-        filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None
-    )
-    assert path, "no Chromium on this machine; `tools/setup --test` installs it"
     target, problems, requests = tmp_path / "p.html", [], []
     with Program(tmp_path, SPLIT) as program:
         record(program.pid, target, "--idle")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1200, "height": 700})
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(target.as_uri())
-        rows = page.locator("#rows tr")
-        expect(rows.filter(has_text="three").first).to_be_visible()
-        page.fill("#search", "^three$")
-        expect(page.locator("#found")).to_contain_text("% match")
-        assert float(page.locator("#found").inner_text().split(" ")[0]) > 20
-        page.fill("#search", "(")  # no regular expression: taken as it is
-        expect(page.locator("#found")).to_contain_text("0.0 %")
-        page.fill("#search", "")
-        box = page.locator("#canvas").bounding_box()
-        page.mouse.move(box["x"] + 30, box["y"] + 30)
-        expect(page.locator("#tip")).to_contain_text("samples")
-        expect(page.locator("#tip")).to_contain_text("of all")
-        page.mouse.click(box["x"] + 30, box["y"] + 30)  # a frame below "all": zoomed to the width
-        page.mouse.move(box["x"] + box["width"] - 30, box["y"] + 30)
-        expect(page.locator("#tip b")).not_to_have_text("all")
-        page.keyboard.press("Escape")
-        for button in ("invert", "lines"):
-            page.click(f"#{button}")
-            expect(page.locator(f"#{button}")).to_have_attribute("aria-pressed", "true")
-        expect(rows.filter(has_text="three:").first).to_be_visible()
-        page.select_option("#thread", index=1)
-        before = page.evaluate("document.documentElement.dataset.theme")
-        page.click("#theme")
-        assert page.evaluate("document.documentElement.dataset.theme") != before
-        browser.close()
+    page = browser.new_page(viewport={"width": 1200, "height": 700})
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(target.as_uri())
+    rows = page.locator("#rows tr")
+    expect(rows.filter(has_text="three").first).to_be_visible()
+    page.fill("#search", "^three$")
+    expect(page.locator("#found")).to_contain_text("% match")
+    assert float(page.locator("#found").inner_text().split(" ")[0]) > 20
+    page.fill("#search", "(")  # no regular expression: taken as it is
+    expect(page.locator("#found")).to_contain_text("0.0 %")
+    page.fill("#search", "")
+    box = page.locator("#canvas").bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 30)
+    expect(page.locator("#tip")).to_contain_text("samples")
+    expect(page.locator("#tip")).to_contain_text("of all")
+    page.mouse.click(box["x"] + 30, box["y"] + 30)  # a frame below "all": zoomed to the width
+    page.mouse.move(box["x"] + box["width"] - 30, box["y"] + 30)
+    expect(page.locator("#tip b")).not_to_have_text("all")
+    page.keyboard.press("Escape")
+    for button in ("invert", "lines"):
+        page.click(f"#{button}")
+        expect(page.locator(f"#{button}")).to_have_attribute("aria-pressed", "true")
+    expect(rows.filter(has_text="three:").first).to_be_visible()
+    page.select_option("#thread", index=1)
+    before = page.evaluate("document.documentElement.dataset.theme")
+    page.click("#theme")
+    assert page.evaluate("document.documentElement.dataset.theme") != before
+    page.close()
     assert problems == []
     assert requests == [target.as_uri()]
 

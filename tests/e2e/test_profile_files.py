@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import pstats
 import re
-import shutil
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
 import pytest
+from browser import PATIENCE_MS, browser
+from playwright.sync_api import expect
 from test_profile import SPLIT, Program, line_of, read_collapsed, record, varan
+
+__all__ = ["browser"]  # the fixture
 
 READABLE = ("html", "pb.gz", "speedscope.json", "trace.json", "pstats", "txt")
 
@@ -138,13 +140,7 @@ def test_broken_files_are_refused(tmp_path, content, says):
     assert str(tmp_path / "in") in done.stderr
 
 
-def test_page_shows_callers_source_and_changes(tmp_path):
-    from playwright.sync_api import expect, sync_playwright
-
-    path = os.environ.get("VARAN_BROWSER") or next(
-        filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None
-    )
-    assert path, "no Chromium on this machine; `tools/setup --test` installs it"
+def test_page_shows_callers_source_and_changes(browser, tmp_path):
     problems = []
     with Program(tmp_path, SPLIT) as program:
         record(program.pid, tmp_path / "p.html")
@@ -159,28 +155,25 @@ def test_page_shows_callers_source_and_changes(tmp_path):
         ).returncode
         == 0
     )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1200, "height": 700})
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto((tmp_path / "p.html").as_uri())
-        page.locator("#rows tr", has_text="three").first.click()
-        expect(page.locator("#focused")).to_have_text("three")
-        line = page.locator("#source div", has_text="x += i").first
-        expect(line).to_contain_text("%")
-        expect(line).to_contain_text(str(line_of(SPLIT, "x += i") - 6))
-        box = page.locator("#canvas").bounding_box()
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
-        expect(page.locator("#tip b")).to_have_text("<module>")  # the outermost caller
-        page.keyboard.press("Escape")
-        expect(page.locator("#focus")).to_be_hidden()
-        page.goto((tmp_path / "d.html").as_uri())
-        expect(page.locator("#change")).to_be_visible()
-        expect(page.locator("#rows tr", has_text="three").first).to_contain_text("%")
-        page.click("#before")
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
-        expect(page.locator("#tip")).to_contain_text("after")
-        browser.close()
+    page = browser.new_page(viewport={"width": 1200, "height": 700})
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((tmp_path / "p.html").as_uri())
+    page.locator("#rows tr", has_text="three").first.click()
+    expect(page.locator("#focused")).to_have_text("three")
+    line = page.locator("#source div", has_text="x += i").first
+    expect(line).to_contain_text("%")
+    expect(line).to_contain_text(str(line_of(SPLIT, "x += i") - 6))
+    box = page.locator("#canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
+    expect(page.locator("#tip b")).to_have_text("<module>")  # the outermost caller
+    page.keyboard.press("Escape")
+    expect(page.locator("#focus")).to_be_hidden()
+    page.goto((tmp_path / "d.html").as_uri())
+    expect(page.locator("#change")).to_be_visible()
+    expect(page.locator("#rows tr", has_text="three").first).to_contain_text("%")
+    page.click("#before")
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
+    expect(page.locator("#tip")).to_contain_text("after")
+    page.close()
     assert problems == []
