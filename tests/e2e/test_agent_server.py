@@ -97,7 +97,7 @@ def test_rates_stay_true_when_few_spans_are_sent(server: Server, tmp_path: Path)
     )
     query = "SELECT sum(count) n, sumIf(count, status = 2) e FROM red WHERE service = 'sampled'"
     wait_until(
-        lambda: [int(r["n"]) for r in sql(server, query)] == [1000], 20, "a count of 1000 requests"
+        lambda: [int(r["n"]) for r in sql(server, query)] == [1000], 60, "a count of 1000 requests"
     )
     assert int(sql(server, query)[0]["e"]) == 250
     # A hundred, and what chance does to it.

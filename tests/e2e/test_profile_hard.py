@@ -307,12 +307,12 @@ def test_target_is_unharmed(tmp_path):
             wait_until(lambda: recording.poll() is not None or naps(recording.pid) > 50, 60)
             looked = naps(recording.pid)
             beside = program.ask()
-            assert naps(recording.pid) > looked  # it was looked at meanwhile
+            looked_at = naps(recording.pid) > looked  # meanwhile
             recording.send_signal(signal.SIGINT)
             _, says = recording.communicate(timeout=60)
             assert recording.returncode == 0, says
             assert facts() == before
-            return beside < 1.5 * without
+            return looked_at and beside < 1.5 * without
 
         wait_until(as_before, 90, "the same computing taking the same time")
 
