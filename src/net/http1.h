@@ -1,10 +1,10 @@
 /*
  * The HTTP/1.1 transport's own structures (libmicrohttpd). Private to net/http1_*.c.
  *
- * Threads: libmicrohttpd's pool runs the callbacks of a connection one at a time; the sweeper
- * thread looks at all connections for time-outs; answers and stream writes come from anywhere. A
- * connection's `lock` guards what they share. Lock order: server->lock, connection->lock,
- * request.lock, stream->lock.
+ * Threads: the pool's run libmicrohttpd, which runs the callbacks of a connection one at a time;
+ * the sweeper thread looks at all connections for time-outs; answers and stream writes come from
+ * anywhere. A connection's `lock` guards what they share. Lock order: server->lock,
+ * connection->lock, request.lock, stream->lock.
  */
 #ifndef VARAN_NET_HTTP1_H
 #define VARAN_NET_HTTP1_H
@@ -36,6 +36,7 @@ enum phase {
 struct connection {
     struct connection *next, *prev; /* server->connections */
     struct http_server *server;
+    struct worker *worker;
     int fd;
     pthread_mutex_t lock;
     enum phase phase;     /* written by the pool's thread, under the lock */
@@ -47,6 +48,7 @@ struct connection {
 
 struct exchange { /* one request on a connection */
     struct http_request request;
+    struct worker *worker;
     struct connection *connection; /* NULL once the transport has let go; under request.lock */
     struct MHD_Connection *mhd;
     struct MHD_Response *response; /* the answer, until it is queued */
@@ -64,14 +66,24 @@ struct exchange { /* one request on a connection */
 struct http_stream {
     _Atomic unsigned refs; /* the writer, and libmicrohttpd's response */
     pthread_mutex_t lock;
+    struct worker *worker;
     struct MHD_Connection *mhd;
     struct buffer pending;
     size_t sent; /* of pending */
     bool suspended, ended, gone;
 };
 
-struct http_server {
+struct worker { /* a thread of the pool */
+    struct http_server *server;
     struct MHD_Daemon *daemon;
+    pthread_t thread;
+    int listen_fd; /* its own descriptor of the listening socket; -1: it takes no more */
+    int wake_fd;   /* an eventfd: a connection goes on, or the server ends */
+};
+
+struct http_server {
+    struct worker *workers;
+    unsigned n_workers;
     struct listener listener;
     struct net_shared *shared;
     struct http_server_options options; /* with the defaults filled in */
@@ -79,12 +91,25 @@ struct http_server {
     pthread_mutex_t lock; /* connections */
     struct connection *connections;
     unsigned n_connections;
+    unsigned n_listening; /* workers that take new ones */
     pthread_t sweeper;
     pthread_cond_t wake;
     bool sweeping;
-    _Atomic bool draining; /* answers close their connections */
+    _Atomic bool draining; /* no new connections; answers close theirs */
     _Atomic bool stopping; /* no handler is called any more */
+    _Atomic bool ending;   /* the pool's threads return */
 };
+
+/* ---- http1_pool.c ---- */
+/* Threads that take connections from the listener. Negative errno on failure, with none left. */
+int http1_pool_start(struct http_server *s);
+/* No further connections are taken: returns when that is so, or at `until` (a thread is busy). */
+void http1_pool_drain(struct http_server *s, int64_t until_ns);
+/* Ends the threads and all connections, of which none may be suspended. */
+void http1_pool_stop(struct http_server *s);
+/* Lets a suspended connection go on. Any thread; the caller holds the lock by which the connection
+ * cannot end meanwhile. */
+void http1_resume(struct worker *w, struct MHD_Connection *mhd);
 
 /* ---- http1_exchange.c: libmicrohttpd's callbacks ---- */
 void *http1_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd);

@@ -51,7 +51,7 @@ static void publish(struct exchange *x, struct MHD_Response *response, int statu
         x->status = status;
         if (x->parked) {
             x->parked = false;
-            MHD_resume_connection(x->mhd);
+            http1_resume(x->worker, x->mhd);
         }
     }
     pthread_mutex_unlock(&x->request.lock);

@@ -17,6 +17,7 @@ void *http1_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
         return NULL; /* http1_on_request() closes the connection */
     request_init(&x->request, &http1_transport, c->server->shared);
     x->connection = c;
+    x->worker = c->worker;
     x->mhd = mhd;
     memcpy(x->request.peer, c->peer, sizeof(c->peer));
     int r = request_set_target(&x->request, slice_from(uri));
@@ -255,13 +256,15 @@ void http1_on_completed(void *cls, struct MHD_Connection *mhd, void **state,
     request_unref(&x->request);
 }
 
-static void connection_started(struct http_server *s, struct MHD_Connection *mhd, void **context) {
+static void connection_started(struct worker *w, struct MHD_Connection *mhd, void **context) {
+    struct http_server *s = w->server;
     struct connection *c = calloc(1, sizeof(*c));
 
     *context = c;
     if (!c)
         return;
     c->server = s;
+    c->worker = w;
     c->fd = -1;
     const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -282,7 +285,9 @@ static void connection_started(struct http_server *s, struct MHD_Connection *mhd
     pthread_mutex_unlock(&s->lock);
 }
 
-static void connection_closed(struct http_server *s, struct connection *c) {
+static void connection_closed(struct connection *c) {
+    struct http_server *s = c->server;
+
     pthread_mutex_lock(&s->lock);
     if (c->prev)
         c->prev->next = c->next;
@@ -302,7 +307,7 @@ void http1_on_connection(void *cls, struct MHD_Connection *mhd, void **socket_co
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         connection_started(cls, mhd, socket_context);
     } else if (*socket_context) {
-        connection_closed(cls, *socket_context);
+        connection_closed(*socket_context);
         *socket_context = NULL;
     }
 }

@@ -48,7 +48,7 @@ static void wake(struct http_stream *s) {
     if (!s->suspended)
         return;
     s->suspended = false;
-    MHD_resume_connection(s->mhd);
+    http1_resume(s->worker, s->mhd);
 }
 
 void http1_stream_give_up(struct http_stream *s) {
@@ -94,6 +94,7 @@ struct http_stream *http1_stream_new(struct exchange *x, int status, const char 
     if (late) {
         s->gone = true; /* the server gave up waiting: the first write says so */
     } else {
+        s->worker = x->worker;
         s->mhd = x->mhd;
         x->request.answered = true;
         x->response = response;
@@ -102,7 +103,7 @@ struct http_stream *http1_stream_new(struct exchange *x, int status, const char 
         atomic_fetch_add(&s->refs, 1); /* the sweeper finds it through the exchange */
         if (x->parked) {
             x->parked = false;
-            MHD_resume_connection(x->mhd);
+            http1_resume(x->worker, x->mhd);
         }
     }
     pthread_mutex_unlock(&x->request.lock);

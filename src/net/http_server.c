@@ -1,6 +1,6 @@
 /*
  * HTTP/1.1 server: options, start, stop. The server owns its listening socket, its pool of threads
- * (libmicrohttpd, epoll) and its sweeper; requests hold what they share with it by reference.
+ * and its sweeper; requests hold what they share with it by reference.
  */
 #include "net/http1.h"
 
@@ -52,37 +52,6 @@ void route_set_free(struct route_set *set) {
     }
 }
 
-/* Paths and arguments are decoded by net/url.c, which knows their lengths. */
-static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *text) {
-    return strlen(text);
-}
-
-static void quiet(void *cls, const char *format, va_list args) {
-}
-
-static struct MHD_Daemon *start_daemon(struct http_server *s) {
-    const struct http_server_options *o = &s->options;
-    unsigned idle_s = (unsigned) (o->idle_ns_max / NS_PER_S) + 2;
-    struct MHD_OptionItem more[] = {
-            {MHD_OPTION_THREAD_POOL_SIZE, o->threads, NULL},
-            {MHD_OPTION_END, 0, NULL},
-    };
-
-    if (o->threads < 2)
-        more[0].option = MHD_OPTION_END;
-    return MHD_start_daemon(
-            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
-                    MHD_USE_ERROR_LOG,
-            0, NULL, NULL, http1_on_request, s, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
-            MHD_OPTION_LISTEN_SOCKET, s->listener.fd, MHD_OPTION_CONNECTION_LIMIT,
-            o->connections_max, MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY_BYTES,
-            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, http1_on_uri, s,
-            MHD_OPTION_NOTIFY_COMPLETED, http1_on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
-            http1_on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-            MHD_OPTION_ARRAY, more, MHD_OPTION_END);
-}
-
 static void server_free(struct http_server *s) {
     listen_close(&s->listener);
     route_set_free(atomic_load(&s->routes));
@@ -115,8 +84,8 @@ int http_server_start(const struct http_server_options *o, struct http_server **
         r = listen_open(o->listen, &s->listener, e);
     if (r == 0 && (r = http1_sweeper_start(s)) < 0)
         error_set(e, r, "cannot start a thread: %s", error_name(r));
-    if (r == 0 && !(s->daemon = start_daemon(s)))
-        r = error_set(e, -EIO, "cannot start the HTTP server on %s", o->listen);
+    if (r == 0 && (r = http1_pool_start(s)) < 0)
+        error_set(e, r, "cannot start the HTTP server on %s: %s", o->listen, error_name(r));
     if (r < 0) {
         http1_sweeper_stop(s);
         server_free(s);
@@ -155,19 +124,17 @@ void http_server_stop(struct http_server *s, int64_t grace_ns) {
 
     if (!s)
         return;
-    atomic_store(&s->draining, true);
-    MHD_socket listening = MHD_quiesce_daemon(s->daemon);
-    if (listening != MHD_INVALID_SOCKET)
-        listen_close(&s->listener);
-    s->listener.fd = -1;
+    int64_t until_ns = clock_monotonic_ns() + grace_ns;
+    listen_close(&s->listener);
+    http1_pool_drain(s, until_ns);
     http1_end_connections(s, false);
-    if (!wait_for_none(s, clock_monotonic_ns() + grace_ns)) {
+    if (!wait_for_none(s, until_ns)) {
         http1_end_connections(s, true);
         wait_for_none(s, clock_monotonic_ns() + last_words_ns);
     }
     http1_sweeper_stop(s);
     atomic_store(&s->stopping, true);
-    http1_end_connections(s, true); /* nothing may be suspended when the daemon stops */
-    MHD_stop_daemon(s->daemon);
+    http1_end_connections(s, true); /* nothing may be suspended when the pool stops */
+    http1_pool_stop(s);
     server_free(s);
 }

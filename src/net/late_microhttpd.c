@@ -20,10 +20,15 @@ struct MHD_Daemon *MHD_start_daemon(unsigned flags, uint16_t port, MHD_AcceptPol
 }
 
 LATE(&microhttpd, MHD_socket, MHD_quiesce_daemon, (struct MHD_Daemon * daemon), daemon)
+LATE(&microhttpd, enum MHD_Result, MHD_run, (struct MHD_Daemon * daemon), daemon)
+LATE(&microhttpd, enum MHD_Result, MHD_get_timeout,
+     (struct MHD_Daemon * daemon, MHD_UNSIGNED_LONG_LONG *ms), daemon, ms)
+/* None of the kinds of information that are asked for has a further argument. */
+LATE(&microhttpd, const union MHD_DaemonInfo *, MHD_get_daemon_info,
+     (struct MHD_Daemon * daemon, enum MHD_DaemonInfoType type, ...), daemon, type)
 LATE(&microhttpd, void, MHD_stop_daemon, (struct MHD_Daemon * daemon), daemon)
 LATE(&microhttpd, void, MHD_suspend_connection, (struct MHD_Connection * connection), connection)
 LATE(&microhttpd, void, MHD_resume_connection, (struct MHD_Connection * connection), connection)
-/* None of the kinds of information that are asked for has a further argument. */
 LATE(&microhttpd, const union MHD_ConnectionInfo *, MHD_get_connection_info,
      (struct MHD_Connection * connection, enum MHD_ConnectionInfoType type, ...), connection, type)
 LATE(&microhttpd, int, MHD_get_connection_values_n,

@@ -15,6 +15,7 @@
 const char json_content_type[] = "application/json; charset=utf-8";
 
 static void answer(struct http_request *q, struct request_answer *a) {
+    request_body_drop(q); /* who hears the answer finds its memory free for the next request */
     q->transport->answer(q, a);
     buffer_done(a->body);
     request_unref(q);

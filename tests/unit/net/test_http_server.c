@@ -9,6 +9,7 @@
 #include "sockets.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #define MS NS_PER_MS
@@ -17,6 +18,7 @@ static struct http_server *server;
 static int port;
 static _Atomic(struct http_request *) parked;
 static _Atomic(struct http_stream *) stream;
+static _Atomic bool held, holding;
 
 static void hello(struct http_request *q, void *ctx) {
     http_respond(q, 200, "text/plain", SLICE("hello"), NULL, 0);
@@ -56,6 +58,14 @@ static void race(struct http_request *q, void *ctx) {
     pthread_detach(thread);
 }
 
+/* Keeps the pool's thread until it is let go. */
+static void hold(struct http_request *q, void *ctx) {
+    atomic_store(&holding, true);
+    while (atomic_load(&held))
+        sched_yield();
+    hello(q, ctx);
+}
+
 static void open_stream(struct http_request *q, void *ctx) {
     atomic_store(&stream, http_stream_start(q, 200, "text/event-stream"));
 }
@@ -74,19 +84,20 @@ static void fails(struct http_request *q, void *ctx) {
 }
 
 static const struct http_route routes[] = {
-        {HTTP_GET, "/hello", hello, 0, ""},      {HTTP_POST, "/echo", echo, 1000, ""},
-        {HTTP_POST, "/size", size, 8 << 20, ""}, {HTTP_GET, "/park", park, 0, ""},
-        {HTTP_GET, "/race", race, 0, ""},        {HTTP_GET, "/stream", open_stream, 0, ""},
-        {HTTP_GET, "/large", large, 0, ""},      {HTTP_GET, "/fails", fails, 0, ""},
-        {HTTP_GET, "/param/:x", param, 0, ""},   {HTTP_POST, "/param/:x", param, 1000, ""},
+        {HTTP_GET, "/hello", hello, 0, ""},        {HTTP_POST, "/echo", echo, 1000, ""},
+        {HTTP_POST, "/size", size, 8 << 20, ""},   {HTTP_GET, "/park", park, 0, ""},
+        {HTTP_GET, "/race", race, 0, ""},          {HTTP_GET, "/stream", open_stream, 0, ""},
+        {HTTP_GET, "/hold", hold, 0, ""},          {HTTP_GET, "/large", large, 0, ""},
+        {HTTP_GET, "/fails", fails, 0, ""},        {HTTP_GET, "/param/:x", param, 0, ""},
+        {HTTP_POST, "/param/:x", param, 1000, ""},
 };
 static const struct http_routes tables[] = {{routes, sizeof(routes) / sizeof(routes[0]), NULL}};
 
-static int start_with(int64_t idle_ns, int64_t request_ns, int64_t answer_ns) {
+static int start_with(unsigned threads, int64_t idle_ns, int64_t request_ns, int64_t answer_ns) {
     struct http_server_options o = {.listen = "127.0.0.1:0",
                                     .routes = tables,
                                     .n_routes = 1,
-                                    .threads = 2,
+                                    .threads = threads,
                                     .connections_max = 600,
                                     .body_bytes_total = 10 << 20,
                                     .idle_ns_max = idle_ns,
@@ -102,12 +113,16 @@ static int start_with(int64_t idle_ns, int64_t request_ns, int64_t answer_ns) {
 }
 
 static int start(void **state) {
-    return start_with(WAIT_MS * MS, WAIT_MS * MS, WAIT_MS * MS);
+    return start_with(2, WAIT_MS * MS, WAIT_MS * MS, WAIT_MS * MS);
+}
+
+static int start_single(void **state) {
+    return start_with(1, WAIT_MS * MS, WAIT_MS * MS, WAIT_MS * MS);
 }
 
 /* For tests of the limits; a machine that stands still for a moment would end what others do. */
 static int start_hurried(void **state) {
-    return start_with(2000 * MS, 400 * MS, 600 * MS);
+    return start_with(2, 2000 * MS, 400 * MS, 600 * MS);
 }
 
 static int stop(void **state) {
@@ -132,6 +147,11 @@ static struct http_request *wait_parked(void) {
     for (int64_t end = clock_monotonic_ns() + WAIT_MS * MS; !(q = atomic_exchange(&parked, NULL));)
         assert_true(clock_monotonic_ns() < end);
     return q;
+}
+
+static void wait_holding(void) {
+    for (int64_t end = clock_monotonic_ns() + WAIT_MS * MS; !atomic_exchange(&holding, false);)
+        assert_true(clock_monotonic_ns() < end);
 }
 
 static void answers_and_refuses(void **state) {
@@ -523,6 +543,32 @@ static void serves_many_connections_at_once(void **state) {
         close(fds[i]);
 }
 
+/* However many connections are ready when the pool's one thread looks again: libmicrohttpd takes up
+ * to 128 at a time, and must not wait for further ones when it has got just as many. */
+static void serves_as_many_as_are_taken_at_a_time(void **state) {
+    enum { TAKEN = 128 };
+    int fds[TAKEN + 2];
+    char text[4096];
+
+    for (int n = TAKEN - 1; n <= TAKEN + 1; n++) {
+        atomic_store(&held, true);
+        for (int i = 0; i <= n; i++) {
+            fds[i] = dial(port);
+            say(fds[i], "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+            hear(fds[i], "hello", text, sizeof(text));
+        }
+        say(fds[n], "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+        wait_holding();
+        for (int i = 0; i < n; i++)
+            say(fds[i], "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+        atomic_store(&held, false);
+        for (int i = 0; i <= n; i++) {
+            hear(fds[i], "hello", text, sizeof(text));
+            close(fds[i]);
+        }
+    }
+}
+
 static void refuses_large_headers(void **state) {
     static char request[200000], text[4096];
     size_t n = (size_t) snprintf(request, sizeof(request), "GET /hello HTTP/1.1\r\n" CLOSE);
@@ -582,6 +628,8 @@ int main(void) {
                                             stop),
             cmocka_unit_test_setup_teardown(gzips_large_text_when_accepted, start, stop),
             cmocka_unit_test_setup_teardown(serves_many_connections_at_once, start, stop),
+            cmocka_unit_test_setup_teardown(serves_as_many_as_are_taken_at_a_time, start_single,
+                                            stop),
             cmocka_unit_test_setup_teardown(refuses_large_headers, start, stop),
             cmocka_unit_test_setup(stops_cleanly, start),
     };
