@@ -171,6 +171,10 @@ static uint64_t mark_owners(uint32_t owners[], unsigned n) {
     return mark;
 }
 
+static void check_owners(void) {
+    owners_changed = mark_owners(NULL, profiler_slots_used()) != owners_mark;
+}
+
 /* Views first: a visit that ends between is not taken for time outside of all spans, as its thread
  * is then no longer where the view says. */
 void threads_look(struct profiler_window *w) {
@@ -344,7 +348,7 @@ static void forget_ended(struct profiler_window *w) {
 void threads_add(struct profiler_window *w, const struct cpython_sample *s, bool wall,
                  uint64_t now_ns, uint64_t passed_ns, uint64_t *ret_seen, uint64_t *ret_torn) {
     *ret_seen = *ret_torn = 0;
-    owners_changed = mark_owners(NULL, profiler_slots_used()) != owners_mark;
+    check_owners();
     for (size_t i = 0; i < s->n_threads; i++) {
         bool counts = add_thread(w, &s->threads[i], wall, now_ns, passed_ns);
         *ret_seen += counts && s->threads[i].n_frames;
@@ -370,7 +374,7 @@ void threads_stood(struct profiler_window *w, bool wall, uint64_t until_ns) {
 
 void threads_settle(struct profiler_window *w) {
     take_visits(w);
-    owners_changed = mark_owners(NULL, profiler_slots_used()) != owners_mark;
+    check_owners();
     for (size_t i = 0; i < known_n; i++) {
         struct known *k = &known[i];
         uint64_t cpu_ns;

@@ -10,6 +10,7 @@
 #include "query/internal.h"
 #include "signal/profile_kind.h"
 
+#define DAY_NS (86400 * NS_PER_S)
 #define PROFILE_STACKS_MAX 50000u   /* the most costly ones; the rest is said to be left out */
 #define PROFILE_PLACES_MAX 3000000u /* of all stacks together, likewise */
 #define PROFILE_FUNCTIONS_MAX 500000u

@@ -2,7 +2,6 @@
 #include "query/profiles.h"
 
 #define SOURCES_MAX 200u
-#define DAY_NS (86400 * NS_PER_S)
 
 /* Texts are sent anew each hour, so that a day before the range holds them too. */
 static void build_sources(struct sql *s, const struct profile_selection *p, struct slice file,

@@ -6,7 +6,6 @@
 #include "query/profiles.h"
 
 #define IDS_MAX 8000u /* in a statement: 20 digits each */
-#define DAY_NS (86400 * NS_PER_S)
 
 /* ---- Functions ---- */
 

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build"
 TICKS = os.sysconf("SC_CLK_TCK")
+START_S = 60
 
 
 def machine() -> str:
@@ -89,15 +91,17 @@ class Results:
 
 
 class Server:
-    """`varan serve` on free ports, with its CPU time and memory."""
+    """`varan serve` on free ports, with its CPU time and memory. `path`: a folder that stays; else it has one that goes
+    with it."""
 
-    def __init__(self, *options: str):
-        self.folder = tempfile.TemporaryDirectory(prefix="varan-bench-")
+    def __init__(self, *options: str, path: Path | None = None):
+        self.folder = None if path else tempfile.TemporaryDirectory(prefix="varan-bench-")
+        self.path = path or Path(self.folder.name)
         self.options = options
         self.start()
 
     def start(self) -> None:
-        folder = Path(self.folder.name)
+        folder = self.path
         ports = folder / "ports.json"
         ports.unlink(missing_ok=True)
         command = [str(BUILD / "varan"), "serve", "--data-dir", str(folder / "data")]
@@ -108,8 +112,9 @@ class Server:
         with (folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         while True:
-            if self.process.poll() is not None:
-                sys.exit((folder / "log").read_text()[-2000:])
+            if self.process.poll() is not None or time.monotonic() - begin > START_S:
+                self.process.kill()
+                sys.exit(f"the server did not start: {(folder / 'log').read_text()[-2000:]}")
             try:
                 known = json.loads(ports.read_text())
                 self.url = f"http://127.0.0.1:{known['page']}"
@@ -123,11 +128,12 @@ class Server:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(30)
 
     def close(self) -> None:
         self.stop()
-        self.folder.cleanup()
+        if self.folder:
+            self.folder.cleanup()
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -142,6 +148,9 @@ class Server:
     def get(self, path: str) -> bytes:
         with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return answer.read()
+
+    def profiles(self, path: str, **params: object) -> bytes:
+        return self.get(f"/api/v1/profiles/{path}?{urllib.parse.urlencode(params)}")
 
     def sql(self, query: str) -> list[list]:
         body = json.dumps({"query": query, "format": "JSONCompact"}).encode()

@@ -18,12 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
-from common import BUILD, ROOT, TICKS, Results, machine
+from common import BUILD, ROOT, Results, Server, machine
 
 WINDOW_S, ENDPOINTS = 15, 24
 DAY_S, HOUR_S = 86400, 3600
@@ -109,23 +106,28 @@ def statements(processes: int, days: int, rows: int, end: int) -> list[str]:
     return all_
 
 
-class Service:
+class Service(Server):
     """A server with the days of one service."""
 
     def __init__(self, processes: int, days: int, rows: int, folder: Path):
-        self.processes, self.days, self.rows, self.folder = processes, days, rows, folder
+        self.processes, self.days, self.rows = processes, days, rows
         kept = folder / "end"
         self.end = int(kept.read_text()) if kept.exists() else int(time.time()) // 60 * 60
         if not kept.exists():
-            self.fill()
+            self.fill(folder)
             kept.write_text(str(self.end))
-        self.start()
+        super().__init__("--self-metrics=false", path=folder)
+        end = time.monotonic() + 60
+        while int(self.sql("SELECT count() FROM system.merges")[0][0]):
+            if time.monotonic() > end:
+                sys.exit("the server did not become ready")
+            time.sleep(0.2)
 
-    def fill(self) -> None:
+    def fill(self, folder: Path) -> None:
         began = time.monotonic()
         script = ";\n".join(statements(self.processes, self.days, self.rows, self.end))
         subprocess.run(
-            [str(BUILD / "tests/bench/run_sql"), str(self.folder / "data")],
+            [str(BUILD / "tests/bench/run_sql"), str(folder / "data")],
             input=script.encode(),
             check=True,
             env={**os.environ, "VARAN_ENGINE_LIB": str(BUILD / "libchdb.so")},
@@ -137,55 +139,6 @@ class Service:
             flush=True,
         )
 
-    def start(self) -> None:
-        ports = self.folder / "ports.json"
-        ports.unlink(missing_ok=True)
-        command = [
-            str(BUILD / "varan"),
-            "serve",
-            "--data-dir",
-            f"{self.folder}/data",
-            "--port-file",
-            str(ports),
-        ]
-        command += ["--self-metrics=false"]
-        for option in ("--listen", "--otlp-http", "--otlp-grpc"):
-            command += [option, "127.0.0.1:0"]
-        with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        while not ports.exists() or not ports.read_text().strip():
-            if time.monotonic() > end or self.process.poll() is not None:
-                sys.exit(f"the server did not start: {(self.folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.05)
-        self.url = f"http://127.0.0.1:{json.loads(ports.read_text())['page']}/api/v1"
-        while True:
-            try:
-                self.merging = self.sql("SELECT count() FROM system.merges")[0][0]
-                if int(self.merging) == 0:
-                    return
-            except urllib.error.URLError as e:
-                if self.process.poll() is not None or getattr(e, "code", 503) != 503:
-                    raise
-            if time.monotonic() > end:
-                sys.exit("the server did not become ready")
-            time.sleep(0.2)
-
-    def sql(self, text: str) -> list[list]:
-        request = urllib.request.Request(
-            f"{self.url}/sql",
-            data=json.dumps({"query": text}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["data"]
-
-    def get(self, path: str, **params: object) -> bytes:
-        with urllib.request.urlopen(
-            f"{self.url}/profiles/{path}?{urllib.parse.urlencode(params)}", timeout=60
-        ) as answer:
-            return answer.read()
-
     def a_trace(self, at: int) -> tuple[str, str]:
         """A trace and one of its spans with profiles of that moment."""
         return tuple(
@@ -195,15 +148,6 @@ class Service:
                 f"AND service = '{SERVICE}' LIMIT 1"
             )[0]
         )
-
-    def cpu_seconds(self) -> float:
-        """Of all its threads, those that have ended too."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
 
 
 # ---- Questions ----
@@ -220,7 +164,7 @@ def questions(service: Service, span: int) -> list[tuple[str, str, dict]]:
         "from": service.end - 20 * HOUR_S if span >= DAY_S else begin,
     }
     one = max(
-        json.loads(service.get("summary", service=SERVICE, **{"from": begin, "to": end}))[
+        json.loads(service.profiles("summary", service=SERVICE, **{"from": begin, "to": end}))[
             "processes"
         ],
         key=lambda p: p["sum"],
@@ -264,11 +208,11 @@ def ask(service: Service, span: int, rounds: int, results: Results) -> None:
     medians, slowest = [], (0.0, "")
     for what, path, more in questions(service, span):
         asked = {k: v for k, v in {**about, **more}.items() if v is not None}
-        service.get(path, **asked)
+        service.profiles(path, **asked)
         times, cpu = [], service.cpu_seconds()
         for _ in range(rounds):
             began = time.perf_counter()
-            service.get(path, **asked)
+            service.profiles(path, **asked)
             times.append(1e3 * (time.perf_counter() - began))
         cpu = 1e3 * (service.cpu_seconds() - cpu) / rounds
         medians.append(statistics.median(times))

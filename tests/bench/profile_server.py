@@ -14,7 +14,7 @@ import sys
 import tempfile
 import textwrap
 import time
-import urllib.parse
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "bench"), str(ROOT / "tests" / "e2e")]
 
 import profile_slowdown  # noqa: E402
-from common import BUILD, Results, machine  # noqa: E402
+from common import BUILD, Results, Server, machine  # noqa: E402
 
 from payloads import Profiles  # noqa: E402
 
@@ -32,32 +32,10 @@ TRACE = "5eed" * 8
 WINDOW_S, BATCH = 10, 60  # windows of a request: it is about storage, not about sending
 
 
-class Server:
-    def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        ports = Path(self.folder.name) / "ports.json"
-        command = [str(BUILD / "varan"), "serve", "--data-dir", f"{self.folder.name}/data"]
-        command += ["--port-file", str(ports), "--self-metrics=false"]
-        for option in ("--listen", "--otlp-http", "--otlp-grpc"):
-            command += [option, "127.0.0.1:0"]
-        log = open(f"{self.folder.name}/log", "wb")  # noqa: SIM115
-        self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        while not ports.exists() or not ports.read_text().strip():
-            if time.monotonic() > end or self.process.poll() is not None:
-                sys.exit(f"the server did not start: {Path(log.name).read_text()}")
-            time.sleep(0.05)
-        found = json.loads(ports.read_text())
-        self.page, self.otlp = (f"http://127.0.0.1:{found[k]}" for k in ("page", "otlp_http"))
-
-    def get(self, path: str, **params: str) -> bytes:
-        url = f"{self.page}/api/v1/profiles/{path}?{urllib.parse.urlencode(params)}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return answer.read()
-
+class Receiver(Server):
     def post(self, body: bytes) -> None:
         request = urllib.request.Request(
-            f"{self.otlp}/v1development/profiles",
+            f"http://{self.otlp}/v1development/profiles",
             data=body,
             headers={"Content-Type": "application/x-protobuf"},
         )
@@ -69,11 +47,6 @@ class Server:
                 if e.code not in (429, 503):  # 503: it is starting
                     raise
                 time.sleep(0.5)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-        self.folder.cleanup()
 
 
 # ---- A day of profiles ----
@@ -128,7 +101,7 @@ def one_trace(stacks: list[list[str]], at_s: int) -> bytes:
     return made.request.SerializeToString()
 
 
-def fill(server: Server, hours: int, processes: int) -> tuple[int, int]:
+def fill(server: Receiver, hours: int, processes: int) -> tuple[int, int]:
     """Samples sent, and the time of the last one (Unix seconds)."""
     random_ = random.Random(7)
     stacks = population(random_)
@@ -160,7 +133,7 @@ def median_ms(ask, rounds: int) -> float:
 
 
 def measure_day(results: Results, hours: int, processes: int, rounds: int) -> None:
-    server = Server()
+    server = Receiver("--self-metrics=false")
     try:
         began = time.monotonic()
         samples, end = fill(server, hours, processes)
@@ -168,7 +141,7 @@ def measure_day(results: Results, hours: int, processes: int, rounds: int) -> No
         about = {"service": "day", "from": str(end - hours * 3600), "to": str(end)}
         middle = str(end - hours * 1800)
         halves = {"from": middle, "base_from": about["from"], "base_to": middle}
-        summary = json.loads(server.get("summary", **about))
+        summary = json.loads(server.profiles("summary", **about))
         one = max(summary["processes"], key=lambda found: found["sum"])["value"]
         middle_s = int(middle)
         of_trace = {"trace_id": TRACE, "from": str(middle_s - 60), "to": str(middle_s + 60)}
@@ -191,10 +164,10 @@ def measure_day(results: Results, hours: int, processes: int, rounds: int) -> No
             ("what there is, with processes", "summary", {}),
         ):
             asked = {**about, **params}
-            ms = median_ms(lambda path=path, asked=asked: server.get(path, **asked), rounds)
+            ms = median_ms(lambda path=path, asked=asked: server.profiles(path, **asked), rounds)
             results.add(f"{what}: {hours} h of {processes} processes", ms, "ms")
     finally:
-        server.stop()
+        server.close()
 
 
 # ---- The agent's profiler ----
@@ -243,7 +216,7 @@ def run_agent(server: Server, threads: int, seconds: float, window: float) -> di
                 *(str(BUILD / "varan"), "run", "--", sys.executable, str(program)),
                 *(str(threads), str(seconds), str(window)),
             ],
-            env={**os.environ, "VARAN_ENDPOINT": server.otlp, "VARAN_PROFILER": "wall"},
+            env={**os.environ, "VARAN_ENDPOINT": f"http://{server.otlp}", "VARAN_PROFILER": "wall"},
             capture_output=True,
             text=True,
             timeout=seconds * 10 + 60,
@@ -255,7 +228,7 @@ def run_agent(server: Server, threads: int, seconds: float, window: float) -> di
 def measure_agent(results: Results, seconds: float) -> None:
     """The share is that of its thread's own clock, the start included. What the program feels: windows of one process,
     with the profiler and without in turn, each compared with the two beside it."""
-    server = Server()
+    server = Receiver("--self-metrics=false")
     try:
         for threads in (1, 20, 300):
             name = f"agent's profiler, {threads} threads, one busy"
@@ -271,7 +244,7 @@ def measure_agent(results: Results, seconds: float) -> None:
             ]
             profile_slowdown.add(results, f"{name}: less work by the same CPU time", less)
     finally:
-        server.stop()
+        server.close()
 
 
 if __name__ == "__main__":

@@ -25,18 +25,24 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 VARAN = Path(os.environ.get("VARAN_BINARY", ROOT / "build" / "varan"))
 
 
-def wait_until(condition, seconds: float = 60, what: str | Callable[[], str] = "the condition"):
-    """Calls `condition` until it returns something true, and returns that; fails after `seconds`. A message that tells
-    how things stand is a function."""
+def poll(condition, seconds: float):
+    """Calls `condition` until it returns something true, or for so long; returns what it did last."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
-        if value:
+        if value or time.monotonic() > end:
             return value
-        if time.monotonic() > end:
-            said = what() if callable(what) else what
-            pytest.fail(f"{said} did not come true within {seconds} s")
         time.sleep(0.02)
+
+
+def wait_until(condition, seconds: float = 60, what: str | Callable[[], str] = "the condition"):
+    """Calls `condition` until it returns something true, and returns that; fails after `seconds`. A message that tells
+    how things stand is a function."""
+    value = poll(condition, seconds)
+    if not value:
+        said = what() if callable(what) else what
+        pytest.fail(f"{said} did not come true within {seconds} s")
+    return value
 
 
 class Server:

@@ -9,7 +9,6 @@ import math
 import subprocess
 import sys
 import textwrap
-import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 import pytest
 from test_profiler_agent import Program, get
 
-from conftest import VARAN
+from conftest import VARAN, poll
 
 POINTS = 3.0
 
@@ -176,6 +175,7 @@ def of_stacks(text: str, names: dict) -> dict[str, float]:
 
 
 ATTEMPTS = 4
+SENT_S = 10  # what a program has sent is there when it has ended, or a moment later
 
 
 def measure(run: Callable[[int], str | None]) -> None:
@@ -185,16 +185,6 @@ def measure(run: Callable[[int], str | None]) -> None:
     while told[-1] and len(told) < ATTEMPTS:
         told.append(run(len(told)))
     assert told[-1] is None, "\n".join(filter(None, told))
-
-
-def comes_true(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Whether it does within a time: what a program has sent is there when it has ended, or a moment later."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -243,7 +233,7 @@ def profiled(server, tmp_path, name, attempt) -> str | None:
     spent, took, walks = json.loads((tmp_path / "spent.json").read_text())
     # It looks as often as its share of a core allows.
     most = allowed(name, spent, took, walks)
-    if comes_true(lambda: furthest(app.seconds(), spent) < most):
+    if poll(lambda: furthest(app.seconds(), spent) < most, SENT_S):
         return None
     found = shares({one: app.seconds().get(one, 0) for one in spent})
     return f"{found}, not {shares(spent)}, within {most}, after {walks} looks"
@@ -281,10 +271,11 @@ def check_endpoints(app: Program, pattern: str, spent: dict[str, float], total: 
 
     # How much an endpoint used is measured; what of it a function did is seen by chance, in some two hundred looks.
     most = POINTS if total else 5 * POINTS
-    if comes_true(
+    if poll(
         lambda: (
             furthest(found(), spent) < most and elsewhere() < POINTS / 100 * sum(found().values())
-        )
+        ),
+        SENT_S,
     ):
         return None
     return f"{shares(found())}, not {shares(spent)}; {elsewhere()} s elsewhere"
