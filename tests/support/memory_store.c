@@ -5,6 +5,7 @@
 #include "signal/columns.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <sqlite3.h>
 
 #define BLOCK_BYTES_MAX ((size_t) 256 << 20)
@@ -23,6 +24,7 @@ struct store_batch {
 };
 
 struct store {
+    pthread_mutex_t writing; /* from when the batch is given until it is committed or aborted */
     struct store_batch batch;
     struct buffer read[TABLE_COUNT];
     store_flush_hook hook;
@@ -64,6 +66,7 @@ struct store *memory_store_new(void) {
         abort();
     if (sqlite3_open(":memory:", &s->state) != SQLITE_OK)
         abort();
+    pthread_mutex_init(&s->writing, NULL);
     s->batch.store = s;
     for (unsigned t = 0; t < TABLE_COUNT; t++) {
         if (native_block_new(defs[t].columns, defs[t].n, BLOCK_BYTES_MAX, &s->batch.blocks[t]) < 0)
@@ -79,6 +82,7 @@ void memory_store_free(struct store *s) {
         buffer_done(&s->read[t]);
     }
     vector_done(&s->waiters);
+    pthread_mutex_destroy(&s->writing);
     sqlite3_close(s->state);
     free(s);
 }
@@ -160,6 +164,7 @@ void store_read_stats(struct store *s, struct store_stats *ret) {
 int store_batch_acquire(struct store *s, size_t bytes_hint, struct store_batch **ret) {
     if (s->refuse < 0)
         return s->refuse;
+    pthread_mutex_lock(&s->writing);
     for (unsigned t = 0; t < TABLE_COUNT; t++) {
         if (s->written)
             native_block_clear(s->batch.blocks[t]);
@@ -181,6 +186,7 @@ void store_batch_commit(struct store_batch *b, store_done done, void *ctx) {
         abort();
     if (!b->store->hold)
         memory_store_flush(b->store, 0);
+    pthread_mutex_unlock(&b->store->writing);
 }
 
 void store_batch_commit_patiently(struct store_batch *b, store_done done, void *ctx) {
@@ -190,6 +196,7 @@ void store_batch_commit_patiently(struct store_batch *b, store_done done, void *
 void store_batch_abort(struct store_batch *b) {
     for (unsigned t = 0; t < TABLE_COUNT; t++)
         native_block_rollback(b->blocks[t], b->marks[t]);
+    pthread_mutex_unlock(&b->store->writing);
 }
 
 void **store_batch_user(struct store_batch *b) {

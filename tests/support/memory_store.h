@@ -2,7 +2,8 @@
  * The writing half of store.h without an engine: batches of real native blocks that stay in memory,
  * for tests that look at rows, for fuzzing, and for measuring decoding alone. Linked before
  * libstore, it takes the place of store_batch_*(), store_set_flush_hook() and store_query() (which
- * fails). One thread at a time.
+ * fails). There is one batch: who acquires it waits until it is committed or aborted. All else is
+ * for one thread at a time.
  */
 #ifndef VARAN_TESTS_SUPPORT_MEMORY_STORE_H
 #define VARAN_TESTS_SUPPORT_MEMORY_STORE_H

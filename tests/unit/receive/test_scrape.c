@@ -1,6 +1,6 @@
 /*
  * The scraper's threads with a real server, blocks in memory in place of the store: start, targets
- * from a file, reload, failure, end. One target at a time: the store in memory has one writer.
+ * from a file, reload, failure, end.
  */
 #include "../unit.h"
 
@@ -41,9 +41,10 @@ static void write_file(const char *path, const char *format, ...) {
     assert_int_equal(rename(part, path), 0);
 }
 
+/* The interval is how long a scrape may take, too. */
 static void write_config(const char *more) {
     write_file(config,
-               "global: {scrape_interval: 20ms}\nscrape_configs:\n- job_name: files\n"
+               "global: {scrape_interval: 250ms}\nscrape_configs:\n- job_name: files\n"
                "  file_sd_configs: [{files: [t.json], refresh_interval: 50ms}]\n%s",
                more);
 }
