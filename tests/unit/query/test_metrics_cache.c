@@ -277,6 +277,7 @@ static void test_queries(void **state) {
     all_same(now);
     write_samples(now - 5 * hour / 2 + 7000, now - 2 * hour, 1); /* late */
     all_same(now);
+    is_filled_in_the_end(now - 2 * hour, now); /* anew: until then what was kept is gone */
     metrics_read_cache(cached, &figures);
     if (store_writes_alone(store)) {
         assert_true(figures.hits > 200 && figures.series == 30 && figures.bytes > 10000);
