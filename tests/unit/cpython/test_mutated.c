@@ -225,7 +225,10 @@ static void check_python(const char *python) {
         assert_true(clock_monotonic_ns() < end);
         usleep(20000);
     }
+    int status;
     kill(pid, SIGSTOP);
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid); /* it stands still now */
+    assert_true(WIFSTOPPED(status));
     map_init(&r.pages, 65536, (size_t) 1 << 20);
     arena_init(&r.memory, (size_t) 512 << 20);
     r.live = memory_reader_process(pid);
