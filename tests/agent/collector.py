@@ -95,6 +95,22 @@ class Point:
         return f"<{self.name} {self.attributes} {self.value}>"
 
 
+def end_ns(span: Span) -> int:
+    return int(span.raw.end_time_unix_nano)
+
+
+def observed_ns(log: Log) -> int:
+    return int(log.raw.observed_time_unix_nano)
+
+
+def merge(kept: list[Any], more: list[Any], time_ns: Callable[[Any], int]) -> None:
+    """Of two requests on their way at the same time either comes first: the order is that of what they tell."""
+    late = kept and more and time_ns(more[0]) < time_ns(kept[-1])
+    kept += more
+    if late:
+        kept[:] = sorted(kept, key=time_ns)  # not kept.sort(): who looks meanwhile would see none
+
+
 class Collector:
     """Listens on a free port (or a Unix socket) until close(). `answer(path, count)` may return (status, headers, body)
     to be sent instead of 200; such requests are not kept."""
@@ -176,7 +192,7 @@ class Collector:
             for r in traces.resource_spans:
                 resource = attributes(r.resource.attributes)
                 spans += [Span(s, g.scope, resource) for g in r.scope_spans for s in g.spans]
-            spans.sort(key=lambda s: s.raw.end_time_unix_nano)  # scopes come in no order
+            spans.sort(key=end_ns)  # scopes come in no order
         elif path.endswith("/v1/metrics"):
             self.keep_metrics(body)
         elif path.endswith("/profiles"):
@@ -188,9 +204,10 @@ class Collector:
             for r in request.resource_logs:
                 resource = attributes(r.resource.attributes)
                 logs += [Log(x, g.scope, resource) for g in r.scope_logs for x in g.log_records]
+            logs.sort(key=observed_ns)
         with self.changed:
-            self.spans += spans
-            self.logs += logs
+            merge(self.spans, spans, end_ns)
+            merge(self.logs, logs, observed_ns)
             self.changed.notify_all()
 
     def keep_metrics(self, body: bytes) -> None:
