@@ -105,10 +105,10 @@ def add(a, b):
 def fails():
     raise LookupError("no")
 from celery.contrib.testing.worker import start_worker
-with start_worker(app, pool="solo", perform_ping_check=False, loglevel="CRITICAL"):
-    assert add.delay(1, 2).get(timeout=20) == 3
+with start_worker(app, pool="solo", perform_ping_check=False, loglevel="CRITICAL", shutdown_timeout=60):
+    assert add.delay(1, 2).get(timeout=60) == 3
     try:
-        fails.delay().get(timeout=20)
+        fails.delay().get(timeout=60)
     except LookupError:
         pass
 """,
@@ -335,7 +335,7 @@ def blocking():
 async def main():
     await asyncio.gather(work(), fails(), return_exceptions=True)
     await asyncio.to_thread(blocking)
-    await asyncio.wait_for(work(), 10)
+    await asyncio.wait_for(work(), 60)
 asyncio.run(main())
 """,
     "sqlalchemy": """
@@ -388,7 +388,7 @@ with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         channel.unary_unary("/test.Echo/aborts")(b"x")
     except grpc.RpcError:
         pass
-server.stop(10).wait()
+server.stop(60).wait()
 """,
     "redis": """
 import redis

@@ -412,7 +412,7 @@ def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
         # The node's directory of names is a daemon of its own.
-        subprocess.run(["epmd", "-kill"], env=env, capture_output=True, timeout=20, check=False)
+        subprocess.run(["epmd", "-kill"], env=env, capture_output=True, timeout=60, check=False)
 
 
 def connect(port: int) -> Any:

@@ -65,6 +65,8 @@ UWSGI = [
     "shop:app",
 ]
 
+GUNICORN = [*PY, "gunicorn", "--timeout", "120"]  # a worker that is slow to start is not a dead one
+
 WSGI_ROUTE, ASGI_ROUTE = "GET /item/<int:i>", "GET /item/{i}"
 
 # name → (application, command with PORT in it, name of the span)
@@ -83,13 +85,13 @@ SERVERS: dict[str, tuple[str, list[str], str]] = {
     "hypercorn-wsgi": (SHOP, [*PY, "hypercorn", "-b", "127.0.0.1:PORT", "wsgi:shop:app"], WSGI_ROUTE),
     "uvicorn": (API, [*PY, "uvicorn", "--loop", "asyncio", "--port", "PORT", "--log-level", "warning", "shop:app"], ASGI_ROUTE),
     "uvicorn-uvloop": (API, [*PY, "uvicorn", "--loop", "uvloop", "--port", "PORT", "--log-level", "warning", "shop:app"], ASGI_ROUTE),
-    "gunicorn-asgi": (API, [*PY, "gunicorn", "-k", "asgi", "--graceful-timeout", "3", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], ASGI_ROUTE),
-    "gunicorn-uvicorn-preload": (API, [*PY, "gunicorn", "-k", "uvicorn_worker.UvicornWorker", "--preload", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], ASGI_ROUTE),
-    "gunicorn-recycled": (SHOP, [*PY, "gunicorn", "-w", "2", "--max-requests", "15", "-b", "127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
+    "gunicorn-asgi": (API, [*GUNICORN, "-k", "asgi", "--graceful-timeout", "3", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], ASGI_ROUTE),
+    "gunicorn-uvicorn-preload": (API, [*GUNICORN, "-k", "uvicorn_worker.UvicornWorker", "--preload", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], ASGI_ROUTE),
+    "gunicorn-recycled": (SHOP, [*GUNICORN, "-w", "2", "--max-requests", "15", "-b", "127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
     "hypercorn-uvloop": (API, [*PY, "hypercorn", "-k", "uvloop", "-b", "127.0.0.1:PORT", "shop:app"], ASGI_ROUTE),
     "uwsgi-gevent": (SHOP, [*UWSGI, "--processes", "2", "--gevent", "10", "--gevent-monkey-patch", "--http-socket", "127.0.0.1:PORT"], WSGI_ROUTE),
-    "gunicorn-gevent": (SHOP, [*PY, "gunicorn", "-k", "gevent", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
-    "gunicorn-gevent-preload": (SHOP, [*PY, "gunicorn", "-k", "gevent", "--preload", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
+    "gunicorn-gevent": (SHOP, [*GUNICORN, "-k", "gevent", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
+    "gunicorn-gevent-preload": (SHOP, [*GUNICORN, "-k", "gevent", "--preload", "-w", "2", "-b", "127.0.0.1:PORT", "shop:app"], WSGI_ROUTE),
     "gevent": (SHOP, [sys.executable, "serve_gevent.py", "PORT"], WSGI_ROUTE),
     "eventlet": (SHOP, [sys.executable, "serve_eventlet.py", "PORT"], WSGI_ROUTE),
 }  # fmt: skip
