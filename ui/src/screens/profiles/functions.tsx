@@ -65,7 +65,7 @@ function columnsOf(t: FlameTree, unit: (v: number) => string, narrow: boolean): 
     {
       key: "function",
       title: "Function",
-      width: narrow ? 120 : 220,
+      width: narrow ? 120 : t.compared ? 180 : 220,
       narrow: 130,
       grow: true,
       value: (r) => frameText(f(r)),
@@ -97,7 +97,7 @@ function columnsOf(t: FlameTree, unit: (v: number) => string, narrow: boolean): 
             key: "own-share",
             title: "Own share",
             width: 130,
-            from: 720,
+            from: t.compared ? 1020 : 840,
             align: "right" as const,
             value: (r: FunctionTotal) => r.own,
             render: (r: FunctionTotal) => bar(r.own),
@@ -120,13 +120,13 @@ function columnsOf(t: FlameTree, unit: (v: number) => string, narrow: boolean): 
             key: "sum-share",
             title: "Total share",
             width: 130,
-            from: 1000,
+            from: t.compared ? 1180 : 1000,
             align: "right" as const,
             value: (r: FunctionTotal) => r.sum,
             render: (r: FunctionTotal) => bar(r.sum),
           },
         ]),
-    ...(t.compared && !narrow ? [changed("Total change", "sum")] : []),
+    ...(t.compared && !narrow ? [{ ...changed("Total change", "sum"), from: 880 }] : []),
   ];
   return columns;
 }
