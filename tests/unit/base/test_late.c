@@ -28,8 +28,10 @@ static int call_missing(struct late_library *library, const char *name, char *re
         _exit(0);
     }
     close(ends[1]);
-    ssize_t n = read(ends[0], ret, room - 1);
-    ret[n > 0 ? n : 0] = 0;
+    size_t n = 0;
+    for (ssize_t got; (got = read(ends[0], ret + n, room - 1 - n)) > 0;)
+        n += (size_t) got;
+    ret[n] = 0;
     close(ends[0]);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));

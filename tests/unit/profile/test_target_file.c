@@ -57,9 +57,9 @@ static pid_t start(uid_t user) {
                 pause();
         _exit(1);
     }
+    close(ready[1]); /* so that a child that ends is seen, too */
     assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
-    close(ready[1]);
     return pid;
 }
 
