@@ -14,30 +14,43 @@ static void mark_write(uint64_t number, char mark[CANCEL_MARK_BYTES]) {
     snprintf(mark, CANCEL_MARK_BYTES, "/*varan:%" PRIu64 "*/", number);
 }
 
-/* The next one whose flag is set and that was not killed yet; its mark. The lock is held. */
-static bool next_set(struct cancel_watch *w, char mark[CANCEL_MARK_BYTES]) {
+/* Of those whose flag is set and that were not killed yet the next one after `number`; NULL: none.
+ * The lock is held. */
+static struct cancel_item *next_set(struct cancel_watch *w, uint64_t number) {
+    struct cancel_item *next = NULL;
+
     for (size_t i = 0; i < CANCEL_WATCHED_MAX; i++) {
         struct cancel_item *x = &w->items[i];
-        if (!x->flag || x->killed || !atomic_load(x->flag))
-            continue;
-        x->killed = true;
-        mark_write(x->number, mark);
-        return true;
+        if (x->flag && !x->killed && x->number > number && atomic_load(x->flag) &&
+            (!next || x->number < next->number))
+            next = x;
     }
-    return false;
+    return next;
+}
+
+/* Each of those is tried once; the lock is held on entry and return. The engine may not know yet of
+ * a query that is about to begin: the next look tries it again. */
+static void kill_set(struct cancel_watch *w) {
+    char mark[CANCEL_MARK_BYTES];
+    uint64_t number = 0;
+
+    for (struct cancel_item *x; !w->stops && (x = next_set(w, number));) {
+        number = x->number;
+        mark_write(number, mark);
+        pthread_mutex_unlock(&w->lock);
+        bool found = w->kill(w->ctx, mark);
+        pthread_mutex_lock(&w->lock);
+        if (x->flag && x->number == number) /* its place may be another's by now */
+            x->killed = found;
+    }
 }
 
 static void *watch_main(void *arg) {
     struct cancel_watch *w = arg;
-    char mark[CANCEL_MARK_BYTES];
 
     pthread_mutex_lock(&w->lock);
     while (!w->stops) {
-        while (next_set(w, mark)) {
-            pthread_mutex_unlock(&w->lock);
-            w->kill(w->ctx, mark);
-            pthread_mutex_lock(&w->lock);
-        }
+        kill_set(w);
         if (w->stops)
             break;
         if (w->n == 0) {

@@ -13,8 +13,8 @@
 
 #define CANCEL_WATCHED_MAX 64u
 
-/* Kills the queries whose text begins with `mark`. On the watcher's thread. */
-typedef void (*cancel_kill)(void *ctx, const char *mark);
+/* Kills the query whose text begins with `mark`; whether there is one. On the watcher's thread. */
+typedef bool (*cancel_kill)(void *ctx, const char *mark);
 
 struct cancel_watch {
     pthread_mutex_t lock;

@@ -60,7 +60,7 @@ int embedded_run(struct embedded *g, struct connection *c, const char *sql, stru
 int embedded_query(struct engine *engine, const struct engine_query *q, struct buffer *ret,
                    struct error *e);
 /* Ends queries that bear that mark; for the watch of cancels. */
-void embedded_kill(void *ctx, const char *mark);
+bool embedded_kill(void *ctx, const char *mark);
 
 /* ---- engine_embedded_insert.c ---- */
 

@@ -184,12 +184,18 @@ int embedded_query(struct engine *engine, const struct engine_query *q, struct b
     return r;
 }
 
-void embedded_kill(void *ctx, const char *mark) {
+bool embedded_kill(void *ctx, const char *mark) {
     struct embedded *g = ctx;
+    struct buffer killed; /* a row for each, with its text */
     char sql[160];
 
     if (!g->kills.handle && embedded_connect(g, &g->kills, NULL) < 0)
-        return;
+        return false;
     snprintf(sql, sizeof(sql), "KILL QUERY WHERE startsWith(query, '%s') ASYNC", mark);
-    embedded_run(g, &g->kills, sql, NULL);
+    buffer_init(&killed, ENGINE_EXECUTE_BYTES_MAX);
+    int r = embedded_take(g, embedded_ask(g, &g->kills, sql, "TSV"), ENGINE_EXECUTE_BYTES_MAX,
+                          &killed, NULL);
+    bool found = r == -ENOBUFS || (r == 0 && killed.size > 0);
+    buffer_done(&killed);
+    return found;
 }
