@@ -53,7 +53,7 @@ class Server:
         self.port_file, self.log = folder / "ports.json", folder / "server.log"
         self.process: subprocess.Popen | None = None
 
-    def start(self, seconds: float = 60) -> Server:
+    def start(self, seconds: float = 120) -> Server:
         self.port_file.unlink(missing_ok=True)
         command = [str(VARAN), "serve", "--data-dir", str(self.folder / "data")]
         # What a test finds in storage is what it sent; tests of the server's own metrics say so.
@@ -66,7 +66,11 @@ class Server:
             self.process = subprocess.Popen(
                 [*command, *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(self._ready, seconds, f"the server in {self.folder} getting ready")
+        try:
+            wait_until(self._ready, seconds, f"the server in {self.folder} getting ready")
+        except BaseException:  # nobody else would end it, and it would make those after it slow
+            self.kill()
+            raise
         return self
 
     def _ready(self) -> bool:

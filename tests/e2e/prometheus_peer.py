@@ -28,7 +28,11 @@ class Process:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **(env or {})}
             )
-        self.address = wait_until(self._listening, 60, f"{name} listening")
+        try:
+            self.address = wait_until(self._listening, 120, f"{name} listening")
+        except BaseException:
+            self.process.kill()
+            raise
         self.url = f"http://{self.address}"
 
     def _listening(self) -> str | None:
@@ -53,11 +57,15 @@ def start_prometheus(folder: Path, config: str = "") -> Process:
     command += ["--web.enable-remote-write-receiver"]
     command += ["--enable-feature=exemplar-storage,native-histograms"]
     started = Process(command, folder, "prometheus")
-    wait_until(
-        lambda: requests.get(started.url + "/-/ready", timeout=60).status_code == 200,
-        60,
-        "Prometheus getting ready",
-    )
+    try:
+        wait_until(
+            lambda: requests.get(started.url + "/-/ready", timeout=60).status_code == 200,
+            60,
+            "Prometheus getting ready",
+        )
+    except BaseException:
+        started.stop()
+        raise
     return started
 
 

@@ -117,7 +117,7 @@ scrape_configs:
   static_configs: [{{targets: ["127.0.0.1:2"]}}]
   relabel_configs: [{{action: drop}}]
 """)
-    server = Server(folder, "--prometheus-config", str(config)).start(60)
+    server = Server(folder, "--prometheus-config", str(config)).start()
     try:
         request, _ = traces(3, service="shop", name="GET /checkout")
         body = request.SerializeToString()
@@ -330,7 +330,7 @@ def test_no_screen_overflows(shop, open_page, scheme, size):
 
 
 def test_an_empty_server_says_how_to_begin(new_server, open_page):
-    server = new_server().start(60)
+    server = new_server().start()
     page = open_page(server.url + "/explore")
     expect(page.get_by_text(re.compile("prometheus.yml")).first).to_be_visible()
     shot(page, "metrics-empty")

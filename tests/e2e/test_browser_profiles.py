@@ -306,7 +306,7 @@ def test_service_shows_its_code(shop, open_page):
 
 
 def test_nothing_yet(new_server, open_page):
-    server = new_server().start(60)
+    server = new_server().start()
     page = open_page(f"{server.url}/profiles")
     expect(page.get_by_role("heading", name=re.compile("^No profiles"))).to_be_visible()
     expect(page.get_by_text(re.compile("varan run -- python app.py"))).to_be_visible()

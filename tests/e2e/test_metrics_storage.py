@@ -88,13 +88,13 @@ def test_nothing_acknowledged_is_lost_and_nothing_doubled(new_server):
     dice = random.Random(20261121)
     writers = [Writer(f"s{i}") for i in range(3)]
     for _ in range(ROUNDS):
-        server.start(60)
+        server.start()
         writers = [writer.go_on(server.url) for writer in writers]
         threading.Event().wait(dice.uniform(0.1, 0.8))  # the random moment itself
         server.kill()
         for writer in writers:
             writer.end()
-    server.start(60)
+    server.start()
     before = [writer.acknowledged for writer in writers]
     writers = [writer.go_on(server.url) for writer in writers]
     # Of each: what was stored and not acknowledged is sent again, and counts.
@@ -168,7 +168,7 @@ def test_a_question_about_everything_ends(loaded, query):
 
 def test_aggregating_takes_series_as_they_pass(new_server):
     """What no query may hold at once, an aggregation goes through; the others say at once that it is too much."""
-    server = new_server("--query-bytes", "4MiB").start(60)
+    server = new_server("--query-bytes", "4MiB").start()
     now, session = int(time.time() * 1000), requests.Session()
     for begin in range(0, PASSING, 4000):
         series = [
@@ -213,7 +213,7 @@ def test_steps_beyond_the_limit_are_refused(loaded):
 
 def test_far_too_many_series(new_server):
     """VARAN_MANY_SERIES=1000000 sends a million."""
-    server = new_server("--metrics-series-max", str(FEW)).start(60)
+    server = new_server("--metrics-series-max", str(FEW)).start()
     now = int(time.time() * 1000)
     session, refused, memory = requests.Session(), 0, 0.0
     for begin in range(0, MANY, 4000):

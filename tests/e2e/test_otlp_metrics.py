@@ -179,20 +179,20 @@ def deltas(begin_ns: int, step: int) -> ExportMetricsServiceRequest:
 
 
 def test_deltas_go_on_after_a_restart(new_server) -> None:
-    server = new_server().start(60)
+    server = new_server().start()
     begin = (int(time.time()) - 60) * 10**9  # whole seconds: windows that are asked for end on one
     for step in range(2):
         post(server, deltas(begin, step))
     assert value(server, "delta_requests_total") == 10
     assert server.stop() == 0
-    server.start(60)
+    server.start()
     post(server, deltas(begin, 2))
     wait_until(lambda: value(server, "delta_requests_total") == 15, 60, "the sum going on")
     assert value(server, 'delta_took_seconds_bucket{le="1"}') == 3
     assert value(server, "delta_took_seconds_count") == 9
     assert value(server, "delta_took_seconds_sum") == 10.5
     server.kill()  # what was acknowledged is there, and the sums know it
-    server.start(60)
+    server.start()
     post(server, deltas(begin, 3))
     wait_until(lambda: value(server, "delta_requests_total") == 20, 60, "the sum going on")
     assert value(server, "resets(delta_requests_total[5m])") == 0

@@ -207,7 +207,7 @@ def test_a_server_that_is_not_there_yet(new_server, tmp_path, programs):
         f"http://{address}", tmp_path, "--continuous", "--match", f"{tmp_path}/late.py"
     )
     profiler.wait_for("profiles wait here and are sent later")
-    late = new_server("--listen", address).start(60)
+    late = new_server("--listen", address).start()
     profiler.wait_for("the server takes profiles again")
     assert profiler.stop() == 0
     held.close()

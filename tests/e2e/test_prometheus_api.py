@@ -461,7 +461,7 @@ def test_a_restart_loses_nothing(new_server, tmp_path):
         wait_until(lambda: count(ours, time.time()) >= 3, 60, "samples being written")
         for _ in range(2):
             assert server.stop() == 0
-            server.start(60)
+            server.start()
             at = time.time()
             wait_until(partial(caught_up, at), 60, "all samples")
             assert count(ours, at) == count(prometheus.url, at)
