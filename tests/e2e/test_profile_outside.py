@@ -115,6 +115,17 @@ def test_processes_come_and_go(server, tmp_path, programs):
     other = programs.start("elsewhere.py")
     profiler.wait_for("profiling it as named")
     wait_until(lambda: "spin" in seconds(server, "shop-one"), 60, "a window of the first")
+
+    def naps() -> tuple[float, float]:
+        of = [seconds(server, "shop-one", kind, thread="worker") for kind in ("wall", "cpu")]
+        return of[0].get("nap", 0), of[1].get("nap", 0)
+
+    def wall_alone() -> bool:
+        """One that has slept and waits for a busy processor may be charged what was worked before: seldom."""
+        wall, cpu = naps()
+        return wall > 10 * cpu
+
+    wait_until(wall_alone, 120, lambda: f"naps being wall time alone, not {naps()}")
     programs.stop()
     profiler.wait_for(f"{second.pid} (")
     wait_until(lambda: profiler.log.read_text().count(") ended") == 2, 60, "both ends")
@@ -123,9 +134,7 @@ def test_processes_come_and_go(server, tmp_path, programs):
     spent = seconds(server, "shop-one", thread="worker")
     assert spent["work"] == pytest.approx(spent["spin"], rel=0.3)
     assert spent["work"] > 0.1
-    # Naps are wall time alone; the main thread waits in join() the whole time.
-    wall = seconds(server, "shop-one", "wall", thread="worker")
-    assert wall["nap"] > 10 * spent.get("nap", 0) > -1
+    # The main thread waits in join() the whole time.
     assert "spin" not in seconds(server, "shop-one", "wall", thread="MainThread")
     assert [
         one["value"] for one in server.api("/profiles/summary", service="named")["versions"]
