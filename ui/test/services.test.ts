@@ -6,6 +6,7 @@ import { score } from "../src/parts/palette-match";
 import { serviceMark } from "../src/parts/servicename";
 import { reachable, snippets } from "../src/screens/send-data-snippets";
 import { answerServices } from "../src/screens/services-answer";
+import { wholeSteps } from "../src/screens/service-steps";
 
 const figure = (value: number | null, previous: number | null = value): Figure => ({
   value,
@@ -152,4 +153,18 @@ describe("snippets", () => {
     ["http://0.0.0.0:4318", "http://h:4318"],
     ["http://[::]:4318", "http://h:4318"],
   ])("address %s", (address, url) => expect(reachable(address, "h", "http://h:4318")).toBe(url));
+});
+
+test("rates of steps that the range covers in part", () => {
+  const steps = (from: number, to: number) => ({
+    from_ns: `${from}000000000`,
+    to_ns: `${to}000000000`,
+    step_ns: 30e9,
+    times: [60, 90, 120],
+  });
+  // Left out beside whole ones, and told by the time they cover when there is no other.
+  expect(wholeSteps([1, 2, null], steps(75, 135))).toEqual([null, 2, null]);
+  expect(wholeSteps([1, 2, 3], steps(60, 150))).toEqual([1, 2, 3]);
+  expect(wholeSteps([1, 2, null], steps(75, 100))).toEqual([2, 6, null]);
+  expect(wholeSteps([], steps(60, 150))).toEqual([]);
 });
