@@ -5,8 +5,8 @@ import { layoutCallMap } from "../src/parts/callmap-layout";
 import { score } from "../src/parts/palette-match";
 import { serviceMark } from "../src/parts/servicename";
 import { reachable, snippets } from "../src/screens/send-data-snippets";
-import { answerServices } from "../src/screens/services-answer";
 import { wholeSteps } from "../src/screens/service-steps";
+import { answerServices } from "../src/screens/services-answer";
 
 const figure = (value: number | null, previous: number | null = value): Figure => ({
   value,
