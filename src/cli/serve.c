@@ -193,12 +193,17 @@ static int64_t exit_ns_max;
 
 /* Everything acknowledged is already on disk, so a hanging end may be cut short. */
 static void *watchdog(void *arg) {
-    int64_t ns = exit_ns_max;
-    const struct timespec wait = {ns / NS_PER_S, ns % NS_PER_S};
+    int64_t end_ns = clock_monotonic_ns() + exit_ns_max;
     sigset_t set = handled_signals();
+    int number;
 
     sigdelset(&set, SIGHUP);
-    if (sigtimedwait(&set, NULL, &wait) < 0)
+    do { /* a process that was stopped and goes on is interrupted here, without a signal */
+        int64_t ns = end_ns - clock_monotonic_ns();
+        const struct timespec wait = {ns > 0 ? ns / NS_PER_S : 0, ns > 0 ? ns % NS_PER_S : 0};
+        number = sigtimedwait(&set, NULL, &wait);
+    } while (number < 0 && errno == EINTR);
+    if (number < 0)
         log_error("serve", "the end took too long; leaving");
     else
         log_warn("serve", "second signal; leaving at once");

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import requests
@@ -166,6 +167,30 @@ def test_run_traces_an_application_and_passes_its_status_on(server, tmp_path):
     )
     assert [line["body"] for line in lines] == ["from the application"]
     assert lines[0]["span_id"]
+
+
+def test_an_end_that_stands_still_for_a_moment_is_clean(new_server):
+    """As on a machine that is put to sleep: it is no end that takes too long."""
+    server = new_server().start()
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: "finishing what is in progress" in server.log.read_text(), 60, "the end")
+    stat = Path(f"/proc/{server.process.pid}/stat")
+
+    def has_ended() -> bool:
+        return server.process.poll() is not None
+
+    def stands_still() -> bool:
+        return stat.read_text().rpartition(")")[2].split()[0] == "T"
+
+    def ended() -> bool:
+        """Else it was stopped, and goes on."""
+        server.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: has_ended() or stands_still(), 60, "a stop")
+        server.process.send_signal(signal.SIGCONT)
+        return has_ended()
+
+    wait_until(ended, 60, "the end")
+    assert server.process.returncode == 0, server.log.read_text()
 
 
 def test_dev_starts_a_server_runs_the_command_and_stops(tmp_path):
