@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from collector import Collector
 from contrib_programs import PROGRAMS
 
@@ -170,6 +171,7 @@ def difference(what: str, stock: list[str], ours: list[str]) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.timeout(600)  # all the packages, twice
 def test_same_spans_and_metrics(program: Program, collector: Collector) -> None:
     assert PACKAGES.is_dir(), "OpenTelemetry's contrib packages are missing: tools/setup --test"
     path = program.write("frame.py", FRAME)
@@ -201,7 +203,7 @@ def test_same_spans_and_metrics(program: Program, collector: Collector) -> None:
             for env in environments
         ]
     stock, ours = [
-        json.loads(process.communicate(timeout=160)[0].splitlines()[-1]) for process in runs
+        json.loads(process.communicate(timeout=480)[0].splitlines()[-1]) for process in runs
     ]
     assert not stock["failed"] and not ours["failed"], stock["failed"] or ours["failed"]
     ours["spans"], ours["points"] = ours_of(collector)

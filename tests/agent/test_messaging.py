@@ -75,6 +75,7 @@ def end(process: subprocess.Popen[str]) -> None:
         process.wait()
 
 
+@pytest.mark.timeout(400)  # longer than the deadlines within
 @pytest.mark.parametrize("pool", ["prefork", "threads", "gevent", "solo"])
 def test_celery(program: Program, collector: Collector, redis_port: int, pool: str) -> None:
     """A worker in each pool: publish → wait → run, retries, failures, tasks that send tasks; nothing lost or doubled."""
