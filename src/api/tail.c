@@ -176,7 +176,7 @@ static void wait_for_more(struct tails *s, bool has_readers) {
     pthread_mutex_lock(&s->lock);
     while (!s->stop && !s->added && !has_readers)
         pthread_cond_wait(&s->changed, &s->lock);
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     int64_t wake = until.tv_sec * NS_PER_S + until.tv_nsec + POLL_NS;
     until.tv_sec = wake / NS_PER_S;
     until.tv_nsec = wake % NS_PER_S;
@@ -190,7 +190,7 @@ static void wait_for_more(struct tails *s, bool has_readers) {
 static void pause_between_looks(struct tails *s) {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     int64_t wake = until.tv_sec * NS_PER_S + until.tv_nsec + PAUSE_NS;
     until.tv_sec = wake / NS_PER_S;
     until.tv_nsec = wake % NS_PER_S;
@@ -277,13 +277,18 @@ static void *run(void *arg) {
 
 int tails_new(struct api *a, struct tails **ret) {
     struct tails *s = calloc(1, sizeof(*s));
+    pthread_condattr_t attr;
 
     if (!s)
         return -ENOMEM;
     s->api = a;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->signal_lock, NULL);
-    pthread_cond_init(&s->changed, NULL);
+    /* Not the time of day: that may be put back, and nobody would be told anything for so long. */
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->changed, &attr);
+    pthread_condattr_destroy(&attr);
     int r = pthread_create(&s->thread, NULL, run, s);
     if (r) {
         free(s);
