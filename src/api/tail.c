@@ -170,16 +170,17 @@ static void look(struct tails *s, struct tail *t) {
 
 /* ---- All readers ---- */
 
-static void wait_for_more(struct tails *s, bool has_readers) {
-    struct timespec until;
+static struct timespec soon(int64_t ns) {
+    int64_t then = clock_monotonic_ns() + ns;
 
+    return (struct timespec){then / NS_PER_S, then % NS_PER_S};
+}
+
+static void wait_for_more(struct tails *s, bool has_readers) {
     pthread_mutex_lock(&s->lock);
     while (!s->stop && !s->added && !has_readers)
         pthread_cond_wait(&s->changed, &s->lock);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t wake = until.tv_sec * NS_PER_S + until.tv_nsec + POLL_NS;
-    until.tv_sec = wake / NS_PER_S;
-    until.tv_nsec = wake % NS_PER_S;
+    struct timespec until = soon(POLL_NS);
     while (!s->stop && !s->added && !atomic_load(&s->arrived))
         if (pthread_cond_timedwait(&s->changed, &s->lock, &until))
             break;
@@ -188,12 +189,8 @@ static void wait_for_more(struct tails *s, bool has_readers) {
 }
 
 static void pause_between_looks(struct tails *s) {
-    struct timespec until;
+    struct timespec until = soon(PAUSE_NS);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t wake = until.tv_sec * NS_PER_S + until.tv_nsec + PAUSE_NS;
-    until.tv_sec = wake / NS_PER_S;
-    until.tv_nsec = wake % NS_PER_S;
     pthread_mutex_lock(&s->lock);
     while (!s->stop && !s->added)
         if (pthread_cond_timedwait(&s->changed, &s->lock, &until))

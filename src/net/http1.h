@@ -100,6 +100,10 @@ struct http_server {
     _Atomic bool ending;   /* the pool's threads return */
 };
 
+/* ---- http_server.c ---- */
+/* Waits until one of the server's counts is 0, or `until` (clock_monotonic_ns()); whether it is. */
+bool http1_wait_for_none(struct http_server *s, const unsigned *count, int64_t until_ns);
+
 /* ---- http1_pool.c ---- */
 /* Threads that take connections from the listener. Negative errno on failure, with none left. */
 int http1_pool_start(struct http_server *s);

@@ -138,14 +138,9 @@ static void wake_all(struct http_server *s) {
 }
 
 void http1_pool_drain(struct http_server *s, int64_t until_ns) {
-    struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
-
     atomic_store(&s->draining, true);
     wake_all(s);
-    pthread_mutex_lock(&s->lock);
-    while (s->n_listening && clock_monotonic_ns() < until_ns)
-        pthread_cond_timedwait(&s->wake, &s->lock, &until);
-    pthread_mutex_unlock(&s->lock);
+    http1_wait_for_none(s, &s->n_listening, until_ns);
 }
 
 void http1_pool_stop(struct http_server *s) {

@@ -107,14 +107,13 @@ void http_server_read_stats(struct http_server *s, struct http_server_stats *ret
     net_shared_read(s->shared, ret);
 }
 
-/* Waits until no connection is left, or `until`. */
-static bool wait_for_none(struct http_server *s, int64_t until_ns) {
+bool http1_wait_for_none(struct http_server *s, const unsigned *count, int64_t until_ns) {
     struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
 
     pthread_mutex_lock(&s->lock);
-    while (s->n_connections && clock_monotonic_ns() < until_ns)
+    while (*count && clock_monotonic_ns() < until_ns)
         pthread_cond_timedwait(&s->wake, &s->lock, &until);
-    bool none = s->n_connections == 0;
+    bool none = *count == 0;
     pthread_mutex_unlock(&s->lock);
     return none;
 }
@@ -128,9 +127,9 @@ void http_server_stop(struct http_server *s, int64_t grace_ns) {
     listen_close(&s->listener);
     http1_pool_drain(s, until_ns);
     http1_end_connections(s, false);
-    if (!wait_for_none(s, until_ns)) {
+    if (!http1_wait_for_none(s, &s->n_connections, until_ns)) {
         http1_end_connections(s, true);
-        wait_for_none(s, clock_monotonic_ns() + last_words_ns);
+        http1_wait_for_none(s, &s->n_connections, clock_monotonic_ns() + last_words_ns);
     }
     http1_sweeper_stop(s);
     atomic_store(&s->stopping, true);
